@@ -1,0 +1,1 @@
+//! The virtual hub: a deterministic learning switch.

@@ -1,0 +1,1 @@
+//! SecureNAT and published hosts.

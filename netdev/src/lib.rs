@@ -1,0 +1,1 @@
+//! Linux network devices, links, addresses and routes.

@@ -1,0 +1,1 @@
+//! The SoftEther wire, sans-IO.

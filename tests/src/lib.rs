@@ -1,0 +1,1 @@
+//! End-to-end, interop, architecture and replay tests.

@@ -1,0 +1,1 @@
+//! The tokio shell of the wire: TLS, handshake driver, tunnel pump.

@@ -1,0 +1,3 @@
+//! The Hubward VPN client.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The Hubward VPN administration tool.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The Hubward VPN server.
+
+fn main() {}
