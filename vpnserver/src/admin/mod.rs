@@ -1,0 +1,1 @@
+//! Administration: one handler per message of the admin RPC.

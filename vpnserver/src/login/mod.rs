@@ -1,0 +1,1 @@
+//! Login as a pipeline: who are you, second factor, may you.

@@ -1,0 +1,1 @@
+//! The store: every setting of the server, durable before it is acknowledged.
