@@ -3,4 +3,11 @@
 //! Everything here turns bytes into typed values and back. Nothing opens a socket, reads a clock or draws a
 //! random number: those are arguments. "Protocol §n" in a comment names a section of `docs/protocol.md`.
 
+pub mod error;
+pub mod pack;
 pub mod rpc;
+
+/// The version we speak for: 5.01, as stock peers write it (major * 100 + minor).
+pub const VERSION: u32 = 501;
+/// The build of that version whose behaviour we follow.
+pub const BUILD: u32 = 9674;
