@@ -1,1 +1,11 @@
-//! End-to-end, interop, architecture and replay tests.
+//! What the tests that cross crates stand on: a laboratory of network namespaces, our own daemons
+//! and the stock software inside it, and the bodies of the fuzz targets.
+//!
+//! The way into it is [`lab::run`]: it carries a test into namespaces of its own, where it is root,
+//! where nothing it does reaches the machine, and whose processes end with it.
+
+pub mod host;
+pub mod lab;
+pub mod page;
+pub mod process;
+pub mod stock;
