@@ -8,4 +8,5 @@ pub mod host;
 pub mod lab;
 pub mod page;
 pub mod process;
+pub mod sources;
 pub mod stock;

@@ -1,0 +1,31 @@
+# The two commands are `make demo` and `make test`; the rest is for those who work on it.
+
+.PHONY: demo test soak fuzz fmt stock clean-ns help
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/' | expand -t 12
+
+demo: ## build it and watch a remote user reach a private web server
+	@tests/prepare demo
+	@cargo build --release --bin vpnserver --bin vpnclient --bin vpncmd --bin demo
+	@$${CARGO_TARGET_DIR:-target}/release/demo
+
+test: ## everything that CI checks, in the same order
+	@tests/stages
+
+soak: ## sessions that come and go under traffic; SOAK_MINUTES says for how long (30)
+	@tests/prepare test
+	@cargo build --workspace --bins
+	@SOAK_MINUTES=$${SOAK_MINUTES:-30} cargo test -p hubward-tests --test soak -- --ignored --nocapture
+
+fuzz: ## every fuzz target, bounded; FUZZ_SECONDS says for how long each (60)
+	@tests/fuzz/run
+
+fmt: ## format the sources
+	@cargo fmt --all
+
+stock: ## unpack the stock SoftEther software below target/, without installing it
+	@cargo run -q -p hubward-tests --bin demo -- --unpack
+
+clean-ns: ## end what a laboratory of this user left running, if anything ever did
+	@tests/clean-ns
