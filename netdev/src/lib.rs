@@ -1,1 +1,31 @@
-//! Linux network devices, links, addresses and routes.
+//! Linux network devices: TAP devices and packet sockets for Ethernet frames, links, addresses and routes
+//! over netlink, kernel settings, and a look at what this process may do.
+//!
+//! - [`Tap`]: a virtual Ethernet card whose cable ends in this process.
+//! - [`PacketSocket`]: all frames of an existing interface, for a local bridge.
+//! - [`Links`]: links, addresses and routes of this network namespace.
+//! - [`sysctl`]: kernel settings below `/proc/sys`.
+//! - [`capability`]: what is possible here, and what to do when something is not.
+//!
+//! Everything acts on the network namespace of the thread that makes the value. `unsafe` lives in `sys`
+//! alone, one system call per function.
+
+mod error;
+mod name;
+mod sys;
+
+pub mod capability;
+pub mod mac;
+pub mod packet;
+pub mod segment;
+pub mod sysctl;
+pub mod tap;
+
+mod links;
+mod routes;
+
+pub use error::{Error, Result};
+pub use links::{Address, Link, Links};
+pub use packet::PacketSocket;
+pub use routes::Route;
+pub use tap::{Tap, TapOptions};
