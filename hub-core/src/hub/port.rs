@@ -1,0 +1,191 @@
+//! The ports of a hub.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::time::Instant;
+
+use super::counters::Counters;
+
+/// Names a port of one hub for as long as the hub lives: numbers are not used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortId {
+    /// Which attachment of the slot this is.
+    generation: u32,
+    slot: u32,
+}
+
+impl PortId {
+    /// A small number that no other attached port has: an index for tables beside the hub.
+    pub(crate) fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+impl fmt::Debug for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PortId({}.{})", self.slot, self.generation)
+    }
+}
+
+/// What is behind a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PortKind {
+    /// A user's VPN session.
+    Session,
+    /// The hub's virtual NAT and DHCP host.
+    SecureNat,
+    /// A network interface of this machine.
+    LocalBridge,
+    /// A hub of another server.
+    Cascade,
+}
+
+/// A VLAN that a port can belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VlanId(NonZeroU16);
+
+impl VlanId {
+    /// The VLAN with this number, 1 to 4095 as in the policy `VLanId`.
+    pub const fn new(id: u16) -> Option<Self> {
+        match NonZeroU16::new(id) {
+            Some(number) if id <= 4095 => Some(Self(number)),
+            _ => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0.get()
+    }
+}
+
+/// What a port may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortConfig {
+    /// What is behind the port.
+    pub kind: PortKind,
+    /// The session name that tables and logs show, such as `SID-ALICE-1`.
+    pub name: String,
+    /// The port hears every frame of the hub and sends none.
+    pub monitor: bool,
+    /// The port takes frames that are not [finished](crate::Offload::is_finished). Without it such frames do not
+    /// reach the port and are counted as [`DropReason::OffloadRefused`](super::DropReason::OffloadRefused).
+    pub offload: bool,
+    /// A MAC address of another port can be taken over only after
+    /// [`TAKE_OVER_AFTER`](super::TAKE_OVER_AFTER) of the owner's silence (policy `CheckMac`).
+    pub check_mac: bool,
+    /// MAC addresses behind the port (policy `MaxMac`; `NoBridge` means 3). A frame from one more is dropped.
+    /// Unset: the hub's [`macs_per_port`](super::HubConfig::macs_per_port).
+    pub max_macs: Option<u32>,
+    /// IPv4 and IPv6 addresses behind the port that the IP table may hold. A frame from one more is dropped.
+    /// Unset: the hub's [`ips_per_port`](super::HubConfig::ips_per_port), beyond which frames pass unlisted.
+    pub max_ips: Option<u32>,
+    /// The VLAN whose frames the port sends and receives untagged (policy `VLanId`). Unset: the port sees all
+    /// frames as they are, tags included.
+    pub vlan: Option<VlanId>,
+}
+
+impl PortConfig {
+    /// A port without restrictions, but for a local bridge's: stations behind it cannot take over addresses in use.
+    pub fn new(kind: PortKind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            monitor: false,
+            offload: false,
+            check_mac: kind == PortKind::LocalBridge,
+            max_macs: None,
+            max_ips: None,
+            vlan: None,
+        }
+    }
+}
+
+/// An attached port.
+#[derive(Clone, Debug)]
+pub struct PortState {
+    /// Its name among the hub's ports.
+    pub id: PortId,
+    /// What it may do.
+    pub config: PortConfig,
+    /// When it was attached.
+    pub attached: Instant,
+    /// Its traffic since then.
+    pub counters: Counters,
+}
+
+/// The attached ports, found by number without searching.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    port: Option<PortState>,
+}
+
+impl Ports {
+    pub(super) fn insert(&mut self, now: Instant, config: PortConfig) -> PortId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let place = &mut self.slots[slot as usize];
+        let id = PortId {
+            slot,
+            generation: place.generation,
+        };
+        place.port = Some(PortState {
+            id,
+            config,
+            attached: now,
+            counters: Counters::default(),
+        });
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: PortId) -> Option<PortState> {
+        let place = self
+            .slots
+            .get_mut(id.slot())
+            .filter(|place| place.generation == id.generation)?;
+        let port = place.port.take()?;
+        // A slot whose generations are used up stays empty.
+        if let Some(next) = place.generation.checked_add(1) {
+            place.generation = next;
+            self.free.push(id.slot);
+        }
+        Some(port)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: PortId) -> Option<&PortState> {
+        self.slots
+            .get(id.slot())?
+            .port
+            .as_ref()
+            .filter(|port| port.id == id)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: PortId) -> Option<&mut PortState> {
+        self.slots
+            .get_mut(id.slot())?
+            .port
+            .as_mut()
+            .filter(|port| port.id == id)
+    }
+
+    /// In the order of their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PortState> {
+        self.slots.iter().filter_map(|slot| slot.port.as_ref())
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PortState> {
+        self.slots.iter_mut().filter_map(|slot| slot.port.as_mut())
+    }
+}

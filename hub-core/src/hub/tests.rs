@@ -1,0 +1,1 @@
+//! The hub's claims, one test each.
