@@ -3,9 +3,14 @@
 //! Everything here turns bytes into typed values and back. Nothing opens a socket, reads a clock or draws a
 //! random number: those are arguments. "Protocol §n" in a comment names a section of `docs/protocol.md`.
 
+pub mod block;
 pub mod error;
+pub mod handshake;
 pub mod pack;
+pub mod password;
+pub mod policy;
 pub mod rpc;
+pub mod tunnel;
 
 /// The version we speak for: 5.01, as stock peers write it (major * 100 + minor).
 pub const VERSION: u32 = 501;
