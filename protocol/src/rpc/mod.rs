@@ -1,1 +1,61 @@
-//! The administration messages.
+//! The administration protocol: every message once, with its two encodings, and the table of methods.
+//!
+//! * [`message`](RpcMessage) and [`field`], [`kind`]: how a struct becomes a PACK or JSON.
+//! * [`frame`] cuts the byte stream into records.
+//!
+//! "Admin RPC §n" in a comment names a section of `docs/admin-rpc.md`.
+
+pub mod field;
+pub mod frame;
+pub mod kind;
+
+mod message;
+mod secret;
+mod timestamp;
+
+pub use kind::Kind;
+pub use message::{MessageError, RpcMessage};
+pub use secret::Secret;
+pub use timestamp::Timestamp;
+
+use message::message;
+
+message! {
+    /// No parameters. Stock clients send the whole empty answer instead; it is ignored.
+    pub struct Nothing {}
+
+    /// Which hub.
+    pub struct HubRequest {
+        hub_name: str "HubName",
+    }
+
+    /// Which user, group or session of which hub.
+    pub struct HubObject {
+        hub_name: str "HubName",
+        name: str "Name",
+    }
+
+    /// Which line of which hub's table; the key is opaque.
+    pub struct HubKey {
+        hub_name: str "HubName",
+        key: u32 "Key",
+    }
+
+    /// Which object of the server.
+    pub struct Named {
+        name: str "Name",
+    }
+
+    /// The four values of methods that have no message of their own.
+    pub struct Values {
+        int: u32 "IntValue",
+        int64: u64 "Int64Value",
+        str: str "StrValue",
+        unistr: unistr "UniStrValue",
+    }
+
+    /// One text.
+    pub struct Text {
+        string: str "String",
+    }
+}
