@@ -1,13 +1,33 @@
 //! The administration protocol: every message once, with its two encodings, and the table of methods.
 //!
 //! * [`message`](RpcMessage) and [`field`], [`kind`]: how a struct becomes a PACK or JSON.
+//! * One file per noun holds its messages: [`server`], [`hub`], [`user`] and so on.
+//! * [`method`] says which method takes and gives which message, and who may call it.
 //! * [`frame`] cuts the byte stream into records.
 //!
 //! "Admin RPC §n" in a comment names a section of `docs/admin-rpc.md`.
 
+pub mod bridge;
+pub mod caps;
+pub mod certificate;
+pub mod connection;
+pub mod dnat;
 pub mod field;
 pub mod frame;
+pub mod group;
+pub mod hub;
+pub mod keep;
 pub mod kind;
+pub mod listener;
+pub mod log;
+pub mod method;
+pub mod option;
+pub mod securenat;
+pub mod server;
+pub mod session;
+pub mod table;
+pub mod traffic;
+pub mod user;
 
 mod message;
 mod secret;

@@ -1,0 +1,47 @@
+//! Local bridges between a hub and an Ethernet device of the server.
+
+use super::message::message;
+
+message! {
+    /// One Ethernet device in an [`EthernetList`].
+    pub struct EthernetRow {
+        device_name: str "DeviceName",
+        /// What Windows calls it; empty elsewhere.
+        network_connection_name: unistr "NetworkConnectionName",
+    }
+
+    /// The Ethernet devices a hub can be bridged to.
+    pub struct EthernetList {
+        devices: counted EthernetRow "EthList",
+    }
+
+    /// A bridge to make or to end.
+    pub struct LocalBridge {
+        device_name: str "DeviceName",
+        hub_name: str "HubNameLB",
+        /// A new TAP device `tap_NAME`, rather than an existing one.
+        tap_mode: bool "TapMode",
+    }
+
+    /// One bridge in a [`LocalBridgeList`].
+    pub struct LocalBridgeRow {
+        device_name: str "DeviceName",
+        hub_name: str "HubNameLB",
+        /// The hub is online.
+        online: bool "Online",
+        /// The device works.
+        active: bool "Active",
+        tap_mode: bool "TapMode",
+    }
+
+    /// All bridges.
+    pub struct LocalBridgeList {
+        bridges: counted LocalBridgeRow "LocalBridgeList",
+    }
+
+    /// Whether this system can bridge at all.
+    pub struct BridgeSupport {
+        is_bridge_supported_os: bool "IsBridgeSupportedOs",
+        is_win_pcap_needed: bool "IsWinPcapNeeded",
+    }
+}
