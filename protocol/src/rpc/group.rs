@@ -11,6 +11,8 @@ message! {
         realname: unistr "Realname",
         note: unistr "Note",
         traffic: flat Traffic "",
+        /// None for the default.
+        policy: used_policy "UsePolicy",
     }
 
     /// One group in a [`GroupList`].

@@ -89,7 +89,8 @@ impl From<MessageError> for ErrorCode {
 /// * `list KIND`: a `Vec` of values under one name, a plain JSON array;
 /// * `flat T`: the fields of another message among our own, its names prefixed with the literal;
 /// * `group T`: a `Vec` of rows, in a PACK one array per field of `T`, in JSON an array of objects under the literal;
-/// * `counted T`: a group whose length also travels as `NumItem`.
+/// * `counted T`: a group whose length also travels as `NumItem`;
+/// * `used_policy`: a policy, present when the element says so.
 macro_rules! message {
     ($(
         $(#[$meta:meta])*
@@ -157,6 +158,7 @@ macro_rules! message {
 macro_rules! shape {
     (optional $($kind:ident)+) => { $crate::rpc::field::Optional<$crate::rpc::message::kind!($($kind)+)> };
     (list $($kind:ident)+) => { $crate::rpc::field::List<$crate::rpc::message::kind!($($kind)+)> };
+    (used_policy) => { $crate::rpc::policy::UsedPolicy };
     (flat $message:ident) => { $crate::rpc::field::Flat<$message> };
     (group $message:ident) => { $crate::rpc::field::Group<$message> };
     (counted $message:ident) => { $crate::rpc::field::Counted<$message> };

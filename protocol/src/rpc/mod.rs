@@ -22,6 +22,7 @@ pub mod listener;
 pub mod log;
 pub mod method;
 pub mod option;
+pub mod policy;
 pub mod securenat;
 pub mod server;
 pub mod session;

@@ -2,6 +2,7 @@
 
 use super::message::{codes, message};
 use super::traffic::Traffic;
+use crate::policy::Policy;
 
 codes! {
     /// How far a session has come.
@@ -112,6 +113,7 @@ message! {
         total_send_size_real: u64 "TotalSendSizeReal",
         total_recv_size_real: u64 "TotalRecvSizeReal",
         vlan_id: u32 "VLanId",
+        policy: flat Policy "",
         traffic: flat Traffic "",
         /// The server's certificate, DER.
         server_x: optional data "ServerX",

@@ -49,6 +49,8 @@ message! {
         nt_username: optional unistr "NtUsername",
         num_login: u32 "NumLogin",
         traffic: flat Traffic "",
+        /// None for the group's, or the default.
+        policy: used_policy "UsePolicy",
     }
 
     /// One user in a [`UserList`].
