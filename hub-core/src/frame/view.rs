@@ -295,13 +295,16 @@ struct ExtensionChain {
 }
 
 impl ExtensionChain {
-    /// Walks from the fixed header to the first header that is none of IPv6's own (RFC 8200 §4).
+    /// Walks from the fixed header to the first header that is none of IPv6's own (RFC 8200 §4, RFC 7045).
     fn read(protocol: u8, packet: &[u8]) -> Self {
         const HOP_BY_HOP: u8 = 0;
         const ROUTING: u8 = 43;
         const FRAGMENT: u8 = 44;
         const AUTHENTICATION: u8 = 51;
         const DESTINATION: u8 = 60;
+        const MOBILITY: u8 = 135;
+        const HOST_IDENTITY: u8 = 139;
+        const SHIM6: u8 = 140;
 
         let mut chain = Self {
             protocol,
@@ -314,7 +317,9 @@ impl ExtensionChain {
                 break;
             };
             let skip = match chain.protocol {
-                HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(len) + 1) * 8,
+                HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HOST_IDENTITY | SHIM6 => {
+                    (usize::from(len) + 1) * 8
+                }
                 // RFC 4302 §2.2: counted in words of four bytes, less two.
                 AUTHENTICATION => (usize::from(len) + 2) * 4,
                 FRAGMENT => 8,

@@ -6,9 +6,6 @@ mod stations;
 mod table;
 mod vlan;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};

@@ -1,1 +1,0 @@
-//! The hub's claims, one test each.

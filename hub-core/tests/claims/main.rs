@@ -1,0 +1,12 @@
+//! What the crate promises, through its public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod forwarding;
+mod frames;
+mod limits;
+mod queue;
+mod reference;
+mod stations;
+mod support;
+mod switch;
+mod vlan;

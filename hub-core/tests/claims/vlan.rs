@@ -1,0 +1,127 @@
+//! Ports that belong to a VLAN, and ports that see them all.
+
+use hub_core::frame::Checksum;
+use hub_core::hub::VlanId;
+use hub_core::{DropReason, Frame, MacAddr, Offload, Verdict};
+
+use crate::support::{Lan, frame, mac, tagged};
+
+const TEN: Option<VlanId> = VlanId::new(10);
+const TWENTY: Option<VlanId> = VlanId::new(20);
+const EVERYBODY: MacAddr = MacAddr::BROADCAST;
+
+#[test]
+fn vlan_numbers_are_1_to_4095() {
+    assert_eq!(VlanId::new(0), None);
+    assert_eq!(VlanId::new(4096), None);
+    assert_eq!(VlanId::new(4095).map(VlanId::get), Some(4095));
+}
+
+#[test]
+fn a_vlans_frames_are_plain_inside_and_tagged_outside() {
+    let mut lan = Lan::new();
+    let a = lan.port(|port| port.vlan = TEN);
+    let b = lan.port(|port| port.vlan = TEN);
+    let _other = lan.port(|port| port.vlan = TWENTY);
+    let [trunk] = lan.ports();
+    let plain = frame(mac(1), EVERYBODY, b"hello");
+    let outside = tagged(mac(1), EVERYBODY, 10, b"hello");
+    assert_eq!(
+        lan.forward(a, &plain),
+        (Verdict::Flood(2), vec![(b, plain), (trunk, outside)])
+    );
+
+    let answer = tagged(mac(2), mac(1), 0x6000 | 10, b"hi");
+    let inside = frame(mac(2), mac(1), b"hi");
+    assert_eq!(
+        lan.forward(trunk, &answer),
+        (Verdict::Unicast(a), vec![(a, inside)])
+    );
+}
+
+#[test]
+fn untagged_frames_do_not_enter_a_vlan() {
+    let mut lan = Lan::new();
+    let [a, b] = lan.ports();
+    let _member = lan.port(|port| port.vlan = TEN);
+    assert_eq!(lan.say(a, mac(1), EVERYBODY), [b]);
+}
+
+#[test]
+fn a_vlans_port_cannot_send_into_another_vlan() {
+    let mut lan = Lan::new();
+    let a = lan.port(|port| port.vlan = TEN);
+    let _b = lan.port(|port| port.vlan = TWENTY);
+    for vlan in [10, 20] {
+        let (verdict, deliveries) = lan.forward(a, &tagged(mac(1), EVERYBODY, vlan, b""));
+        assert_eq!(verdict, Verdict::Dropped(DropReason::ForeignVlan));
+        assert_eq!(deliveries, []);
+    }
+}
+
+#[test]
+fn one_address_in_two_vlans_is_two_stations() {
+    let mut lan = Lan::new();
+    let a = lan.port(|port| port.vlan = TEN);
+    let b = lan.port(|port| port.vlan = TWENTY);
+    let [trunk] = lan.ports();
+    lan.announce(a, mac(1));
+    lan.announce(b, mac(1));
+    assert_eq!(lan.send(trunk, &tagged(mac(2), mac(1), 10, b"")), [a]);
+    assert_eq!(lan.send(trunk, &tagged(mac(2), mac(1), 20, b"")), [b]);
+    assert_eq!(lan.mac_table().iter().filter(|row| row.mac == mac(1)).count(), 2);
+    assert!(lan.hub.delete_mac(mac(1), TEN));
+    assert!(!lan.hub.delete_mac(mac(1), TEN));
+    assert_eq!(lan.mac_table().iter().filter(|row| row.mac == mac(1)).count(), 1);
+}
+
+#[test]
+fn a_priority_tag_is_kept_and_gets_the_vlans_number() {
+    let mut lan = Lan::new();
+    let a = lan.port(|port| port.vlan = TEN);
+    let [trunk] = lan.ports();
+    let urgent = tagged(mac(1), EVERYBODY, 0xe000, b"hello");
+    let expected = tagged(mac(1), EVERYBODY, 0xe000 | 10, b"hello");
+    assert_eq!(
+        lan.forward(a, &urgent),
+        (Verdict::Flood(1), vec![(trunk, expected)])
+    );
+}
+
+#[test]
+fn an_unfinished_checksum_moves_with_the_tag() {
+    let mut lan = Lan::new();
+    let a = lan.port(|port| port.vlan = TEN);
+    let trunk = lan.port(|port| port.offload = true);
+    let partial = |start| Offload {
+        checksum: Checksum::Partial { start, offset: 6 },
+        ..Offload::NONE
+    };
+    let sent = Frame {
+        offload: partial(34),
+        ..frame(mac(1), EVERYBODY, &[0; 60])
+    };
+    let (_, deliveries) = lan.forward(a, &sent);
+    assert_eq!(
+        deliveries,
+        [(
+            trunk,
+            Frame {
+                offload: partial(38),
+                ..tagged(mac(1), EVERYBODY, 10, &[0; 60])
+            }
+        )]
+    );
+}
+
+#[test]
+fn what_is_counted_is_what_was_handed_over() {
+    let mut lan = Lan::new();
+    let a = lan.port(|port| port.vlan = TEN);
+    let b = lan.port(|port| port.vlan = TEN);
+    let [trunk] = lan.ports();
+    lan.send(a, &frame(mac(1), EVERYBODY, &[0; 86]));
+    assert_eq!(lan.counters(b).sent.broadcast_bytes, 100);
+    assert_eq!(lan.counters(trunk).sent.broadcast_bytes, 104);
+    assert_eq!(lan.hub.counters().sent.broadcast_bytes, 204);
+}
