@@ -13,19 +13,22 @@ use nix::sched::{CloneFlags, setns};
 use crate::process::{self, Daemon, eventually};
 
 /// What a host keeps for itself: the folders in which daemons hold state, and /etc, where clients change the DNS.
-/// The overlay lets ordinary users have it too; where the kernel refuses one, a copy does the same.
+/// The overlay lets ordinary users have it too, and leaves what else is in there to be seen; where the kernel refuses
+/// one, an empty folder (for /etc a copy) does.
 const PRIVATE_FOLDERS: &str = r#"
 set -e
-for folder in /var/lib /var/log /run/hubward /run/softether /root; do
-    mount -t tmpfs tmpfs "$folder"
+mount -t tmpfs tmpfs /run/hubward
+mount -t tmpfs tmpfs /run/softether
+layers=/run/hubward/layers
+for folder in /etc /var/lib /var/log; do
+    layer=$layers/$folder
+    mkdir -p $layer/upper $layer/work $layer/copy
+    options=lowerdir=$folder,upperdir=$layer/upper,workdir=$layer/work
+    mount -t overlay overlay -o $options,userxattr $folder 2>/dev/null && continue
+    [ $folder != /etc ] || cp -a --no-preserve=ownership /etc/. $layer/copy 2>/dev/null || true
+    mount --bind $layer/copy $folder
 done
-mkdir -p /var/lib/softether /var/log/softether
-upper=/run/hubward/etc
-mkdir -p $upper/over $upper/work $upper/copy
-if ! mount -t overlay overlay -o lowerdir=/etc,upperdir=$upper/over,workdir=$upper/work,userxattr /etc 2>/dev/null; then
-    cp -a --no-preserve=ownership /etc/. $upper/copy 2>/dev/null || true
-    mount --bind $upper/copy /etc
-fi
+mkdir -p /var/lib/softether /var/log/softether /run/hubward/home
 hostname "$0" 2>/dev/null || true
 mount -t sysfs sysfs /sys 2>/dev/null || true
 ip link set lo up
@@ -79,7 +82,10 @@ impl Host {
         command
             .arg(format!("--target={}", self.pid()))
             .args(["--net", "--mount", "--uts", "--"]);
-        command.arg(program.as_ref());
+        command
+            .arg(program.as_ref())
+            .env("HOME", "/run/hubward/home")
+            .env_remove("XDG_STATE_HOME");
         command
     }
 

@@ -4,9 +4,14 @@
 //! The way into it is [`lab::run`]: it carries a test into namespaces of its own, where it is root,
 //! where nothing it does reaches the machine, and whose processes end with it.
 
+pub mod fuzz;
 pub mod host;
 pub mod lab;
+pub mod ours;
 pub mod page;
 pub mod process;
+pub mod site;
 pub mod sources;
 pub mod stock;
+pub mod story;
+pub mod transfer;

@@ -8,18 +8,22 @@ use anyhow::{Context, Result, ensure};
 
 use crate::host::Host;
 
-/// The web server; it serves until its thread's listener is closed with the laboratory.
+/// A page.
 #[derive(Debug)]
 pub struct Page {
     text: String,
 }
 
 impl Page {
-    /// Serves `text` on TCP port 80 of `host`.
-    pub fn serve(host: &Host, text: &str) -> Result<Self> {
+    /// A page that reads `text`.
+    pub fn new(text: &str) -> Self {
+        Self { text: text.into() }
+    }
+
+    /// Serves it on TCP port 80 of `host` for as long as the laboratory stands.
+    pub fn serve(&self, host: &Host) -> Result<()> {
         let listener = host.within(|| TcpListener::bind("0.0.0.0:80"))??;
-        let text = text.to_owned();
-        let page = Self { text: text.clone() };
+        let text = self.text.clone();
         std::thread::spawn(move || {
             for visitor in listener.incoming().flatten() {
                 let text = text.clone();
@@ -27,7 +31,7 @@ impl Page {
                 std::thread::spawn(move || answer(visitor, &text).ok());
             }
         });
-        Ok(page)
+        Ok(())
     }
 
     /// Fetches `http://address/` from `host` and checks that it is this page.

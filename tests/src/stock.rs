@@ -205,7 +205,7 @@ impl<'a> Account<'a> {
     }
 
     /// The commands that make this account under the name `NAME` with the adapter `NIC`.
-    fn commands(&self) -> Vec<String> {
+    pub fn commands(&self) -> Vec<String> {
         let yes_no = |flag: bool| if flag { "yes" } else { "no" };
         let mut commands = vec![format!(
             "AccountCreate {NAME} /SERVER:{} /HUB:{} /USERNAME:{} /NICNAME:{NIC}",
@@ -284,6 +284,18 @@ impl Client {
                 .contains("Session Established")
                 .then_some(status.stdout))
         })
+    }
+
+    /// Waits until the status table says `value` beside `name`, and returns it.
+    pub fn status_with(&self, host: &Host, name: &str, value: &str, within: Duration) -> Result<String> {
+        eventually(
+            within,
+            &format!("{name:?} = {value:?} in the status of {}", host.name()),
+            || {
+                let status = self.command(host, &format!("AccountStatusGet {NAME}"))?.stdout;
+                Ok((item(&status, name) == Some(value)).then_some(status))
+            },
+        )
     }
 
     /// Waits until the client's log holds `text`.
