@@ -6,10 +6,12 @@
 pub mod block;
 pub mod error;
 pub mod handshake;
+pub mod http;
 pub mod pack;
 pub mod password;
 pub mod policy;
 pub mod rpc;
+pub mod signature;
 pub mod tunnel;
 
 /// The version we speak for: 5.01, as stock peers write it (major * 100 + minor).

@@ -40,6 +40,15 @@ impl Limits {
         value_bytes: 64 * 1024,
     };
 
+    /// For a server's answer to a request: a welcome carries a text for the user and a redirect a certificate; a list
+    /// of hubs has a value for each.
+    pub const REPLY: Self = Self {
+        bytes: 1024 * 1024,
+        elements: 256,
+        values: 8192,
+        value_bytes: 512 * 1024,
+    };
+
     /// For administration records of an authenticated administrator or of the server it trusts: a hub's user or
     /// access list comes as some forty arrays with one value per row (at most 32 768 rows), and a whole
     /// configuration file as one value.
