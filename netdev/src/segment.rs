@@ -255,3 +255,167 @@ fn set_u16(frame: &mut [u8], at: usize, value: usize) {
 fn u32_at(frame: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const V4: &[u8] = &[
+        0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 64, TCP, 0, 0, 10, 0, 0, 1, 10, 0, 0,
+        2, // addresses at 12 and 16
+    ];
+    const V6: &[u8] = &[
+        0x60, 0, 0, 0, 0, 0, TCP, 64, //
+        0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, //
+        0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
+    ];
+    const TCP_HEADER: &[u8] = &[
+        0, 80, 0, 81, 0, 0, 0, 100, 0, 0, 0, 0, 0x50, 0x99, 1, 0, 0, 0, 0, 0,
+    ];
+    const UDP_HEADER: &[u8] = &[0, 80, 0, 81, 0, 0, 0, 0];
+
+    fn ethernet(ethertype: u16, tags: &[u8]) -> Vec<u8> {
+        let mut frame = vec![2; 12];
+        frame.extend(tags);
+        frame.extend(ethertype.to_be_bytes());
+        frame
+    }
+
+    fn header(kind: u8, size: u16, start: usize, offset: u16) -> VnetHeader {
+        let mut bytes = [0; VnetHeader::LEN];
+        bytes[0] = 1;
+        bytes[1] = kind;
+        bytes[4..6].copy_from_slice(&size.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&(start as u16).to_ne_bytes());
+        bytes[8..10].copy_from_slice(&offset.to_ne_bytes());
+        VnetHeader::parse(&bytes).unwrap()
+    }
+
+    fn parts(header: &VnetHeader, frame: &[u8]) -> Vec<Vec<u8>> {
+        let mut parts = Vec::new();
+        split(header, frame, |part| parts.push(part.to_vec()));
+        parts
+    }
+
+    /// The sum over a range that includes its own checksum is all ones (RFC 1071).
+    fn transport_sum(frame: &[u8], ip: usize, v6: bool, protocol: u8) -> u16 {
+        let (addresses, transport) = if v6 {
+            (ip + 8..ip + 40, ip + 40)
+        } else {
+            (ip + 12..ip + 20, ip + 20)
+        };
+        let pseudo = add(
+            (frame.len() - transport) as u64 + u64::from(protocol),
+            &frame[addresses],
+        );
+        fold(add(pseudo, &frame[transport..]))
+    }
+
+    #[test]
+    fn tcp_over_ipv4_is_cut_with_numbers_flags_and_checksums_of_its_own() {
+        let payload: Vec<u8> = (0..250).collect();
+        let frame = [
+            &ethernet(ETHERTYPE_IPV4, &[0x81, 0, 0, 5]),
+            V4,
+            TCP_HEADER,
+            &payload,
+        ]
+        .concat();
+        let parts = parts(&header(1, 100, 38, 16), &frame);
+
+        assert_eq!(
+            parts.iter().map(|p| p.len() - 58).collect::<Vec<_>>(),
+            [100, 100, 50]
+        );
+        assert_eq!(
+            parts.iter().flat_map(|p| p[58..].to_vec()).collect::<Vec<_>>(),
+            payload
+        );
+        assert_eq!(
+            parts.iter().map(|p| u32_at(p, 42)).collect::<Vec<_>>(),
+            [100, 200, 300]
+        );
+        assert_eq!(
+            parts.iter().map(|p| p[23]).collect::<Vec<_>>(),
+            [0x34, 0x35, 0x36]
+        );
+        // 0x99 is CWR, ACK, PSH, FIN: CWR goes with the first, PSH and FIN with the last.
+        assert_eq!(
+            parts.iter().map(|p| p[51]).collect::<Vec<_>>(),
+            [0x90, 0x10, 0x19]
+        );
+        for part in &parts {
+            assert_eq!(fold(add(0, &part[18..38])), 0xffff, "IP header checksum");
+            assert_eq!(
+                usize::from(u16::from_be_bytes([part[20], part[21]])),
+                part.len() - 18
+            );
+            assert_eq!(transport_sum(part, 18, false, TCP), 0xffff, "TCP checksum");
+        }
+    }
+
+    #[test]
+    fn tcp_over_ipv6_and_udp_are_cut_alike() {
+        let payload = [7; 90];
+        let frame = [&ethernet(ETHERTYPE_IPV6, &[]), V6, TCP_HEADER, &payload].concat();
+        let tcp = parts(&header(4, 60, 54, 16), &frame);
+        assert_eq!(tcp.len(), 2);
+        for part in &tcp {
+            assert_eq!(
+                usize::from(u16::from_be_bytes([part[18], part[19]])),
+                part.len() - 54
+            );
+            assert_eq!(transport_sum(part, 14, true, TCP), 0xffff);
+        }
+        let frame = [&ethernet(ETHERTYPE_IPV4, &[]), V4, UDP_HEADER, &payload].concat();
+        let udp = parts(&header(5, 60, 34, 6), &frame);
+        assert_eq!(
+            udp.iter().map(|p| (p.len(), p[39])).collect::<Vec<_>>(),
+            [(102, 68), (72, 38)]
+        );
+        for part in &udp {
+            assert_eq!(transport_sum(part, 14, false, UDP), 0xffff);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_whole_only_gets_its_checksum() {
+        let mut frame = [&ethernet(ETHERTYPE_IPV4, &[]), V4, UDP_HEADER, b"hello"].concat();
+        let pseudo = fold(add(13 + u64::from(UDP), &frame[26..34]));
+        set_u16(&mut frame, 38, 13);
+        set_u16(&mut frame, 40, usize::from(pseudo));
+        let header = header(0, 0, 34, 6);
+        assert!(!header.is_split());
+        finish(&header, &mut frame);
+        assert_eq!(transport_sum(&frame, 14, false, UDP), 0xffff);
+    }
+
+    #[test]
+    fn an_unknown_kind_of_cutting_is_refused() {
+        let mut bytes = [0; VnetHeader::LEN];
+        bytes[1] = 3;
+        assert_eq!(VnetHeader::parse(&bytes), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_and_no_frame_make_it_panic(
+            bytes: [u8; VnetHeader::LEN],
+            kind in prop::sample::select(vec![0u8, 1, 4, 5]),
+            tail in prop::collection::vec(any::<u8>(), 0..300),
+            v6: bool,
+        ) {
+            let mut bytes = bytes;
+            bytes[1] = kind;
+            bytes[5..10].iter_mut().for_each(|b| *b &= 0x3f);
+            let header = VnetHeader::parse(&bytes).unwrap();
+            let mut frame = ethernet(if v6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 }, &[]);
+            frame.extend(tail);
+            let emitted: usize = parts(&header, &frame).iter().map(Vec::len).sum();
+            prop_assert!(emitted <= frame.len() * (frame.len() + 1));
+            finish(&header, &mut frame);
+        }
+    }
+}

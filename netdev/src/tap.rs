@@ -111,6 +111,9 @@ impl Tap {
     ///
     /// A device that is down answers `EIO`; the frame is lost, as on a card without a cable.
     pub async fn send(&self, frame: &[u8]) -> io::Result<()> {
+        if let Some(done) = self.write_now(frame) {
+            return done;
+        }
         self.file
             .async_io(Interest::WRITABLE, |file| write(file, frame))
             .await
@@ -118,7 +121,19 @@ impl Tap {
 
     /// As [`Tap::send`], with `WouldBlock` instead of waiting.
     pub fn try_send(&self, frame: &[u8]) -> io::Result<()> {
+        if let Some(done) = self.write_now(frame) {
+            return done;
+        }
         self.file.try_io(Interest::WRITABLE, |file| write(file, frame))
+    }
+
+    /// Writes without a look at the readiness: a device nearly always takes a frame, but one that is down is never
+    /// "writable", and waiting for that would stop the caller.
+    fn write_now(&self, frame: &[u8]) -> Option<io::Result<()>> {
+        match write(self.file.get_ref(), frame) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            done => Some(done),
+        }
     }
 
     /// Waits until there may be a frame to receive.
