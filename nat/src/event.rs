@@ -1,0 +1,95 @@
+//! What happens on a SecureNAT, for logs, audits and meters.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use hub_core::MacAddr;
+
+/// The protocol of a translated flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FlowProtocol {
+    /// A TCP connection.
+    Tcp,
+    /// Datagrams of one client socket with one peer.
+    Udp,
+    /// Echo requests of one client with one peer; ports are the ICMP identifier.
+    Icmp,
+    /// A question to the virtual host's name service.
+    Dns,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A client got an address.
+    LeaseGiven {
+        /// The client.
+        mac: MacAddr,
+        /// Its address.
+        ip: Ipv4Addr,
+        /// What it calls itself, made harmless; may be empty.
+        host_name: String,
+    },
+    /// A client goes on with its address.
+    LeaseRenewed {
+        /// The client.
+        mac: MacAddr,
+        /// Its address.
+        ip: Ipv4Addr,
+    },
+    /// A client gave its address back.
+    LeaseReleased {
+        /// The client.
+        mac: MacAddr,
+        /// Its former address.
+        ip: Ipv4Addr,
+    },
+    /// A lease ran out.
+    LeaseExpired {
+        /// The client.
+        mac: MacAddr,
+        /// Its former address.
+        ip: Ipv4Addr,
+    },
+    /// A client found somebody else using the address; it is set aside for a time.
+    LeaseDeclined {
+        /// The client.
+        mac: MacAddr,
+        /// The address.
+        ip: Ipv4Addr,
+    },
+    /// A client found the pool used up. Told once until an address can be given again.
+    PoolExhausted {
+        /// The client.
+        mac: MacAddr,
+    },
+    /// A client reached something outside (user mode).
+    FlowOpened {
+        /// The protocol.
+        protocol: FlowProtocol,
+        /// The client.
+        client: SocketAddrV4,
+        /// Whom it meant to reach.
+        destination: SocketAddrV4,
+    },
+    /// A flow ended (user mode).
+    FlowClosed {
+        /// The protocol.
+        protocol: FlowProtocol,
+        /// The client.
+        client: SocketAddrV4,
+        /// Whom it reached.
+        destination: SocketAddrV4,
+        /// Payload bytes from the client.
+        sent: u64,
+        /// Payload bytes to the client.
+        received: u64,
+    },
+    /// A client may not open more flows (user mode). Told once until one of its flows ends.
+    FlowLimit {
+        /// The protocol.
+        protocol: FlowProtocol,
+        /// The client.
+        client: Ipv4Addr,
+    },
+}

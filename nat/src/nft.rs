@@ -1,0 +1,337 @@
+//! nftables through `nft -j -f -`: the words our rulesets are made of, and the one place that runs the program.
+//!
+//! A ruleset of ours is one table of family `ip`, replaced as a whole in one transaction. No other table is read
+//! for writing or written.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nftables::batch::Batch;
+use nftables::expr::{
+    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix,
+    Range,
+};
+use nftables::schema::{Chain, NfListObject, NfObject, Nftables, Rule, Table};
+use nftables::stmt::{AnonymousCounter, Counter, Match, Operator, Statement};
+use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::dnat::PortRange;
+use crate::net::Ipv4Net;
+
+/// A healthy `nft` answers within milliseconds; one that hangs must not hang the server.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What went wrong between us and nftables.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NftError {
+    /// The program is missing.
+    #[error("the program nft is missing; install the package `nftables`, or use user mode")]
+    Missing,
+    /// The program may not change the ruleset.
+    #[error("nft may not change the firewall; run as root or with CAP_NET_ADMIN, or use user mode")]
+    Forbidden,
+    /// The kernel refused the transaction.
+    #[error("nft refused: {0}")]
+    Refused(String),
+    /// The program could not be run or did not end.
+    #[error("nft could not be run: {0}")]
+    Io(#[from] std::io::Error),
+    /// The program answered something that is not its JSON.
+    #[error("nft answered what is not understood: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// One transaction on one table of ours.
+pub(crate) struct Ruleset {
+    table: String,
+    batch: Batch<'static>,
+}
+
+impl Ruleset {
+    /// A transaction that removes `table` if it exists and creates it empty.
+    pub(crate) fn replace(table: &str) -> Self {
+        let mut batch = Batch::new();
+        // Deleting a table that does not exist fails the transaction, so it is added first.
+        batch.add(table_object(table));
+        batch.delete(table_object(table));
+        batch.add(table_object(table));
+        Ruleset {
+            table: table.to_owned(),
+            batch,
+        }
+    }
+
+    /// A transaction that removes `table`, whether it exists or not.
+    pub(crate) fn remove(table: &str) -> Self {
+        let mut batch = Batch::new();
+        batch.add(table_object(table));
+        batch.delete(table_object(table));
+        Ruleset {
+            table: table.to_owned(),
+            batch,
+        }
+    }
+
+    /// Adds a chain that the kernel calls at `hook`; what no rule decides is accepted.
+    pub(crate) fn base_chain(&mut self, name: &'static str, kind: NfChainType, hook: NfHook, priority: i32) {
+        self.batch.add(NfListObject::Chain(Chain {
+            family: NfFamily::IP,
+            table: self.table.clone().into(),
+            name: name.into(),
+            newname: None,
+            handle: None,
+            _type: Some(kind),
+            hook: Some(hook),
+            prio: Some(priority),
+            dev: None,
+            policy: Some(NfChainPolicy::Accept),
+        }));
+    }
+
+    /// Appends a rule to `chain`.
+    pub(crate) fn rule(&mut self, chain: &'static str, statements: Vec<Statement<'static>>, comment: &str) {
+        self.batch.add(NfListObject::Rule(Rule {
+            family: NfFamily::IP,
+            table: self.table.clone().into(),
+            chain: chain.into(),
+            expr: Cow::Owned(statements),
+            handle: None,
+            index: None,
+            comment: Some(comment.to_owned().into()),
+        }));
+    }
+
+    /// Keeps a text in the table: the comment of a rule in a chain that nothing calls.
+    pub(crate) fn note(&mut self, text: &str) {
+        const CHAIN: &str = "notes";
+        self.batch.add(NfListObject::Chain(Chain {
+            family: NfFamily::IP,
+            table: self.table.clone().into(),
+            name: CHAIN.into(),
+            policy: None,
+            ..Chain::default()
+        }));
+        self.rule(CHAIN, vec![counter(0, 0)], text);
+    }
+
+    /// The transaction as the document that `nft -j -f -` reads.
+    pub(crate) fn into_document(self) -> Nftables<'static> {
+        self.batch.to_nftables()
+    }
+}
+
+fn table_object(name: &str) -> NfListObject<'static> {
+    NfListObject::Table(Table {
+        family: NfFamily::IP,
+        name: name.to_owned().into(),
+        handle: None,
+    })
+}
+
+/// Applies a transaction: all of it or nothing.
+pub(crate) async fn apply(document: &Nftables<'_>) -> Result<(), NftError> {
+    run(&["-j", "-f", "-"], &serde_json::to_vec(document)?)
+        .await
+        .map(drop)
+}
+
+/// The rules of a table of ours, or `None` if there is no such table.
+pub(crate) async fn rules(table: &str) -> Result<Option<Vec<Rule<'static>>>, NftError> {
+    let answer = match run(&["-j", "list", "table", "ip", table], &[]).await {
+        Ok(answer) => answer,
+        Err(NftError::Refused(reason)) if reason.contains("No such file") => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let document: Nftables<'static> = serde_json::from_slice(&answer)?;
+    let rule = |object: &NfObject<'static>| match object {
+        NfObject::ListObject(NfListObject::Rule(rule)) => Some(rule.clone()),
+        _ => None,
+    };
+    Ok(Some(document.objects.iter().filter_map(rule).collect()))
+}
+
+/// Removes a table of ours, if it exists.
+pub(crate) async fn remove(table: &str) -> Result<(), NftError> {
+    apply(&Ruleset::remove(table).into_document()).await
+}
+
+/// Chains of others that drop forwarded packets nobody allows, in words for an administrator.
+pub(crate) async fn dropping_forward_chains() -> Result<Vec<String>, NftError> {
+    let answer: serde_json::Value = serde_json::from_slice(&run(&["-j", "list", "chains"], &[]).await?)?;
+    let chains = answer["nftables"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|object| &object["chain"]);
+    let dropping = chains.filter(|chain| chain["hook"] == "forward" && chain["policy"] == "drop");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
+    Ok(dropping
+        .map(|chain| {
+            let (family, table, name) = (text(&chain["family"]), text(&chain["table"]), text(&chain["name"]));
+            format!(
+                "the firewall chain `{family} {table} {name}` drops forwarded packets that no rule of its own accepts; \
+                 allow the published ports there"
+            )
+        })
+        .collect())
+}
+
+async fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, NftError> {
+    let mut child = Command::new("nft")
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| {
+            if e.kind() == std::io::ErrorKind::NotFound {
+                NftError::Missing
+            } else {
+                e.into()
+            }
+        })?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that ends early closes the pipe; its exit status says why, so that is what we report.
+        let _ = stdin.write_all(input).await;
+    }
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("Operation not permitted") || said.contains("Permission denied") {
+        return Err(NftError::Forbidden);
+    }
+    Err(NftError::Refused(
+        said.lines()
+            .next()
+            .unwrap_or("without a reason")
+            .trim()
+            .to_owned(),
+    ))
+}
+
+// The words below are the expressions that our rules use, with the names that `nft` gives them.
+
+/// `left == right`
+pub(crate) fn is(left: Expression<'static>, right: Expression<'static>) -> Statement<'static> {
+    Statement::Match(Match {
+        left,
+        right,
+        op: Operator::EQ,
+    })
+}
+
+/// `left != right`
+pub(crate) fn is_not(left: Expression<'static>, right: Expression<'static>) -> Statement<'static> {
+    Statement::Match(Match {
+        left,
+        right,
+        op: Operator::NEQ,
+    })
+}
+
+/// A header field, such as `ip saddr`.
+pub(crate) fn field(protocol: &'static str, field: &'static str) -> Expression<'static> {
+    let field = PayloadField {
+        protocol: protocol.into(),
+        field: field.into(),
+    };
+    Expression::Named(NamedExpression::Payload(Payload::PayloadField(field)))
+}
+
+/// `meta iifname`, `meta oifname` and their like.
+pub(crate) fn meta(key: MetaKey) -> Expression<'static> {
+    Expression::Named(NamedExpression::Meta(Meta { key }))
+}
+
+/// `fib daddr type` or `fib saddr type`: whose address that is.
+pub(crate) fn address_type(flag: FibFlag) -> Expression<'static> {
+    Expression::Named(NamedExpression::Fib(Fib {
+        result: FibResult::Type,
+        flags: HashSet::from([flag]),
+    }))
+}
+
+/// `ct status` and its like.
+pub(crate) fn ct(key: &'static str) -> Expression<'static> {
+    Expression::Named(NamedExpression::CT(CT {
+        key: key.into(),
+        family: None,
+        dir: None,
+    }))
+}
+
+/// `ct status dnat`: the connection's destination was rewritten. A flag test, therefore `in`.
+pub(crate) fn ct_has(key: &'static str, flag: &'static str) -> Statement<'static> {
+    Statement::Match(Match {
+        left: ct(key),
+        right: word(flag),
+        op: Operator::IN,
+    })
+}
+
+/// A name or symbolic constant.
+pub(crate) fn word(text: impl Into<Cow<'static, str>>) -> Expression<'static> {
+    Expression::String(text.into())
+}
+
+/// An IPv4 address.
+pub(crate) fn address(ip: Ipv4Addr) -> Expression<'static> {
+    word(ip.to_string())
+}
+
+/// An IPv4 network.
+pub(crate) fn network(net: Ipv4Net) -> Expression<'static> {
+    if net.prefix() == 32 {
+        return address(net.address());
+    }
+    let prefix = Prefix {
+        addr: Box::new(address(net.address())),
+        len: net.prefix().into(),
+    };
+    Expression::Named(NamedExpression::Prefix(prefix))
+}
+
+/// A port or a run of ports.
+pub(crate) fn ports(ports: PortRange) -> Expression<'static> {
+    let (first, last) = (
+        Expression::Number(ports.first().into()),
+        Expression::Number(ports.last().into()),
+    );
+    if ports.is_single() {
+        first
+    } else {
+        Expression::Range(Box::new(Range { range: [first, last] }))
+    }
+}
+
+/// A counter that goes on from the values given.
+pub(crate) fn counter(packets: u64, bytes: u64) -> Statement<'static> {
+    let counter = AnonymousCounter {
+        packets: Some(packets as usize),
+        bytes: Some(bytes as usize),
+    };
+    Statement::Counter(Counter::Anonymous(Some(counter)))
+}
+
+/// Packets and bytes counted by the first counter of a rule.
+pub(crate) fn counted(rule: &Rule<'_>) -> (u64, u64) {
+    let count = |statement: &Statement<'_>| match statement {
+        Statement::Counter(Counter::Anonymous(Some(AnonymousCounter { packets, bytes }))) => {
+            Some((packets.unwrap_or(0) as u64, bytes.unwrap_or(0) as u64))
+        }
+        _ => None,
+    };
+    rule.expr.iter().find_map(count).unwrap_or_default()
+}
