@@ -85,8 +85,8 @@ impl Right {
     }
 }
 
-/// One row of [`TABLE`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One row of [`TABLE`], for those who learn the method's name only at run time.
+#[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// [`Method::NAME`].
     pub name: &'static str,
@@ -94,6 +94,31 @@ pub struct Row {
     pub right: Right,
     /// [`Method::FORBIDDEN_BY`].
     pub forbidden_by: Option<&'static str>,
+    /// The encodings of [`Method::Request`].
+    pub request: Codec,
+    /// The encodings of [`Method::Response`].
+    pub response: Codec,
+}
+
+/// The two encodings of some message.
+#[derive(Clone, Copy, Debug)]
+pub struct Codec {
+    /// Reads a PACK and writes what was understood.
+    pub pack_to_pack: fn(&Pack) -> Result<Pack, MessageError>,
+    /// Shows a PACK as JSON.
+    pub pack_to_json: fn(&Pack) -> Result<Value, MessageError>,
+    /// Makes a PACK of JSON.
+    pub json_to_pack: fn(&Value) -> Result<Pack, MessageError>,
+}
+
+impl Codec {
+    const fn of<T: RpcMessage>() -> Self {
+        Self {
+            pack_to_pack: |pack| Ok(T::from_pack(pack)?.to_pack()),
+            pack_to_json: |pack| Ok(T::from_pack(pack)?.to_json()),
+            json_to_pack: |json| Ok(T::from_json(json)?.to_pack()),
+        }
+    }
 }
 
 /// The row of a method, by its name ignoring case.
@@ -131,6 +156,8 @@ macro_rules! methods {
             name: $method::NAME,
             right: $method::RIGHT,
             forbidden_by: $method::FORBIDDEN_BY,
+            request: Codec::of::<$request>(),
+            response: Codec::of::<$response>(),
         } ),+ ];
     };
 }
@@ -157,6 +184,8 @@ macro_rules! right {
 }
 
 methods! {
+    /// Gives back its values.
+    Test(Values) -> Values, any;
     /// Product, version and operating system.
     GetServerInfo(Nothing) -> ServerInfo, any;
     /// Counters of the whole server.
