@@ -1,13 +1,27 @@
 //! The bodies of the fuzz targets: plain functions, which `cargo fuzz` feeds with what it invents and the replay test
 //! with the committed corpora. A body may panic for one reason only: a claim about the code under test broke.
 
+use std::time::SystemTime;
+
+use bytes::BytesMut;
+use protocol::block::{BLOCK_BYTES, BlockDecoder, BlockEncoder, FRAME_BYTES, Item};
+use protocol::error::ErrorCode;
+use protocol::handshake::{ClientEvent, ClientHandshake, Hello, Redirect, Request, ServerHandshake, Welcome};
+use protocol::http::HeadReader;
 use protocol::pack::{Limits, Pack};
 
 /// A fuzz target: its name, which is also the name of its corpus folder, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("pack", pack)];
+pub const TARGETS: &[Target] = &[
+    ("pack", pack),
+    ("messages", messages),
+    ("http_head", http_head),
+    ("blocks", blocks),
+    ("server_handshake", server_handshake),
+    ("client_handshake", client_handshake),
+];
 
 /// Whatever decodes, encodes to bytes that decode to the same value.
 pub fn pack(input: &[u8]) {
@@ -33,4 +47,195 @@ pub fn pack(input: &[u8]) {
             "what was written does not read back"
         );
     }
+}
+
+/// A message that was understood is understood the same way after being written again.
+pub fn messages(input: &[u8]) {
+    let Ok(pack) = Pack::decode(input, &Limits::REPLY) else {
+        return;
+    };
+    settles(&pack, Request::from_pack, Request::to_pack);
+    settles(&pack, Hello::from_pack, Hello::to_pack);
+    settles(&pack, Welcome::from_pack, Welcome::to_pack);
+    settles(&pack, Redirect::from_pack, Redirect::to_pack);
+}
+
+fn settles<M>(pack: &Pack, read: fn(&Pack) -> Result<M, ErrorCode>, write: fn(&M) -> Pack) {
+    let Ok(message) = read(pack) else { return };
+    let written = write(&message);
+    let again = read(&written).map(|message| write(&message));
+    assert_eq!(
+        again.as_ref(),
+        Ok(&written),
+        "a message changes when it is read again"
+    );
+}
+
+/// A head is found at the same place with the same content, however the bytes arrive.
+pub fn http_head(input: &[u8]) {
+    let mut whole = BytesMut::from(input);
+    let at_once = HeadReader::new().read(&mut whole);
+    let mut reader = HeadReader::new();
+    let mut arriving = BytesMut::new();
+    for (index, byte) in input.iter().enumerate() {
+        arriving.extend_from_slice(&[*byte]);
+        match reader.read(&mut arriving) {
+            Ok(None) => continue,
+            Ok(Some(head)) => {
+                let Ok(Some(expected)) = &at_once else {
+                    panic!("found only when it comes byte by byte")
+                };
+                assert_eq!(format!("{head:?}"), format!("{expected:?}"));
+                assert_eq!(
+                    whole.len(),
+                    input.len() - index - 1,
+                    "the head ends somewhere else"
+                );
+                // What the callers ask of a head.
+                let _ = (
+                    head.content_length(),
+                    head.request().is_ok(),
+                    head.status(),
+                    head.is_pack(),
+                );
+            }
+            Err(_) => assert!(at_once.is_err(), "an error only when it comes byte by byte"),
+        }
+        return;
+    }
+    assert!(
+        !matches!(at_once, Ok(Some(_))),
+        "found only when it comes at once"
+    );
+}
+
+/// The first byte says whether blocks are compressed and how the stream is cut; the frames do not depend on the cut,
+/// the buffer stays small, and what is encoded again decodes to the same frames.
+pub fn blocks(input: &[u8]) {
+    let Some((mode, stream)) = input.split_first() else {
+        return;
+    };
+    let compressed = mode & 1 == 1;
+    let whole = frames(stream, compressed, stream.len());
+    let parts = frames(stream, compressed, usize::from(mode >> 1) + 1);
+    assert_eq!(whole, parts, "the cut of the stream changes what is read");
+    assert!(whole.iter().all(|frame| (1..=FRAME_BYTES).contains(&frame.len())));
+
+    let mut encoded = BytesMut::new();
+    BlockEncoder::new(compressed).encode_group(&whole, &mut encoded);
+    assert_eq!(
+        frames(&encoded, compressed, encoded.len()),
+        whole,
+        "what was written does not read back"
+    );
+}
+
+fn frames(stream: &[u8], compressed: bool, cut: usize) -> Vec<Vec<u8>> {
+    let mut decoder = BlockDecoder::new(compressed);
+    let mut buffer = BytesMut::new();
+    let mut frames = Vec::new();
+    for part in stream.chunks(cut.max(1)) {
+        buffer.extend_from_slice(part);
+        loop {
+            match decoder.decode(&mut buffer) {
+                Ok(Some(Item::Frame(frame))) => frames.push(frame.to_vec()),
+                Ok(Some(Item::KeepAlive(_))) => {}
+                Ok(None) => break,
+                Err(_) => return frames,
+            }
+        }
+        assert!(
+            buffer.len() < BLOCK_BYTES + 8,
+            "{} bytes are held back for one block",
+            buffer.len()
+        );
+    }
+    frames
+}
+
+/// The first byte says how a stranger's bytes are cut. Whatever they are, the server asks the same of its caller and
+/// answers the same, and holds no more than it may.
+pub fn server_handshake(input: &[u8]) {
+    const HELD_BYTES: usize = 64 * 1024;
+    let Some((cut, stream)) = input.split_first() else {
+        return;
+    };
+    let whole = serve(stream, stream.len());
+    // Beyond this an answer that comes early makes room that one that comes late does not.
+    if stream.len() < HELD_BYTES {
+        let parts = serve(stream, usize::from(*cut) + 1);
+        assert!(whole == parts, "the cut of the stream changes the negotiation");
+    }
+}
+
+/// What a server asked its caller, and what it sent.
+fn serve(stream: &[u8], cut: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let mut server = ServerHandshake::new(hello(), SystemTime::UNIX_EPOCH);
+    let mut requests = Vec::new();
+    let mut sent = Vec::new();
+    for part in stream.chunks(cut.max(1)) {
+        let failed = server.handle_input(part).is_err();
+        while let Some(request) = server.poll_request() {
+            requests.push(request.to_pack().encode());
+            server.refuse(ErrorCode::AuthFailed);
+        }
+        while let Some(output) = server.poll_output() {
+            sent.extend(output);
+        }
+        if failed || server.is_closing() {
+            break;
+        }
+    }
+    assert!(
+        sent.len() <= 64 * 1024 + 4 * stream.len(),
+        "{} bytes answer {} bytes",
+        sent.len(),
+        stream.len()
+    );
+    (requests, sent)
+}
+
+fn hello() -> Hello {
+    Hello {
+        product: "Hubward".into(),
+        version: 501,
+        build: 9674,
+        random: [7; 20],
+        wants_password: true,
+    }
+}
+
+/// The first byte says how a false server's bytes are cut; the client sees the same events however they come.
+pub fn client_handshake(input: &[u8]) {
+    let Some((cut, stream)) = input.split_first() else {
+        return;
+    };
+    let whole = ask(stream, stream.len());
+    let parts = ask(stream, usize::from(*cut) + 1);
+    assert_eq!(whole, parts, "the cut of the stream changes the negotiation");
+}
+
+fn ask(stream: &[u8], cut: usize) -> Vec<String> {
+    let mut client = ClientHandshake::new("vpn.example.org", SystemTime::UNIX_EPOCH);
+    let mut seen = Vec::new();
+    for part in stream.chunks(cut.max(1)) {
+        let mut failed = client.handle_input(part).is_err();
+        while let Some(event) = client.poll_event() {
+            if let ClientEvent::Reply(pack) = &event {
+                let _ = (
+                    Welcome::from_pack(pack).is_ok(),
+                    Redirect::from_pack(pack).is_ok(),
+                    pack.error(),
+                );
+            }
+            seen.push(format!("{event:?}"));
+            client.send(&Request::EnumHub.to_pack());
+            // An answer that came before it was asked for is read now.
+            failed = failed || client.handle_input(&[]).is_err();
+        }
+        if failed {
+            break;
+        }
+    }
+    seen
 }
