@@ -25,7 +25,7 @@ use vlan::Shapes;
 const MAX_EVENTS: usize = 256;
 
 /// The limits and options of a hub.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct HubConfig {
     /// A random number that the stations on the hub do not know: it decides where table entries lie.
     pub seed: u64,
@@ -133,6 +133,25 @@ impl Hub {
             counters: Counters::default(),
             events: VecDeque::new(),
             config,
+        }
+    }
+
+    /// The limits and options in force.
+    pub fn config(&self) -> &HubConfig {
+        &self.config
+    }
+
+    /// Changes the limits and options for what is seen from now on. What is known stays known, even beyond a lower limit,
+    /// unless there is to be no IP table. The seed stays as it was.
+    pub fn set_config(&mut self, config: HubConfig) {
+        self.config = HubConfig {
+            seed: self.config.seed,
+            ..config
+        };
+        self.macs.set_limit(config.max_macs);
+        self.ips.set_limit(config.max_ips);
+        if !config.ip_table {
+            self.ips.clear();
         }
     }
 

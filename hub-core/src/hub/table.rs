@@ -87,6 +87,11 @@ impl<K: Copy + Eq + Hash, S: Station> Table<K, S> {
         }
     }
 
+    /// Learns no more than `limit` from now on.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// The entry of `address`, unless it has expired.
     #[inline]
     pub(super) fn get(&self, now: Instant, address: K) -> Option<&Entry<S>> {

@@ -305,7 +305,7 @@ fn extension_headers_are_read_through() {
 
     // The same packet as a later fragment: what follows are not ports.
     let fragment_header = usize::from(first.transport_offset) - 8;
-    bytes[fragment_header + 2] = 1;
+    bytes[fragment_header + 3] = 1 << 3;
     let Network::Ipv6(later) = view(&bytes).network else {
         panic!("not IPv6")
     };

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use hub_core::MacAddr;
 use hub_core::hub::{Event, IP_LIFETIME, LEASED_IP_LIFETIME};
+use hub_core::{DropReason, HubConfig, MacAddr, Verdict};
 
 use crate::support::{Lan, arp, dhcp_reply, mac, udp4, udp6};
 
@@ -138,6 +138,33 @@ fn without_an_ip_table_nothing_is_listed() {
 }
 
 #[test]
+fn options_that_change_apply_to_what_is_seen_next() {
+    let mut lan = Lan::new();
+    let [a, _] = lan.ports();
+    let public = Ipv4Addr::new(8, 8, 8, 8);
+    lan.send(a, &udp4(mac(1), public));
+    assert_eq!(lan.ip_table(), []);
+    let all = HubConfig {
+        only_private_ipv4: false,
+        max_macs: 1,
+        ..*lan.hub.config()
+    };
+    lan.hub.set_config(all);
+    lan.send(a, &udp4(mac(1), public));
+    assert_eq!(lan.ip_table().len(), 1);
+    assert_eq!(
+        lan.announce(a, mac(2)),
+        Verdict::Dropped(DropReason::MacTableFull)
+    );
+    let none = HubConfig {
+        ip_table: false,
+        ..*lan.hub.config()
+    };
+    lan.hub.set_config(none);
+    assert_eq!(lan.ip_table(), []);
+}
+
+#[test]
 fn a_dhcp_ack_lists_the_clients_address_behind_the_clients_port() {
     let mut lan = Lan::new();
     let [server, client] = lan.ports();
@@ -166,6 +193,20 @@ fn a_leased_address_is_remembered_for_300_seconds_and_stays_leased_in_use() {
     assert!(row.leased);
     lan.wait(0.001);
     assert_eq!(lan.ip_table(), []);
+}
+
+#[test]
+fn an_address_that_comes_back_after_it_was_forgotten_is_new() {
+    let mut lan = Lan::new();
+    let [server, client] = lan.ports();
+    lan.announce(client, mac(1));
+    lan.send(server, &dhcp_reply(ACK, mac(9), mac(1), CLIENT));
+    lan.wait(600.0);
+    lan.send(client, &udp4(mac(1), CLIENT));
+    let [ip] = lan.ip_table().try_into().unwrap();
+    assert_eq!((ip.created, ip.leased), (lan.now, false));
+    let [mac] = lan.mac_table().try_into().unwrap();
+    assert_eq!(mac.created, lan.now);
 }
 
 #[test]
