@@ -1,9 +1,10 @@
 //! Hashing for the tables that a stranger fills.
 //!
-//! Every frame looks its addresses up, so SipHash's cost would be paid millions of times a second; and whoever may send
-//! frames chooses the keys, so an unseeded hash would let him pile them all into one bucket. Multiply-shift
-//! (Dietzfelbinger 1996, in its form for vectors) is both fast and strongly universal: for any two keys chosen without knowledge of the
-//! multipliers, their 64-bit hashes are independent and uniform. One multiplication per 64-bit word.
+//! Every frame looks its addresses up, so SipHash's cost would be paid millions of times a second; and
+//! whoever may send frames chooses the keys, so an unseeded hash would let him pile them all into one bucket.
+//! Multiply-shift (Dietzfelbinger 1996, in its form for vectors) is both fast and strongly universal: for any
+//! two keys chosen without knowledge of the multipliers, their 64-bit hashes are independent and uniform. One
+//! multiplication per 64-bit word.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -64,8 +65,8 @@ impl Hasher for SeededHasher {
         }
     }
 
-    /// A bijection of the universal hash is as universal; this one breaks up the arithmetic progressions into which
-    /// multiplication turns consecutive keys.
+    /// A bijection of the universal hash is as universal; this one breaks up the arithmetic progressions into
+    /// which multiplication turns consecutive keys.
     #[inline]
     fn finish(&self) -> u64 {
         mix((self.sum >> 64) as u64)

@@ -2,7 +2,8 @@
 //!
 //! Three layers, each usable without the next:
 //!
-//! * [`Frame`] and [`FrameView`]: the bytes of one Ethernet frame, its [`Offload`] description, and what its headers say.
+//! * [`Frame`] and [`FrameView`]: the bytes of one Ethernet frame, its [`Offload`] description, and what its
+//!   headers say.
 //! * [`Hub`]: the switch as a state machine. It does no I/O, reads no clock and draws no random numbers; the
 //!   same calls give the same deliveries, so a bug is a seed.
 //! * [`Switch`] and [`Port`]: a hub shared by threads, with a byte-bounded [`FrameQueue`] per port.

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::Frame;
 
-/// What a queued frame costs on top of its bytes: its place in the queue and its share in a buffer's bookkeeping.
-/// Without it a queue of many tiny frames would hold several times its bound.
+/// What a queued frame costs on top of its bytes: its place in the queue and its share in a buffer's
+/// bookkeeping. Without it a queue of many tiny frames would hold several times its bound.
 pub const FRAME_COST: usize = mem::size_of::<Frame>() + 16;
 
 /// Places that an emptied queue keeps when it gives back the memory of a burst.
@@ -22,9 +22,9 @@ pub struct Closed;
 
 /// Frames on their way to one receiver.
 ///
-/// The frames held never cost more than the capacity, where each costs its bytes and [`FRAME_COST`]. A frame that finds no room
-/// is dropped and counted (the newest, as every switch does): a slow receiver loses frames and holds up nobody.
-/// Every frame pushed is received, or still queued, or counted as dropped.
+/// The frames held never cost more than the capacity, where each costs its bytes and [`FRAME_COST`]. A frame
+/// that finds no room is dropped and counted (the newest, as every switch does): a slow receiver loses frames
+/// and holds up nobody. Every frame pushed is received, or still queued, or counted as dropped.
 ///
 /// There is one receiver: a second task that waits takes the first one's place in being woken.
 #[derive(Debug)]
@@ -64,7 +64,8 @@ impl FrameQueue {
         }
     }
 
-    /// Appends `frame`, and wakes the receiver if it waits. `false`: there was no room, or the queue is closed.
+    /// Appends `frame`, and wakes the receiver if it waits. `false`: there was no room, or the queue is
+    /// closed.
     pub fn push(&self, frame: Frame) -> bool {
         let (accepted, wake) = {
             let mut state = self.lock();
@@ -77,8 +78,8 @@ impl FrameQueue {
         accepted
     }
 
-    /// Appends what `frames` holds and empties it, under one lock; `refused` gets each frame that finds no room. Returns the
-    /// receiver if it must be woken: the caller does it when it holds no lock itself.
+    /// Appends what `frames` holds and empties it, under one lock; `refused` gets each frame that finds no
+    /// room. Returns the receiver if it must be woken: the caller does it when it holds no lock itself.
     pub(crate) fn push_batch(
         &self,
         frames: &mut Vec<Frame>,
@@ -97,7 +98,8 @@ impl FrameQueue {
         }
     }
 
-    /// Waits for frames and appends them to `out`: at least one, then more while their bytes stay within `max_bytes`.
+    /// Waits for frames and appends them to `out`: at least one, then more while their bytes stay within
+    /// `max_bytes`.
     ///
     /// # Errors
     /// [`Closed`] once the queue is closed and empty.
@@ -119,7 +121,8 @@ impl FrameQueue {
         if state.closed {
             return Poll::Ready(Err(Closed));
         }
-        // A replaced waker may own its task, and the task a port of this queue: it must fall outside the lock.
+        // A replaced waker may own its task, and the task a port of this queue: it must fall outside the
+        // lock.
         let replaced = match &state.receiver {
             Some(waker) if waker.will_wake(cx.waker()) => None,
             _ => state.receiver.replace(cx.waker().clone()),

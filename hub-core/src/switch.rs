@@ -74,8 +74,8 @@ impl Switch {
         }
     }
 
-    /// Calls `act` with the hub, while no frame is forwarded: for tables, counters and settings. Queues of ports that `act`
-    /// detaches are closed. `act` must not use the switch or its ports, nor drop a [`Port`].
+    /// Calls `act` with the hub, while no frame is forwarded: for tables, counters and settings. Queues of
+    /// ports that `act` detaches are closed. `act` must not use the switch or its ports, nor drop a [`Port`].
     pub fn with<R>(&self, act: impl FnOnce(&mut Hub) -> R) -> R {
         let mut state = self.lock();
         let result = act(&mut state.hub);
@@ -109,8 +109,8 @@ impl Switch {
         }
     }
 
-    /// A panic under the lock (of an iterator or of [`with`](Self::with)'s closure) ends the thread that caused it. The hub is
-    /// sound between any two of its methods, so the others go on.
+    /// A panic under the lock (of an iterator or of [`with`](Self::with)'s closure) ends the thread that
+    /// caused it. The hub is sound between any two of its methods, so the others go on.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,8 +168,8 @@ impl fmt::Debug for Switch {
 
 /// A port of a [`Switch`]: frames are sent into the hub and received from it.
 ///
-/// Cloning shares the port; it is detached when it is closed or its last clone is dropped. Any number of threads may send,
-/// one task receives.
+/// Cloning shares the port; it is detached when it is closed or its last clone is dropped. Any number of
+/// threads may send, one task receives.
 #[derive(Clone)]
 pub struct Port {
     attachment: Arc<Attachment>,
@@ -200,13 +200,14 @@ impl Port {
         &self.attachment.switch
     }
 
-    /// Forwards `frames` in order. The hub is locked meanwhile, so the iterator should have its frames at hand and must not use the
-    /// switch. Frames sent after the port was closed are dropped.
+    /// Forwards `frames` in order. The hub is locked meanwhile, so the iterator should have its frames at
+    /// hand and must not use the switch. Frames sent after the port was closed are dropped.
     pub fn send(&self, now: Instant, frames: &mut dyn Iterator<Item = Frame>) {
         self.attachment.switch.send(now, self.attachment.id, frames);
     }
 
-    /// Waits for frames and appends them to `out`: at least one, then more while their bytes stay within `max_bytes`.
+    /// Waits for frames and appends them to `out`: at least one, then more while their bytes stay within
+    /// `max_bytes`.
     ///
     /// # Errors
     /// [`Closed`] once the port is closed and what was queued has been received.

@@ -19,8 +19,8 @@ pub struct DhcpAck {
 }
 
 impl DhcpAck {
-    /// Reads a BOOTP message (the payload of a UDP datagram); `None` if it is anything but an acknowledgement with
-    /// an address. An acknowledged INFORM has none.
+    /// Reads a BOOTP message (the payload of a UDP datagram); `None` if it is anything but an acknowledgement
+    /// with an address. An acknowledged INFORM has none.
     pub(super) fn parse(message: &[u8]) -> Option<Self> {
         /// Reply, Ethernet, address length 6.
         const REPLY_ETHERNET: [u8; 3] = [2, 1, 6];

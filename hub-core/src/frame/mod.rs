@@ -10,7 +10,8 @@ pub use dhcp::DhcpAck;
 pub use offload::{Checksum, Offload, SegmentKind, Segmentation};
 pub use view::{Arp, FrameView, Ipv4, Ipv6, Network, Ports, VlanTag};
 
-/// The longest frame, in bytes, that may carry [`Offload::NONE`]. Stock peers drop longer ones (protocol §7.2).
+/// The longest frame, in bytes, that may carry [`Offload::NONE`]. Stock peers drop longer ones (protocol
+/// §7.2).
 pub const MAX_PLAIN_FRAME: usize = 1600;
 
 /// The longest frame of all, in bytes: a full IP packet behind an Ethernet header with two VLAN tags.

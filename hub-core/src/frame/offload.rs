@@ -2,8 +2,8 @@
 
 /// The work that a frame still needs before a peer without offload may see it.
 ///
-/// A super-frame (one TCP segment train in one frame of up to 64 KiB) travels whole between ports that take it,
-/// and is cut where it leaves for a port that does not.
+/// A super-frame (one TCP segment train in one frame of up to 64 KiB) travels whole between ports that take
+/// it, and is cut where it leaves for a port that does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offload {
     /// How to cut the frame into wire-sized ones, if it is a super-frame.
@@ -21,7 +21,8 @@ pub struct Segmentation {
     pub size: u16,
     /// Length in bytes of the headers up to the payload. A hint: whoever cuts reads the headers itself.
     pub header_len: u16,
-    /// Whether the TCP flow uses explicit congestion notification (RFC 3168), so that CWR belongs to the first piece only.
+    /// Whether the TCP flow uses explicit congestion notification (RFC 3168), so that CWR belongs to the
+    /// first piece only.
     pub ecn: bool,
 }
 

@@ -23,7 +23,8 @@ const MAX_EXTENSION_HEADERS: usize = 8;
 /// The headers of one frame: a small copy that is valid as long as the bytes it was read from do not change.
 ///
 /// Parsing never fails for a frame that has an Ethernet header. A network header that does not hold together
-/// (a length beyond the frame, a wrong version) is [`Network::Other`], with the ethertype telling what it claimed to be.
+/// (a length beyond the frame, a wrong version) is [`Network::Other`], with the ethertype telling what it
+/// claimed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameView {
     /// Who should get the frame.
@@ -110,7 +111,8 @@ pub struct Ipv6 {
     pub source: Ipv6Addr,
     /// Destination address.
     pub destination: Ipv6Addr,
-    /// Protocol number behind the extension headers, or of the extension header that could not be read through.
+    /// Protocol number behind the extension headers, or of the extension header that could not be read
+    /// through.
     pub protocol: u8,
     /// Whether this is a piece of a fragmented packet, the first one included.
     pub fragment: bool,
@@ -165,8 +167,9 @@ impl FrameView {
         })
     }
 
-    /// A number that is equal for all frames of a flow and spread evenly over flows, so that a choice made by it
-    /// keeps each flow in order: by addresses, protocol and ports for IP, else by Ethernet addresses and type.
+    /// A number that is equal for all frames of a flow and spread evenly over flows, so that a choice made by
+    /// it keeps each flow in order: by addresses, protocol and ports for IP, else by Ethernet addresses and
+    /// type.
     ///
     /// Fragments carry no ports, so a fragmented packet's pieces are one flow with each other.
     pub fn flow_hash(&self) -> u32 {
@@ -203,7 +206,8 @@ impl FrameView {
         !matches!(ip.tos, 0x00 | 0x08) || (ip.protocol == PROTOCOL_ICMP && (34..=128).contains(&self.length))
     }
 
-    /// The address that a DHCP server confirms to a client in `frame`, which must be the bytes this view was read from.
+    /// The address that a DHCP server confirms to a client in `frame`, which must be the bytes this view was
+    /// read from.
     pub fn dhcp_ack(&self, frame: &[u8]) -> Option<DhcpAck> {
         const SERVER_PORT: u16 = 67;
         let Network::Ipv4(ip) = &self.network else {

@@ -60,8 +60,8 @@ impl AddAssign for Traffic {
 
 /// The counters of a port, or of a whole hub.
 ///
-/// Every frame that a port sends is either in `received` or once in `dropped`; a frame that was received goes to any
-/// number of ports, and for each of them is either in its `sent` or once in its `dropped`.
+/// Every frame that a port sends is either in `received` or once in `dropped`; a frame that was received goes
+/// to any number of ports, and for each of them is either in its `sent` or once in its `dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that came from the port and kept the rules.

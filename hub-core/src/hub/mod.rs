@@ -29,8 +29,8 @@ const MAX_EVENTS: usize = 256;
 pub struct HubConfig {
     /// A random number that the stations on the hub do not know: it decides where table entries lie.
     pub seed: u64,
-    /// MAC addresses that the hub remembers. A frame from one more is dropped: what is known stays known, so that
-    /// nobody can turn the switch into a repeater by flooding it with addresses.
+    /// MAC addresses that the hub remembers. A frame from one more is dropped: what is known stays known, so
+    /// that nobody can turn the switch into a repeater by flooding it with addresses.
     pub max_macs: usize,
     /// MAC addresses of one port, where the port does not say otherwise.
     pub macs_per_port: u32,
@@ -42,7 +42,8 @@ pub struct HubConfig {
     pub ip_table: bool,
     /// Whether only private IPv4 addresses are listed (hub option `ManageOnlyPrivateIP`).
     pub only_private_ipv4: bool,
-    /// Whether only link-local and unique local IPv6 addresses are listed (hub option `ManageOnlyLocalUnicastIPv6`).
+    /// Whether only link-local and unique local IPv6 addresses are listed (hub option
+    /// `ManageOnlyLocalUnicastIPv6`).
     pub only_local_ipv6: bool,
 }
 
@@ -94,8 +95,9 @@ pub enum Event {
 
 /// A learning switch.
 ///
-/// It is deterministic: it does no I/O and reads no clock, and `now` is an argument that should not run backwards. The cost of
-/// a frame does not depend on how many ports and addresses there are, apart from the deliveries it causes.
+/// It is deterministic: it does no I/O and reads no clock, and `now` is an argument that should not run
+/// backwards. The cost of a frame does not depend on how many ports and addresses there are, apart from the
+/// deliveries it causes.
 #[derive(Debug)]
 pub struct Hub {
     config: HubConfig,
@@ -141,8 +143,8 @@ impl Hub {
         &self.config
     }
 
-    /// Changes the limits and options for what is seen from now on. What is known stays known, even beyond a lower limit,
-    /// unless there is to be no IP table. The seed stays as it was.
+    /// Changes the limits and options for what is seen from now on. What is known stays known, even beyond a
+    /// lower limit, unless there is to be no IP table. The seed stays as it was.
     pub fn set_config(&mut self, config: HubConfig) {
         self.config = HubConfig {
             seed: self.config.seed,
@@ -188,8 +190,8 @@ impl Hub {
         }
     }
 
-    /// Forwards a frame that came from port `from`: calls `deliver` for every port that it goes to. A port in a VLAN may
-    /// be given the frame in another shape than one that sees all VLANs.
+    /// Forwards a frame that came from port `from`: calls `deliver` for every port that it goes to. A port in
+    /// a VLAN may be given the frame in another shape than one that sees all VLANs.
     ///
     /// A super-frame reaches only ports that take it; toward others it is dropped and counted.
     pub fn forward(
@@ -320,7 +322,8 @@ impl Hub {
         }
     }
 
-    /// Lists the address that a DHCP server gives to a station whose port is known, and reports it if it is news.
+    /// Lists the address that a DHCP server gives to a station whose port is known, and reports it if it is
+    /// news.
     fn learn_lease(&mut self, now: Instant, ack: &DhcpAck, vlan: Option<VlanId>) {
         let Some(port) = self
             .macs
@@ -476,8 +479,8 @@ impl Hub {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due. Being late costs memory only: an expired address is not
-    /// believed, whether or not it still takes up space.
+    /// When [`handle_timeout`](Self::handle_timeout) is due. Being late costs memory only: an expired address
+    /// is not believed, whether or not it still takes up space.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.macs
             .poll_timeout()

@@ -69,8 +69,9 @@ pub struct PortConfig {
     pub name: String,
     /// The port hears every frame of the hub and sends none.
     pub monitor: bool,
-    /// The port takes frames that are not [finished](crate::Offload::is_finished). Without it such frames do not
-    /// reach the port and are counted as [`DropReason::OffloadRefused`](super::DropReason::OffloadRefused).
+    /// The port takes frames that are not [finished](crate::Offload::is_finished). Without it such frames do
+    /// not reach the port and are counted as
+    /// [`DropReason::OffloadRefused`](super::DropReason::OffloadRefused).
     pub offload: bool,
     /// A MAC address of another port can be taken over only after
     /// [`TAKE_OVER_AFTER`](super::TAKE_OVER_AFTER) of the owner's silence (policy `CheckMac`).
@@ -87,7 +88,8 @@ pub struct PortConfig {
 }
 
 impl PortConfig {
-    /// A port without restrictions, but for a local bridge's: stations behind it cannot take over addresses in use.
+    /// A port without restrictions, but for a local bridge's: stations behind it cannot take over addresses
+    /// in use.
     pub fn new(kind: PortKind, name: impl Into<String>) -> Self {
         Self {
             kind,

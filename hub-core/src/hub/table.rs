@@ -1,8 +1,9 @@
 //! A table of addresses, each behind a port, that forgets what it has not seen for a while.
 //!
 //! The MAC and the IP table are two of these. Every operation a frame causes takes constant time; the sweep
-//! that gives memory back runs at most once a second. Memory is bounded by the limits. When they are reached, news is refused
-//! rather than something old evicted: whoever floods a hub with addresses hurts himself and not those who were there first.
+//! that gives memory back runs at most once a second. Memory is bounded by the limits. When they are reached,
+//! news is refused rather than something old evicted: whoever floods a hub with addresses hurts himself and
+//! not those who were there first.
 
 use std::collections::HashMap;
 use std::hash::Hash;

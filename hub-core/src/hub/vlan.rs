@@ -1,5 +1,5 @@
-//! VLANs at the edge of the hub: tags put on and taken off where a frame passes between a port that belongs to
-//! one VLAN and a port that sees them all.
+//! VLANs at the edge of the hub: tags put on and taken off where a frame passes between a port that belongs
+//! to one VLAN and a port that sees them all.
 
 use bytes::{Bytes, BytesMut};
 

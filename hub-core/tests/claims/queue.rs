@@ -181,7 +181,8 @@ proptest! {
     }
 }
 
-/// Threads push numbered frames as fast as they can; returns what the receiver got, as (thread, number), and what was lost.
+/// Threads push numbered frames as fast as they can; returns what the receiver got, as (thread, number), and
+/// what was lost.
 fn race(capacity: usize, threads: u32, frames: u32) -> (Vec<(u32, u32)>, Dropped) {
     let queue = FrameQueue::new(capacity);
     let mut received = Vec::new();

@@ -154,7 +154,8 @@ impl Pair {
         }
     }
 
-    /// Sends a frame through the hub: it must reach the `expected` ports, each once, in the shape that the port wants.
+    /// Sends a frame through the hub: it must reach the `expected` ports, each once, in the shape that the
+    /// port wants.
     fn check(&mut self, from: usize, expected: &[usize], source: MacAddr, to: MacAddr, tag: u16, len: usize) {
         let body = vec![0xaa; len];
         let shape = |vlan| match vlan {

@@ -199,8 +199,8 @@ fn the_same_hub_forwards_with_or_without_a_switch() {
     });
 }
 
-/// Every port sends `FRAMES` frames to its neighbour's station and as many to everybody, from a thread of its own,
-/// while another thread receives.
+/// Every port sends `FRAMES` frames to its neighbour's station and as many to everybody, from a thread of its
+/// own, while another thread receives.
 fn storm(queue_bytes: usize) {
     const PORTS: u32 = 4;
     const FRAMES: u32 = 5_000;
