@@ -4,6 +4,7 @@
 //! random number: those are arguments. "Protocol §n" in a comment names a section of `docs/protocol.md`.
 
 pub mod block;
+pub mod certificate;
 pub mod error;
 pub mod handshake;
 pub mod http;
