@@ -3,7 +3,7 @@
 /// The work that a frame still needs before a peer without offload may see it.
 ///
 /// A super-frame (one TCP segment train in one frame of up to 64 KiB) travels whole between ports that take
-/// it, and is cut where it leaves for a port that does not.
+/// it. A hub does not cut: it keeps super-frames from ports that do not take them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offload {
     /// How to cut the frame into wire-sized ones, if it is a super-frame.
