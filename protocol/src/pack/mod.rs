@@ -211,3 +211,6 @@ fn clean(text: &str) -> &str {
     let text = text.split_once('\0').map_or(text, |(head, _)| head);
     text.trim_matches([' ', '\t'])
 }
+
+#[cfg(test)]
+mod tests;
