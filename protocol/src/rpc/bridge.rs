@@ -39,6 +39,22 @@ message! {
         bridges: counted LocalBridgeRow "LocalBridgeList",
     }
 
+    /// One adapter in a [`VlanAdapterList`].
+    pub struct VlanAdapterRow {
+        device_name: str "DeviceName",
+        guid: str "Guid",
+        device_instance_id: str "DeviceInstanceId",
+        driver_name: str "DriverName",
+        driver_type: str "DriverType",
+        support: bool "Support",
+        enabled: bool "Enabled",
+    }
+
+    /// Adapters of a Windows server whose driver can be made to pass VLAN tags.
+    pub struct VlanAdapterList {
+        adapters: group VlanAdapterRow "Devices",
+    }
+
     /// Whether this system can bridge at all.
     pub struct BridgeSupport {
         is_bridge_supported_os: bool "IsBridgeSupportedOs",

@@ -7,11 +7,15 @@
 //!
 //! "Admin RPC §n" in a comment names a section of `docs/admin-rpc.md`.
 
+pub mod access;
 pub mod bridge;
 pub mod caps;
+pub mod cascade;
 pub mod certificate;
+pub mod cluster;
 pub mod connection;
 pub mod dnat;
+pub mod doors;
 pub mod field;
 pub mod frame;
 pub mod group;
@@ -23,12 +27,15 @@ pub mod log;
 pub mod method;
 pub mod option;
 pub mod policy;
+pub mod revocation;
+pub mod router;
 pub mod securenat;
 pub mod server;
 pub mod session;
 pub mod table;
 pub mod traffic;
 pub mod user;
+pub mod vendor;
 
 mod message;
 mod secret;

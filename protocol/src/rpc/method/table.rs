@@ -1,130 +1,33 @@
-//! The table of methods: what each takes, what it gives, and who may call it.
-//!
-//! A client writes `request::<EnumHub>(&Nothing {})` and reads the answer with [`response`]. A server implements
-//! [`Handle`] for each method it has and routes calls with [`dispatch!`](crate::dispatch), in either encoding.
+//! The table itself.
 
-use std::future::Future;
-
-use serde_json::Value;
-
-use super::bridge::{BridgeSupport, EthernetList, LocalBridge, LocalBridgeList};
-use super::caps::Caps;
-use super::certificate::{Authority, AuthorityList, KeyPair, NewAuthority};
-use super::connection::{ConnectionInfo, ConnectionList};
-use super::dnat::{Dnat, DnatList};
-use super::group::{Group, GroupList};
-use super::hub::{HubList, HubMessage, HubOnline, HubRadius, HubSettings, HubStatus};
-use super::keep::Keep;
-use super::listener::{Listener, ListenerList, SpecialListener, UdpPorts};
-use super::log::{HubLog, LogFileList, LogPiece, Syslog};
-use super::option::HubOptions;
-use super::securenat::{DhcpTable, NatTable, SecureNatOption, SecureNatRequest, SecureNatStatus};
-use super::server::{Config, ServerInfo, ServerPassword, ServerStatus};
-use super::session::{SessionList, SessionStatus};
-use super::table::{IpTable, MacTable};
-use super::user::{User, UserList};
-use super::{HubKey, HubObject, HubRequest, MessageError, Named, Nothing, RpcMessage, Text, Values};
-use crate::error::ErrorCode;
-use crate::pack::Pack;
-
-/// The element of a request that names the method.
-pub const FUNCTION_NAME: &str = "function_name";
-
-/// A method of the administration protocol.
-pub trait Method {
-    /// Its name on the wire; compared ignoring case.
-    const NAME: &'static str;
-    /// Who may call it.
-    const RIGHT: Right;
-    /// The administration option of a hub that, when set, forbids it to that hub's administrator altogether. Options
-    /// that look at the parameters (limits, `no_online`) are the server's business.
-    const FORBIDDEN_BY: Option<&'static str>;
-    /// What it takes.
-    type Request: RpcMessage;
-    /// What it gives.
-    type Response: RpcMessage;
-
-    /// The hub that a request is about, for methods with [`Right::Hub`].
-    fn hub(request: &Self::Request) -> Option<&str>;
-}
-
-/// Who may call a method (admin RPC §1.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Right {
-    /// Every administrator. What a hub's administrator sees may be less.
-    Any,
-    /// The administrator of the server.
-    Server,
-    /// The administrator of the server, or of the hub that the request is about.
-    Hub,
-}
-
-/// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role<'a> {
-    /// The administrator of the server.
-    Server,
-    /// The administrator of this hub.
-    Hub(&'a str),
-}
-
-impl Right {
-    /// Lets `role` pass, or says why not. `hub` is what [`Method::hub`] found in the request.
-    ///
-    /// # Errors
-    /// [`ErrorCode::NotEnoughRight`] for a stranger, [`ErrorCode::InvalidParameter`] where a hub must be named and is not.
-    pub fn check(self, role: Role<'_>, hub: Option<&str>) -> Result<(), ErrorCode> {
-        match (self, role, hub.unwrap_or_default()) {
-            (Self::Any, ..) | (Self::Server, Role::Server, _) => Ok(()),
-            (Self::Server, Role::Hub(_), _) => Err(ErrorCode::NotEnoughRights),
-            (Self::Hub, _, "") => Err(ErrorCode::InvalidParameter),
-            (Self::Hub, Role::Server, _) => Ok(()),
-            (Self::Hub, Role::Hub(own), named) if own.eq_ignore_ascii_case(named) => Ok(()),
-            (Self::Hub, Role::Hub(_), _) => Err(ErrorCode::NotEnoughRights),
-        }
-    }
-}
-
-/// One row of [`TABLE`], for those who learn the method's name only at run time.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// [`Method::NAME`].
-    pub name: &'static str,
-    /// [`Method::RIGHT`].
-    pub right: Right,
-    /// [`Method::FORBIDDEN_BY`].
-    pub forbidden_by: Option<&'static str>,
-    /// The encodings of [`Method::Request`].
-    pub request: Codec,
-    /// The encodings of [`Method::Response`].
-    pub response: Codec,
-}
-
-/// The two encodings of some message.
-#[derive(Clone, Copy, Debug)]
-pub struct Codec {
-    /// Reads a PACK and writes what was understood.
-    pub pack_to_pack: fn(&Pack) -> Result<Pack, MessageError>,
-    /// Shows a PACK as JSON.
-    pub pack_to_json: fn(&Pack) -> Result<Value, MessageError>,
-    /// Makes a PACK of JSON.
-    pub json_to_pack: fn(&Value) -> Result<Pack, MessageError>,
-}
-
-impl Codec {
-    const fn of<T: RpcMessage>() -> Self {
-        Self {
-            pack_to_pack: |pack| Ok(T::from_pack(pack)?.to_pack()),
-            pack_to_json: |pack| Ok(T::from_pack(pack)?.to_json()),
-            json_to_pack: |json| Ok(T::from_json(json)?.to_pack()),
-        }
-    }
-}
-
-/// The row of a method, by its name ignoring case.
-pub fn find(name: &str) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
-}
+use super::{Codec, Method, Right, Row};
+use crate::rpc::access::{AccessKey, AccessList, NewAccessRule, SourceRules};
+use crate::rpc::bridge::{BridgeSupport, EthernetList, LocalBridge, LocalBridgeList, VlanAdapterList};
+use crate::rpc::caps::Caps;
+use crate::rpc::cascade::{Link, LinkList, LinkName, LinkRename, LinkRequest, LinkStatus};
+use crate::rpc::certificate::{Authority, AuthorityList, KeyPair, NewAuthority};
+use crate::rpc::cluster::{FarmConnection, FarmMember, FarmMemberList, FarmMemberRequest, FarmSetting};
+use crate::rpc::connection::{ConnectionInfo, ConnectionList};
+use crate::rpc::dnat::{Dnat, DnatList};
+use crate::rpc::doors::{
+    EtherIp, EtherIpList, EtherIpRequest, IpsecServices, OpenVpnSstp, ProtocolOptions, ProtocolRequest,
+    WireGuardKeys,
+};
+use crate::rpc::group::{Group, GroupList};
+use crate::rpc::hub::{HubList, HubMessage, HubOnline, HubRadius, HubSettings, HubStatus};
+use crate::rpc::keep::Keep;
+use crate::rpc::listener::{Listener, ListenerList, SpecialListener, UdpPorts};
+use crate::rpc::log::{HubLog, LogFileList, LogPiece, Syslog};
+use crate::rpc::option::HubOptions;
+use crate::rpc::revocation::{Revocation, RevocationList};
+use crate::rpc::router::{SwitchInterface, SwitchInterfaceList, SwitchList, SwitchRoute, SwitchRouteList};
+use crate::rpc::securenat::{DhcpTable, NatTable, SecureNatOption, SecureNatRequest, SecureNatStatus};
+use crate::rpc::server::{Config, ServerInfo, ServerPassword, ServerStatus};
+use crate::rpc::session::{SessionList, SessionStatus};
+use crate::rpc::table::{IpTable, MacTable};
+use crate::rpc::user::{User, UserList};
+use crate::rpc::vendor::{AzureStatus, DdnsStatus, InternetSetting, LicenseKeyList, LicenseStatus};
+use crate::rpc::{HubKey, HubObject, HubRequest, Named, Nothing, Text, Values};
 
 /// Defines the methods: `Name(Request) -> Response, RIGHT;` where `RIGHT` is `any`, `server` or `hub(FIELD)`, the
 /// field of the request that names the hub, perhaps followed by `unless "option"` for [`Method::FORBIDDEN_BY`].
@@ -326,6 +229,11 @@ methods! {
     /// Whether this system can bridge.
     GetBridgeSupport(Nothing) -> BridgeSupport, any;
 
+    /// The adapters of a Windows server that can pass VLAN tags.
+    EnumEthVLan(Nothing) -> VlanAdapterList, server;
+    /// Lets the adapter named in the text pass them, or not, by the integer.
+    SetEnableEthVLan(Values) -> Values, server;
+
     /// Publishes a host behind this machine.
     AddDnat(Dnat) -> Dnat, server;
     /// Ends that.
@@ -354,6 +262,72 @@ methods! {
     /// Ends the trust in one of them.
     DeleteCa(HubKey) -> HubKey, hub(hub_name) unless "no_change_cert_list";
 
+    /// Ends the trust in certificates that look so.
+    AddCrl(Revocation) -> Revocation, hub(hub_name) unless "no_change_crl_list";
+    /// Changes such an entry.
+    SetCrl(Revocation) -> Revocation, hub(hub_name) unless "no_change_crl_list";
+    /// Such an entry.
+    GetCrl(HubKey) -> Revocation, hub(hub_name);
+    /// Deletes such an entry.
+    DelCrl(HubKey) -> HubKey, hub(hub_name) unless "no_change_crl_list";
+    /// All such entries of a hub.
+    EnumCrl(HubRequest) -> RevocationList, hub(hub_name);
+
+    /// Adds a rule to the access list of a hub.
+    AddAccess(NewAccessRule) -> NewAccessRule, hub(hub_name) unless "no_change_access_list";
+    /// Deletes a rule.
+    DeleteAccess(AccessKey) -> AccessKey, hub(hub_name) unless "no_change_access_list";
+    /// The access list of a hub.
+    EnumAccess(HubRequest) -> AccessList, hub(hub_name);
+    /// Replaces the access list of a hub.
+    SetAccessList(AccessList) -> AccessList, hub(hub_name) unless "no_change_access_list";
+    /// The rules about addresses that clients come from.
+    GetAcList(HubRequest) -> SourceRules, hub(hub_name);
+    /// Replaces them.
+    SetAcList(SourceRules) -> SourceRules, hub(hub_name) unless "no_change_access_control_list";
+
+    /// Makes a cascade.
+    CreateLink(Link) -> Link, hub(hub_name) unless "no_cascade";
+    /// Changes a cascade.
+    SetLink(Link) -> Link, hub(hub_name) unless "no_cascade";
+    /// A cascade.
+    GetLink(LinkRequest) -> Link, hub(hub_name);
+    /// All cascades of a hub.
+    EnumLink(HubRequest) -> LinkList, hub(hub_name);
+    /// Starts a cascade.
+    SetLinkOnline(LinkName) -> LinkName, hub(hub_name) unless "no_cascade";
+    /// Stops a cascade.
+    SetLinkOffline(LinkName) -> LinkName, hub(hub_name) unless "no_cascade";
+    /// Deletes a cascade.
+    DeleteLink(LinkName) -> LinkName, hub(hub_name) unless "no_cascade";
+    /// Gives a cascade another name.
+    RenameLink(LinkRename) -> LinkRename, hub(hub_name) unless "no_cascade";
+    /// The state of a cascade's connection.
+    GetLinkStatus(LinkRequest) -> LinkStatus, hub(hub_name);
+
+    /// Makes a layer 3 switch.
+    AddL3Switch(Named) -> Named, server;
+    /// Deletes it.
+    DelL3Switch(Named) -> Named, server;
+    /// All layer 3 switches.
+    EnumL3Switch(Nothing) -> SwitchList, any;
+    /// Starts one.
+    StartL3Switch(Named) -> Named, server;
+    /// Stops one.
+    StopL3Switch(Named) -> Named, server;
+    /// Gives one an interface.
+    AddL3If(SwitchInterface) -> SwitchInterface, server;
+    /// Takes it away.
+    DelL3If(SwitchInterface) -> SwitchInterface, server;
+    /// All interfaces of one.
+    EnumL3If(Named) -> SwitchInterfaceList, any;
+    /// Gives one a route.
+    AddL3Table(SwitchRoute) -> SwitchRoute, server;
+    /// Takes it away.
+    DelL3Table(SwitchRoute) -> SwitchRoute, server;
+    /// All routes of one.
+    EnumL3Table(Named) -> SwitchRouteList, any;
+
     /// Changes what keeps the Internet line alive.
     SetKeep(Keep) -> Keep, server;
     /// What keeps the Internet line alive.
@@ -370,132 +344,73 @@ methods! {
     EnumLogFile(Nothing) -> LogFileList, any unless "no_read_log_file";
     /// A piece of a log file.
     ReadLogFile(LogPiece) -> LogPiece, any unless "no_read_log_file";
-}
 
-/// The request PACK of a call.
-pub fn request<M: Method>(parameters: &M::Request) -> Pack {
-    let mut pack = parameters.to_pack();
-    pack.set_str(FUNCTION_NAME, M::NAME);
-    pack
-}
+    /// The options of a protocol.
+    GetProtoOptions(ProtocolRequest) -> ProtocolOptions, any;
+    /// Changes the options that are named.
+    SetProtoOptions(ProtocolOptions) -> ProtocolOptions, server;
+    /// A ZIP file of sample settings for OpenVPN clients.
+    MakeOpenVpnConfigFile(Nothing) -> LogPiece, server;
+    /// Switches OpenVPN and SSTP.
+    SetOpenVpnSstpConfig(OpenVpnSstp) -> OpenVpnSstp, server;
+    /// Whether OpenVPN and SSTP are on.
+    GetOpenVpnSstpConfig(Nothing) -> OpenVpnSstp, any;
+    /// Switches L2TP, IPsec and EtherIP.
+    SetIPsecServices(IpsecServices) -> IpsecServices, server;
+    /// Whether L2TP, IPsec and EtherIP are on.
+    GetIPsecServices(Nothing) -> IpsecServices, server;
+    /// Lets an EtherIP client in.
+    AddEtherIpId(EtherIp) -> EtherIp, server;
+    /// An EtherIP client.
+    GetEtherIpId(EtherIpRequest) -> EtherIp, server;
+    /// Shuts an EtherIP client out.
+    DeleteEtherIpId(EtherIp) -> EtherIp, server;
+    /// All EtherIP clients.
+    EnumEtherIpId(Nothing) -> EtherIpList, server;
+    /// Lets WireGuard peers in.
+    AddWgk(WireGuardKeys) -> WireGuardKeys, server;
+    /// Shuts WireGuard peers out.
+    DeleteWgk(WireGuardKeys) -> WireGuardKeys, server;
+    /// All WireGuard peers.
+    EnumWgk(Nothing) -> WireGuardKeys, server;
 
-/// Why a call has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The server refused.
-    #[error("{0}")]
-    Refused(ErrorCode),
-    /// The answer makes no sense.
-    #[error("the server's answer cannot be read: {0}")]
-    Malformed(#[from] MessageError),
-}
+    /// Changes what the server is to a cluster, and restarts it.
+    SetFarmSetting(FarmSetting) -> FarmSetting, server;
+    /// What the server is to a cluster.
+    GetFarmSetting(Nothing) -> FarmSetting, any;
+    /// A member of the cluster.
+    GetFarmInfo(FarmMemberRequest) -> FarmMember, any;
+    /// All members of the cluster.
+    EnumFarmMember(Nothing) -> FarmMemberList, any;
+    /// A member's connection to its controller.
+    GetFarmConnectionStatus(Nothing) -> FarmConnection, any;
 
-/// What a server answered to a call.
-///
-/// # Errors
-/// The server's refusal, or an answer that cannot be read.
-pub fn response<M: Method>(answer: &Pack) -> Result<M::Response, CallError> {
-    match answer.error() {
-        Some(code) => Err(CallError::Refused(code)),
-        None => Ok(M::Response::from_pack(answer)?),
-    }
-}
-
-/// The answer PACK of a call that is refused.
-pub fn refusal(code: ErrorCode) -> Pack {
-    let mut pack = Pack::new();
-    pack.set_int("error", code.code());
-    pack
-}
-
-/// One of the two encodings; what a call comes in is what its answer goes out in.
-pub trait Encoding: Sized {
-    /// Encodes a message.
-    fn encode<T: RpcMessage>(message: &T) -> Self;
-    /// Reads a message.
-    ///
-    /// # Errors
-    /// When it makes no sense.
-    fn decode<T: RpcMessage>(&self) -> Result<T, MessageError>;
-}
-
-impl Encoding for Pack {
-    fn encode<T: RpcMessage>(message: &T) -> Self {
-        message.to_pack()
-    }
-
-    fn decode<T: RpcMessage>(&self) -> Result<T, MessageError> {
-        T::from_pack(self)
-    }
-}
-
-impl Encoding for Value {
-    fn encode<T: RpcMessage>(message: &T) -> Self {
-        message.to_json()
-    }
-
-    fn decode<T: RpcMessage>(&self) -> Result<T, MessageError> {
-        T::from_json(self)
-    }
-}
-
-/// What the rights of a call depend on.
-pub trait Caller {
-    /// Who calls.
-    fn role(&self) -> Role<'_>;
-
-    /// Whether the caller's hub has this administration option set.
-    fn is_option_set(&self, option: &str) -> bool;
-}
-
-/// A server's side of method `M`, called only for those who may.
-pub trait Handle<M: Method, C> {
-    /// Does it.
-    fn handle(
-        &self,
-        caller: &C,
-        request: M::Request,
-    ) -> impl Future<Output = Result<M::Response, ErrorCode>> + Send;
-}
-
-/// Answers one call: reads the request, checks the right, has it handled, encodes the answer.
-///
-/// # Errors
-/// What the caller is told instead of an answer.
-pub async fn answer<M, S, C, B>(server: &S, caller: &C, body: &B) -> Result<B, ErrorCode>
-where
-    M: Method,
-    S: Handle<M, C>,
-    C: Caller,
-    B: Encoding,
-{
-    let request: M::Request = body.decode()?;
-    M::RIGHT.check(caller.role(), M::hub(&request))?;
-    if let (Some(option), Role::Hub(_)) = (M::FORBIDDEN_BY, caller.role())
-        && caller.is_option_set(option)
-    {
-        return Err(ErrorCode::NotEnoughRights);
-    }
-    Ok(B::encode(&server.handle(caller, request).await?))
-}
-
-/// Routes a call to the server's [`Handle`] of its method; a future of `Result<Body, ErrorCode>`.
-///
-/// ```text
-/// dispatch!(server, caller, name, body; GetServerInfo, EnumHub, CreateHub)
-/// ```
-/// Methods that are not listed are answered with [`ErrorCode::NotSupported`].
-#[macro_export]
-macro_rules! dispatch {
-    ($server:expr, $caller:expr, $name:expr, $body:expr; $($method:ident),+ $(,)?) => {
-        async {
-            let name: &str = $name;
-            $(
-                if name.eq_ignore_ascii_case(<$method as $crate::rpc::method::Method>::NAME) {
-                    return $crate::rpc::method::answer::<$method, _, _, _>($server, $caller, $body).await;
-                }
-            )+
-            Err($crate::error::ErrorCode::NotSupported)
-        }
-    };
+    /// Dynamic DNS.
+    GetDDnsClientStatus(Nothing) -> DdnsStatus, server;
+    /// Changes the name in dynamic DNS to the one in the text.
+    ChangeDDnsClientHostname(Values) -> Values, server;
+    /// The proxy on the way to dynamic DNS; misspelt in version 5.01.
+    GetDDnsInternetSettng(Nothing) -> InternetSetting, server;
+    /// The same in version 5.02.
+    GetDDnsInternetSetting(Nothing) -> InternetSetting, server;
+    /// Changes the proxy on the way to dynamic DNS; misspelt in version 5.01.
+    SetDDnsInternetSettng(InternetSetting) -> InternetSetting, server;
+    /// The same in version 5.02.
+    SetDDnsInternetSetting(InternetSetting) -> InternetSetting, server;
+    /// Relay through the cloud.
+    GetAzureStatus(Nothing) -> AzureStatus, server;
+    /// Switches it.
+    SetAzureStatus(AzureStatus) -> AzureStatus, server;
+    /// Adds the licence key in the text.
+    AddLicenseKey(Values) -> Values, any;
+    /// Deletes the licence key with the number in the integer.
+    DelLicenseKey(Values) -> Values, any;
+    /// All licence keys.
+    EnumLicenseKey(Nothing) -> LicenseKeyList, any;
+    /// What the licences allow.
+    GetLicenseStatus(Nothing) -> LicenseStatus, any;
+    /// Something for the vendor, by its number.
+    Debug(Values) -> Values, server;
+    /// Ends the process at once.
+    Crash(Values) -> Values, server;
 }
