@@ -9,6 +9,8 @@ use crate::capture::{calls, elements, is_blank, methods};
 
 /// What stock clients send in queries without meaning it: structures are sent whole, with their defaults.
 const MEANINGLESS: &[(&str, &str)] = &[
+    ("GetLink", "policy:Ver3"),
+    ("GetLinkStatus", "policy:Ver3"),
     ("GetSecureNATOption", "ApplyDhcpPushRoutes"),
     ("GetSessionStatus", "policy:Ver3"),
 ];
@@ -26,11 +28,31 @@ const NOT_CAPTURED: &[&str] = &[
     "DeleteIpTable",
     "DisconnectConnection",
     "GetBridgeSupport",
+    "EnumEthVLan",
+    "SetEnableEthVLan",
     "AddDnat",
     "DeleteDnat",
     "EnumDnat",
     "SetServerCert",
     "DeleteCa",
+    "SetCrl",
+    "DelCrl",
+    "MakeOpenVpnConfigFile",
+    "SetOpenVpnSstpConfig",
+    "GetOpenVpnSstpConfig",
+    "GetEtherIpId",
+    "AddWgk",
+    "DeleteWgk",
+    "EnumWgk",
+    "ChangeDDnsClientHostname",
+    "GetDDnsInternetSettng",
+    "GetDDnsInternetSetting",
+    "SetDDnsInternetSettng",
+    "SetDDnsInternetSetting",
+    "AddLicenseKey",
+    "DelLicenseKey",
+    "Debug",
+    "Crash",
 ];
 
 /// The methods that there are captures of.
