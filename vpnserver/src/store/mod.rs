@@ -1,1 +1,161 @@
-//! The store: every setting of the server, durable before it is acknowledged.
+//! The store: every setting of the server, checked, durable, then acknowledged.
+//!
+//! [`Store`] is what the server knows; [`SqliteStore`] is the one that comes with it. Calls block (a change waits for the
+//! disk), so asynchronous code goes through [`Db`], which runs them on tokio's blocking threads.
+//!
+//! Nobody owns the store for ever: each change has a revision, and readers follow [`Store::changes_since`], woken by
+//! [`Store::watch`] for changes of this process.
+
+mod change;
+mod error;
+mod name;
+mod option;
+mod record;
+mod sqlite;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use change::{Action, Change, Feed, Noun};
+pub use error::{OpenError, StoreError};
+pub use name::{HubName, MAX_NAME, NameError, UserName, folded};
+pub use nat::dnat::DnatRule;
+pub use option::{Effect, HubOption, HubOptions, OptionRow};
+pub use record::{
+    Counters, Group, Hub, HubKind, Id, Lease, Listener, LocalBridge, LogSettings, SecureNat, Server,
+    Timestamp, Traffic, Usage, UsageReport, User, UserAuth,
+};
+pub use sqlite::{DATABASE_FILE, KEY_FILE, Opened, SqliteStore};
+
+/// Result of a store call.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A change to a record, made inside one transaction: read, edited, checked, written. An error leaves all as it was.
+/// It may run more than once.
+pub type Edit<'a, T> = &'a dyn Fn(&mut T) -> Result<()>;
+
+/// Durable settings. A call that returns `Ok` is on the disk; names are looked up ignoring case.
+pub trait Store: Send + Sync {
+    /// The number of the last change.
+    ///
+    /// # Errors
+    /// As every call: [`StoreError::Database`] when the disk fails.
+    fn revision(&self) -> Result<u64>;
+    /// What has changed after `revision`.
+    fn changes_since(&self, revision: u64) -> Result<Feed>;
+    /// Tells the last revision whenever this process made one. Changes of other processes are seen by asking for
+    /// [`Store::revision`] now and then.
+    fn watch(&self) -> watch::Receiver<u64>;
+
+    /// The settings of the whole server.
+    fn server(&self) -> Result<Server>;
+    /// Changes them; the identity stays.
+    fn update_server(&self, edit: Edit<'_, Server>) -> Result<Server>;
+
+    /// All listeners by port.
+    fn listeners(&self) -> Result<Vec<Listener>>;
+    /// Adds one.
+    fn add_listener(&self, listener: Listener) -> Result<()>;
+    /// Opens or closes one.
+    fn set_listener(&self, port: u16, enabled: bool) -> Result<()>;
+    /// Removes one.
+    fn delete_listener(&self, port: u16) -> Result<()>;
+
+    /// All hubs by name.
+    fn hubs(&self) -> Result<Vec<Hub>>;
+    /// One hub.
+    fn hub(&self, hub: &str) -> Result<Hub>;
+    /// Adds one.
+    fn add_hub(&self, hub: &Hub) -> Result<()>;
+    /// Changes one; identity, name and time of making stay. When `AllowStandardPassword` goes off, the standard hashes of all
+    /// its users are deleted in the same transaction.
+    fn update_hub(&self, hub: &str, edit: Edit<'_, Hub>) -> Result<Hub>;
+    /// Removes one with its users, groups and leases.
+    fn delete_hub(&self, hub: &str) -> Result<()>;
+
+    /// All users of a hub by name.
+    fn users(&self, hub: &str) -> Result<Vec<User>>;
+    /// One user.
+    fn user(&self, hub: &str, user: &str) -> Result<User>;
+    /// Adds one. A standard hash is kept only while the hub's `AllowStandardPassword` is on.
+    fn add_user(&self, hub: &str, user: &User) -> Result<()>;
+    /// Changes one; identity, name, time of making and counters stay. A standard hash is kept as in [`Store::add_user`].
+    fn update_user(&self, hub: &str, user: &str, edit: Edit<'_, User>) -> Result<User>;
+    /// Removes one.
+    fn delete_user(&self, hub: &str, user: &str) -> Result<()>;
+    /// Adds to the counters of users; those of users that are gone are dropped. Not a change in the feed.
+    fn add_usage(&self, reports: &[UsageReport]) -> Result<()>;
+
+    /// All groups of a hub by name.
+    fn groups(&self, hub: &str) -> Result<Vec<Group>>;
+    /// One group.
+    fn group(&self, hub: &str, group: &str) -> Result<Group>;
+    /// Adds one.
+    fn add_group(&self, hub: &str, group: &Group) -> Result<()>;
+    /// Changes one; identity and name stay.
+    fn update_group(&self, hub: &str, group: &str, edit: Edit<'_, Group>) -> Result<Group>;
+    /// Removes one; its members stay, without a group.
+    fn delete_group(&self, hub: &str, group: &str) -> Result<()>;
+
+    /// All local bridges in the order they were made.
+    fn local_bridges(&self) -> Result<Vec<LocalBridge>>;
+    /// Adds one. A device is bridged once.
+    fn add_local_bridge(&self, bridge: &LocalBridge) -> Result<()>;
+    /// Removes one.
+    fn delete_local_bridge(&self, hub: &str, device: &str) -> Result<()>;
+
+    /// All DNAT rules by name.
+    fn dnat_rules(&self) -> Result<Vec<DnatRule>>;
+    /// Adds one.
+    fn add_dnat_rule(&self, rule: &DnatRule) -> Result<()>;
+    /// Removes one.
+    fn delete_dnat_rule(&self, name: &str) -> Result<()>;
+
+    /// The leases of a hub's DHCP server by address.
+    fn leases(&self, hub: &str) -> Result<Vec<Lease>>;
+    /// Adds or renews one. Not a change in the feed.
+    fn put_lease(&self, hub: &str, lease: &Lease) -> Result<()>;
+    /// Removes the lease of a client, if there is one. Not a change in the feed.
+    fn delete_lease(&self, hub: &str, mac: [u8; 6]) -> Result<()>;
+}
+
+/// The store for asynchronous code: cheap to clone, each call on a blocking thread.
+#[derive(Clone)]
+pub struct Db(Arc<dyn Store>);
+
+impl Db {
+    /// Wraps a store.
+    pub fn new(store: impl Store + 'static) -> Self {
+        Self(Arc::new(store))
+    }
+
+    /// The store itself, for code that may block.
+    #[must_use]
+    pub fn blocking(&self) -> &dyn Store {
+        &*self.0
+    }
+
+    /// Runs `work` with the store on a blocking thread.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`StoreError::Interrupted`] when the runtime is going down.
+    pub async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Store) -> Result<T> + Send + 'static,
+    {
+        let store = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&*store))
+            .await
+            .map_err(|_| StoreError::Interrupted)?
+    }
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Db")
+    }
+}

@@ -1,0 +1,199 @@
+//! Password records: Argon2id over the protocol's 20-byte password hash.
+//!
+//! The protocol hash, not the password, goes in: imported hashes and the hashes that stock administration tools send work
+//! the same way as a password that came in clear (protocol §4.2).
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use argon2::password_hash::{Error as Argon2Error, PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use protocol::password::PasswordHash;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+/// 19 MiB, two passes, one lane: OWASP's first recommendation for Argon2id; about 20 ms on one core.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+const SALT_BYTES: usize = 16;
+
+/// Why a record could not be made, read or checked.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// The text is not a PHC string of Argon2.
+    #[error("a password record in the store is damaged: set the user's password again")]
+    Damaged,
+    /// Argon2 or the random source failed.
+    #[error("the password could not be hashed")]
+    Hashing,
+}
+
+/// What the store keeps of a password: a PHC string that answers only whether a hash is the right one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordRecord(String);
+
+impl PasswordRecord {
+    /// The PHC string to keep.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A PHC string that was kept. It is judged when it is checked.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for PasswordRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordRecord")
+    }
+}
+
+/// Makes and checks records, never more at once than there are cores: a flood of logins costs time, not memory.
+#[derive(Clone, Debug)]
+pub struct Hasher {
+    places: Arc<Semaphore>,
+}
+
+impl Hasher {
+    /// A hasher with one place per core.
+    #[must_use]
+    pub fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            places: Arc::new(Semaphore::new(cores)),
+        }
+    }
+
+    /// The record of a password hash.
+    ///
+    /// # Errors
+    /// When Argon2 or the random source fails.
+    pub async fn record(&self, hash: PasswordHash) -> Result<PasswordRecord, RecordError> {
+        self.in_place(move || make(&hash)).await
+    }
+
+    /// Whether `hash` is the one `record` was made of. Without a record the same work is done for the answer no, so that
+    /// time does not tell which users exist.
+    ///
+    /// # Errors
+    /// When the record is damaged or Argon2 fails.
+    pub async fn check(
+        &self,
+        hash: PasswordHash,
+        record: Option<PasswordRecord>,
+    ) -> Result<bool, RecordError> {
+        self.in_place(move || match record {
+            Some(record) => verify(&hash, &record),
+            None => {
+                verify(&hash, nobody()?)?;
+                Ok(false)
+            }
+        })
+        .await
+    }
+
+    async fn in_place<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, RecordError> + Send + 'static,
+    ) -> Result<T, RecordError> {
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| RecordError::Hashing)?;
+        tokio::task::spawn_blocking(move || {
+            let _place = place; // held to the end of the work, also when the caller has gone away
+            work()
+        })
+        .await
+        .map_err(|_| RecordError::Hashing)?
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The record of no user: made once per process from a random value that nobody knows.
+fn nobody() -> Result<&'static PasswordRecord, RecordError> {
+    static NOBODY: LazyLock<Result<PasswordRecord, RecordError>> = LazyLock::new(|| {
+        let mut random = [0; 20];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| RecordError::Hashing)?;
+        make(&PasswordHash::new(random))
+    });
+    NOBODY.as_ref().map_err(|error| *error)
+}
+
+fn make(hash: &PasswordHash) -> Result<PasswordRecord, RecordError> {
+    let mut salt = [0; SALT_BYTES];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| RecordError::Hashing)?;
+    let text = argon2()?
+        .hash_password_with_salt(hash.as_bytes(), &salt)
+        .map_err(|_| RecordError::Hashing)?;
+    Ok(PasswordRecord(text.to_string()))
+}
+
+fn verify(hash: &PasswordHash, record: &PasswordRecord) -> Result<bool, RecordError> {
+    match argon2()?.verify_password(hash.as_bytes(), record.as_str()) {
+        Ok(()) => Ok(true),
+        Err(Argon2Error::PasswordInvalid) => Ok(false),
+        Err(_) => Err(RecordError::Damaged),
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, RecordError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| RecordError::Hashing)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn record_knows_its_hash_and_no_other() {
+        let hasher = Hasher::new();
+        let record = hasher.record(PasswordHash::new([7; 20])).await.unwrap();
+        assert!(
+            record.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{}",
+            record.as_str()
+        );
+        assert_eq!(
+            hasher
+                .check(PasswordHash::new([7; 20]), Some(record.clone()))
+                .await,
+            Ok(true)
+        );
+        assert_eq!(
+            hasher.check(PasswordHash::new([8; 20]), Some(record)).await,
+            Ok(false)
+        );
+        assert_eq!(hasher.check(PasswordHash::new([7; 20]), None).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn two_records_of_one_hash_differ() {
+        let hasher = Hasher::new();
+        let one = hasher.record(PasswordHash::new([7; 20])).await.unwrap();
+        let two = hasher.record(PasswordHash::new([7; 20])).await.unwrap();
+        assert_ne!(one, two);
+    }
+
+    #[tokio::test]
+    async fn damaged_record_is_an_error_not_a_no() {
+        let record = PasswordRecord::from_stored("$argon2id$nonsense".into());
+        assert_eq!(
+            Hasher::new()
+                .check(PasswordHash::new([7; 20]), Some(record))
+                .await,
+            Err(RecordError::Damaged)
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! What can go wrong in the store.
+
+use std::io;
+use std::path::PathBuf;
+
+use protocol::error::ErrorCode;
+use thiserror::Error;
+
+use super::name::NameError;
+use crate::secret::{KeyError, SealError};
+
+/// Why a read or a change failed. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// No hub of this name.
+    #[error("there is no hub {0:?}")]
+    HubNotFound(String),
+    /// A hub of this name exists.
+    #[error("a hub {0:?} exists already")]
+    HubExists(String),
+    /// No user of this name on the hub.
+    #[error("there is no user {user:?} on hub {hub:?}")]
+    UserNotFound {
+        /// The hub.
+        hub: String,
+        /// The user that was asked for.
+        user: String,
+    },
+    /// A user of this name exists on the hub.
+    #[error("a user {0:?} exists already")]
+    UserExists(String),
+    /// No group of this name on the hub.
+    #[error("there is no group {0:?}")]
+    GroupNotFound(String),
+    /// A group of this name exists on the hub.
+    #[error("a group {0:?} exists already")]
+    GroupExists(String),
+    /// No listener on this port.
+    #[error("there is no listener on port {0}")]
+    ListenerNotFound(u16),
+    /// A listener on this port exists.
+    #[error("a listener on port {0} exists already")]
+    ListenerExists(u16),
+    /// No local bridge between this hub and this device.
+    #[error("hub {hub:?} has no local bridge to {device:?}")]
+    BridgeNotFound {
+        /// The hub.
+        hub: String,
+        /// The device.
+        device: String,
+    },
+    /// The hub is bridged to this device already.
+    #[error("a local bridge to {0:?} exists already")]
+    BridgeExists(String),
+    /// No published host of this name.
+    #[error("there is no DNAT rule {0:?}")]
+    RuleNotFound(String),
+    /// A published host of this name exists.
+    #[error("a DNAT rule {0:?} exists already")]
+    RuleExists(String),
+    /// A name that names may not be.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A value out of its range; the text says which and what is allowed.
+    #[error("{0}")]
+    Invalid(String),
+    /// The caller's edit refused the record as it found it.
+    #[error("{0}")]
+    Refused(ErrorCode),
+    /// A secret could not be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The database failed: disk full, I/O error, damage.
+    #[error("the store failed: {0}; the change was not made")]
+    Database(#[from] rusqlite::Error),
+    /// A stored value cannot be read back.
+    #[error("the store holds an unreadable value in {0}; restore the data folder from a backup")]
+    Damaged(&'static str),
+    /// The task that held the request was ended (the server is going down).
+    #[error("the request was given up because the server is stopping")]
+    Interrupted,
+}
+
+impl StoreError {
+    /// The number a client or administrator is told.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::HubNotFound(_) => ErrorCode::HubNotFound,
+            Self::HubExists(_) => ErrorCode::HubExists,
+            Self::UserNotFound { .. } | Self::BridgeNotFound { .. } | Self::RuleNotFound(_) => {
+                ErrorCode::ObjectNotFound
+            }
+            Self::UserExists(_) => ErrorCode::UserExists,
+            Self::GroupNotFound(_) => ErrorCode::GroupNotFound,
+            Self::GroupExists(_) => ErrorCode::GroupExists,
+            Self::ListenerNotFound(_) => ErrorCode::ListenerNotFound,
+            Self::ListenerExists(_) => ErrorCode::ListenerExists,
+            Self::BridgeExists(_) | Self::RuleExists(_) => ErrorCode::ObjectExists,
+            Self::Name(_) | Self::Invalid(_) => ErrorCode::InvalidParameter,
+            Self::Refused(code) => *code,
+            Self::Seal(_) | Self::Database(_) | Self::Damaged(_) | Self::Interrupted => ErrorCode::Internal,
+        }
+    }
+}
+
+/// Why the store cannot be opened. Nothing in the data folder was changed.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Written by a later release.
+    #[error(
+        "{path}: written by a newer Hubward (schema {found}, this one knows up to {known}); run that release or a later one"
+    )]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The newest version this program knows.
+        known: u32,
+    },
+    /// A database of something else, or no database at all.
+    #[error("{path}: not a Hubward store; move it away or give another --data-dir")]
+    Foreign {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The folder or the file cannot be written.
+    #[error(
+        "{path}: not writable by user {user} ({source}); run `chown -R {user} {path}` or give another --data-dir"
+    )]
+    NotWritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// The user of this process.
+        user: u32,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others could read or change the store.
+    #[error("{path}: mode {mode:04o} opens the store to others; run `chmod 600 {path}`")]
+    Mode {
+        /// The database file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// There is a store but no key for it.
+    #[error(
+        "{path}: missing, but the store beside it was sealed with it; restore it from a backup of the data folder"
+    )]
+    KeyMissing {
+        /// Where the key should be.
+        path: PathBuf,
+    },
+    /// The key is not the one that sealed the store.
+    #[error(
+        "{path}: not the key that the store beside it was sealed with; restore both from the same backup"
+    )]
+    KeyMismatch {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The key file cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database failed.
+    #[error("{path}: {source}")]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}

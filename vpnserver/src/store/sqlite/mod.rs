@@ -1,0 +1,285 @@
+//! The store in one SQLite file.
+//!
+//! One connection behind a lock: SQLite has one writer anyway, a change costs one flush of the disk, and a read of a few
+//! rows costs microseconds. WAL with `synchronous = FULL` makes a commit durable before it is acknowledged, and lets
+//! another process read meanwhile. Each public call is one transaction.
+
+mod hub;
+mod open;
+mod row;
+mod schema;
+mod server;
+mod user;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use tokio::sync::watch;
+
+use super::{
+    Action, Change, DnatRule, Edit, Feed, Group, Hub, Lease, Listener, LocalBridge, Noun, OpenError, Result,
+    Server, Store, StoreError, Timestamp, UsageReport, User,
+};
+pub use open::Opened;
+
+/// The database's name in the data folder.
+pub const DATABASE_FILE: &str = "hubward.db";
+/// The key's name in the data folder.
+pub const KEY_FILE: &str = "secret.key";
+
+/// Changes kept for readers of the feed; one that is further behind starts over.
+const FEED_LENGTH: u64 = 10_000;
+
+/// The store in one SQLite file.
+pub struct SqliteStore {
+    connection: Mutex<Connection>,
+    revision: watch::Sender<u64>,
+}
+
+impl SqliteStore {
+    /// Opens the data folder, making what is missing. Blocks.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing has been changed then.
+    pub fn open(folder: &Path) -> std::result::Result<Opened, OpenError> {
+        open::open(folder)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic while the lock was held rolled its transaction back; the connection itself is sound.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?; // several statements see one state
+        work(&transaction)
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&Write<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.lock();
+        let write = Write(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
+        let done = work(&write)?;
+        let revision = last_revision(&write.0)?;
+        write.0.commit()?;
+        self.revision
+            .send_if_modified(|last| std::mem::replace(last, revision) != revision);
+        Ok(done)
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SqliteStore")
+    }
+}
+
+/// A transaction that writes the feed.
+struct Write<'a>(Transaction<'a>);
+
+impl Write<'_> {
+    fn note(&self, noun: Noun, action: Action, hub: &str, name: &str) -> Result<()> {
+        self.0.execute(
+            "INSERT INTO change (at, noun, action, hub, name) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                row::signed(Timestamp::now().as_millis()),
+                noun.word(),
+                action.word(),
+                hub,
+                name
+            ],
+        )?;
+        let kept = self
+            .0
+            .last_insert_rowid()
+            .saturating_sub(row::signed(FEED_LENGTH));
+        self.0
+            .execute("DELETE FROM change WHERE revision <= ?1", [kept])?;
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Write<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+fn last_revision(connection: &Connection) -> rusqlite::Result<u64> {
+    let last: i64 = connection.query_row(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'change'",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(row::unsigned(last))
+}
+
+fn changes_since(connection: &Connection, revision: u64) -> Result<Feed> {
+    let last = last_revision(connection)?;
+    let oldest: Option<i64> =
+        connection.query_row("SELECT min(revision) FROM change", [], |row| row.get(0))?;
+    let kept_from = oldest.map_or(last + 1, row::unsigned);
+    // A reader ahead of the store follows another copy of it (a backup was put back).
+    if revision > last || revision + 1 < kept_from {
+        return Ok(Feed::Gap);
+    }
+    let mut query = connection.prepare(
+        "SELECT revision, noun, action, hub, name FROM change WHERE revision > ?1 ORDER BY revision",
+    )?;
+    let mut rows = query.query([row::signed(revision)])?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let damaged = || StoreError::Damaged("change");
+        changes.push(Change {
+            revision: row::unsigned(row.get(0)?),
+            noun: Noun::from_word(row.get_ref(1)?.as_str().map_err(|_| damaged())?).ok_or_else(damaged)?,
+            action: Action::from_word(row.get_ref(2)?.as_str().map_err(|_| damaged())?)
+                .ok_or_else(damaged)?,
+            hub: row.get(3)?,
+            name: row.get(4)?,
+        });
+    }
+    Ok(Feed::Changes(changes))
+}
+
+impl Store for SqliteStore {
+    fn revision(&self) -> Result<u64> {
+        self.read(|connection| Ok(last_revision(connection)?))
+    }
+
+    fn changes_since(&self, revision: u64) -> Result<Feed> {
+        self.read(|connection| changes_since(connection, revision))
+    }
+
+    fn watch(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    fn server(&self) -> Result<Server> {
+        self.read(server::load)
+    }
+
+    fn update_server(&self, edit: Edit<'_, Server>) -> Result<Server> {
+        self.write(|write| server::update(write, edit))
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>> {
+        self.read(server::listeners)
+    }
+
+    fn add_listener(&self, listener: Listener) -> Result<()> {
+        self.write(|write| server::add_listener(write, listener))
+    }
+
+    fn set_listener(&self, port: u16, enabled: bool) -> Result<()> {
+        self.write(|write| server::set_listener(write, port, enabled))
+    }
+
+    fn delete_listener(&self, port: u16) -> Result<()> {
+        self.write(|write| server::delete_listener(write, port))
+    }
+
+    fn hubs(&self) -> Result<Vec<Hub>> {
+        self.read(hub::all)
+    }
+
+    fn hub(&self, hub: &str) -> Result<Hub> {
+        self.read(|connection| hub::load(connection, hub))
+    }
+
+    fn add_hub(&self, hub: &Hub) -> Result<()> {
+        self.write(|write| hub::add(write, hub))
+    }
+
+    fn update_hub(&self, hub: &str, edit: Edit<'_, Hub>) -> Result<Hub> {
+        self.write(|write| hub::update(write, hub, edit))
+    }
+
+    fn delete_hub(&self, hub: &str) -> Result<()> {
+        self.write(|write| hub::delete(write, hub))
+    }
+
+    fn users(&self, hub: &str) -> Result<Vec<User>> {
+        self.read(|connection| user::all(connection, hub))
+    }
+
+    fn user(&self, hub: &str, user: &str) -> Result<User> {
+        self.read(|connection| user::load(connection, hub, user))
+    }
+
+    fn add_user(&self, hub: &str, user: &User) -> Result<()> {
+        self.write(|write| user::add(write, hub, user))
+    }
+
+    fn update_user(&self, hub: &str, user: &str, edit: Edit<'_, User>) -> Result<User> {
+        self.write(|write| user::update(write, hub, user, edit))
+    }
+
+    fn delete_user(&self, hub: &str, user: &str) -> Result<()> {
+        self.write(|write| user::delete(write, hub, user))
+    }
+
+    fn add_usage(&self, reports: &[UsageReport]) -> Result<()> {
+        self.write(|write| user::add_usage(write, reports))
+    }
+
+    fn groups(&self, hub: &str) -> Result<Vec<Group>> {
+        self.read(|connection| user::groups(connection, hub))
+    }
+
+    fn group(&self, hub: &str, group: &str) -> Result<Group> {
+        self.read(|connection| user::load_group(connection, hub, group))
+    }
+
+    fn add_group(&self, hub: &str, group: &Group) -> Result<()> {
+        self.write(|write| user::add_group(write, hub, group))
+    }
+
+    fn update_group(&self, hub: &str, group: &str, edit: Edit<'_, Group>) -> Result<Group> {
+        self.write(|write| user::update_group(write, hub, group, edit))
+    }
+
+    fn delete_group(&self, hub: &str, group: &str) -> Result<()> {
+        self.write(|write| user::delete_group(write, hub, group))
+    }
+
+    fn local_bridges(&self) -> Result<Vec<LocalBridge>> {
+        self.read(server::local_bridges)
+    }
+
+    fn add_local_bridge(&self, bridge: &LocalBridge) -> Result<()> {
+        self.write(|write| server::add_local_bridge(write, bridge))
+    }
+
+    fn delete_local_bridge(&self, hub: &str, device: &str) -> Result<()> {
+        self.write(|write| server::delete_local_bridge(write, hub, device))
+    }
+
+    fn dnat_rules(&self) -> Result<Vec<DnatRule>> {
+        self.read(server::dnat_rules)
+    }
+
+    fn add_dnat_rule(&self, rule: &DnatRule) -> Result<()> {
+        self.write(|write| server::add_dnat_rule(write, rule))
+    }
+
+    fn delete_dnat_rule(&self, name: &str) -> Result<()> {
+        self.write(|write| server::delete_dnat_rule(write, name))
+    }
+
+    fn leases(&self, hub: &str) -> Result<Vec<Lease>> {
+        self.read(|connection| hub::leases(connection, hub))
+    }
+
+    fn put_lease(&self, hub: &str, lease: &Lease) -> Result<()> {
+        self.write(|write| hub::put_lease(write, hub, lease))
+    }
+
+    fn delete_lease(&self, hub: &str, mac: [u8; 6]) -> Result<()> {
+        self.write(|write| hub::delete_lease(write, hub, mac))
+    }
+}

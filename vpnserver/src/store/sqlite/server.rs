@@ -1,0 +1,202 @@
+//! What belongs to the whole server: its settings, listeners, local bridges, DNAT rules.
+
+use nat::dnat;
+use rusqlite::{Connection, Row, params};
+
+use super::row::{self, get};
+use super::{Action, DnatRule, Edit, Listener, LocalBridge, Noun, Result, Server, StoreError, Write};
+use crate::secret::Sealed;
+use crate::store::HubName;
+
+/// Linux' limit for the name of an interface, and ours for what follows `tap_`.
+const MAX_DEVICE: usize = 15;
+const MAX_TAP: usize = MAX_DEVICE - "tap_".len();
+/// The longest name a server may have (RFC 1035 host names).
+const MAX_SERVER_NAME: usize = 253;
+
+pub(super) fn load(connection: &Connection) -> Result<Server> {
+    let server = connection.query_row("SELECT id, name, admin_password FROM server", [], |row| {
+        Ok(Server {
+            id: row::id(row, "id")?,
+            name: row.get("name")?,
+            admin_password: row.get::<_, Option<_>>("admin_password")?.map(Sealed::from_bytes),
+        })
+    })?;
+    Ok(server)
+}
+
+pub(super) fn update(write: &Write<'_>, edit: Edit<'_, Server>) -> Result<Server> {
+    let mut server = load(write)?;
+    let id = server.id;
+    edit(&mut server)?;
+    server.id = id;
+    row::check_length("server name", &server.name, MAX_SERVER_NAME)?;
+    write.execute(
+        "UPDATE server SET name = ?1, admin_password = ?2",
+        params![server.name, server.admin_password.as_ref().map(Sealed::as_bytes)],
+    )?;
+    write.note(Noun::Server, Action::Changed, "", "")?;
+    Ok(server)
+}
+
+pub(super) fn listeners(connection: &Connection) -> Result<Vec<Listener>> {
+    let mut query = connection.prepare("SELECT port, enabled FROM listener ORDER BY port")?;
+    let rows = query.query_map([], |row| {
+        Ok(Listener {
+            port: row.get(0)?,
+            enabled: row.get(1)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn add_listener(write: &Write<'_>, listener: Listener) -> Result<()> {
+    if listener.port == 0 {
+        return Err(StoreError::Invalid(
+            "a listener has a port from 1 to 65535".into(),
+        ));
+    }
+    let added = write.execute(
+        "INSERT INTO listener (port, enabled) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![listener.port, listener.enabled],
+    )?;
+    if added == 0 {
+        return Err(StoreError::ListenerExists(listener.port));
+    }
+    write.note(Noun::Listener, Action::Added, "", &listener.port.to_string())
+}
+
+pub(super) fn set_listener(write: &Write<'_>, port: u16, enabled: bool) -> Result<()> {
+    let changed = write.execute(
+        "UPDATE listener SET enabled = ?2 WHERE port = ?1",
+        params![port, enabled],
+    )?;
+    if changed == 0 {
+        return Err(StoreError::ListenerNotFound(port));
+    }
+    write.note(Noun::Listener, Action::Changed, "", &port.to_string())
+}
+
+pub(super) fn delete_listener(write: &Write<'_>, port: u16) -> Result<()> {
+    if write.execute("DELETE FROM listener WHERE port = ?1", [port])? == 0 {
+        return Err(StoreError::ListenerNotFound(port));
+    }
+    write.note(Noun::Listener, Action::Deleted, "", &port.to_string())
+}
+
+pub(super) fn local_bridges(connection: &Connection) -> Result<Vec<LocalBridge>> {
+    let mut query = connection.prepare("SELECT hub, device, tap FROM local_bridge ORDER BY number")?;
+    let rows = query.query_map([], |row| {
+        Ok(LocalBridge {
+            hub: HubName::stored(row.get("hub")?),
+            device: row.get("device")?,
+            tap: row.get("tap")?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn add_local_bridge(write: &Write<'_>, bridge: &LocalBridge) -> Result<()> {
+    check_device(bridge)?;
+    let exists: bool = write.query_row(
+        "SELECT EXISTS (SELECT 1 FROM local_bridge WHERE device = ?1 AND (tap IS NULL) = ?2)",
+        params![bridge.device, bridge.tap.is_none()],
+        |row| row.get(0),
+    )?;
+    if exists {
+        return Err(StoreError::BridgeExists(bridge.device.clone()));
+    }
+    write.execute(
+        "INSERT INTO local_bridge (hub, device, tap) VALUES (?1, ?2, ?3)",
+        params![bridge.hub.as_str(), bridge.device, bridge.tap],
+    )?;
+    write.note(
+        Noun::LocalBridge,
+        Action::Added,
+        bridge.hub.as_str(),
+        &bridge.device,
+    )
+}
+
+fn check_device(bridge: &LocalBridge) -> Result<()> {
+    let most = if bridge.tap.is_some() { MAX_TAP } else { MAX_DEVICE };
+    let allowed = |c: char| c.is_ascii_graphic() && !"/:%\"'\\".contains(c);
+    let name = &bridge.device;
+    if (1..=most).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!(
+        "{name:?} cannot name a device: use 1 to {most} letters, digits, `-`, `_` or `.`"
+    )))
+}
+
+pub(super) fn delete_local_bridge(write: &Write<'_>, hub: &str, device: &str) -> Result<()> {
+    if write.execute(
+        "DELETE FROM local_bridge WHERE hub = ?1 AND device = ?2",
+        [hub, device],
+    )? == 0
+    {
+        return Err(StoreError::BridgeNotFound {
+            hub: hub.into(),
+            device: device.into(),
+        });
+    }
+    write.note(Noun::LocalBridge, Action::Deleted, hub, device)
+}
+
+pub(super) fn dnat_rules(connection: &Connection) -> Result<Vec<DnatRule>> {
+    let mut query = connection
+        .prepare("SELECT name, protocol, ports, target, source, dest FROM dnat_rule ORDER BY name")?;
+    let mut rows = query.query([])?;
+    let mut rules = Vec::new();
+    while let Some(row) = rows.next()? {
+        rules.push(dnat_rule(row)?);
+    }
+    Ok(rules)
+}
+
+fn dnat_rule(row: &Row<'_>) -> Result<DnatRule> {
+    let text = |column| get::<String>(row, column);
+    let (name, protocol, ports) = (text("name")?, text("protocol")?, text("ports")?);
+    DnatRule::parse(
+        &name,
+        &protocol,
+        &ports,
+        &text("target")?,
+        &text("source")?,
+        &text("dest")?,
+    )
+    .map_err(|_| StoreError::Damaged("dnat_rule"))
+}
+
+pub(super) fn add_dnat_rule(write: &Write<'_>, rule: &DnatRule) -> Result<()> {
+    let mut rules = dnat_rules(write)?;
+    if rules
+        .iter()
+        .any(|other| other.name.eq_ignore_ascii_case(&rule.name))
+    {
+        return Err(StoreError::RuleExists(rule.name.clone()));
+    }
+    rules.push(rule.clone());
+    dnat::check(&rules).map_err(row::invalid)?;
+    let optional = |text: Option<String>| text.unwrap_or_default();
+    write.execute(
+        "INSERT INTO dnat_rule (name, protocol, ports, target, source, dest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            rule.name,
+            rule.protocol.as_str(),
+            rule.ports.to_string(),
+            rule.to.to_string(),
+            optional(rule.source.map(|net| net.to_string())),
+            optional(rule.dest.map(|ip| ip.to_string())),
+        ],
+    )?;
+    write.note(Noun::DnatRule, Action::Added, "", &rule.name)
+}
+
+pub(super) fn delete_dnat_rule(write: &Write<'_>, name: &str) -> Result<()> {
+    if write.execute("DELETE FROM dnat_rule WHERE name = ?1", [name])? == 0 {
+        return Err(StoreError::RuleNotFound(name.into()));
+    }
+    write.note(Noun::DnatRule, Action::Deleted, "", name)
+}
