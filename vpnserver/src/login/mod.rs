@@ -1,1 +1,201 @@
 //! Login as a pipeline: who are you, second factor, may you.
+//!
+//! Each stage is one question with one answer. The order of questions is the stock server's (protocol §4.3), because
+//! stock clients act on the numbers: unknown hub, hub offline, a user without password whatever was sent, then what was
+//! sent.
+
+mod administrator;
+mod authenticate;
+mod authorise;
+mod failures;
+mod hub_password;
+mod password;
+mod second_factor;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use protocol::error::ErrorCode;
+use protocol::handshake::Login;
+use protocol::policy::Policy;
+
+use crate::secret::{Hasher, RecordError, SealError, Vault};
+use crate::store::{Db, Group, Hub, Id, Store, StoreError, User};
+pub use administrator::Rights;
+use authenticate::{Attempt, Subject};
+pub use authorise::Presence;
+use failures::Failures;
+pub use hub_password::{AdminPassword, HubPassword};
+
+/// A login that may become a session.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The hub's name as recorded.
+    pub hub: String,
+    /// The user's name as recorded; `Administrator` for the hub's administrator.
+    pub user: String,
+    /// The user's identity, for the counters; none for the hub's administrator.
+    pub user_id: Option<Id>,
+    /// The person's name.
+    pub real_name: String,
+    /// The user's group.
+    pub group: Option<String>,
+    /// What the session may do.
+    pub policy: Policy,
+    /// Sessions the hub takes, 0 for any number. Asked for before; whoever books the session asks again under its lock.
+    pub max_sessions: u32,
+    /// What the user is shown.
+    pub message: String,
+}
+
+/// A login or administrator turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What the peer is told.
+    pub code: ErrorCode,
+    /// What the log is told.
+    pub reason: String,
+}
+
+impl Refused {
+    fn new(code: ErrorCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+
+    fn failed(reason: impl Into<String>) -> Self {
+        Self::new(ErrorCode::AuthFailed, reason)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<RecordError> for Refused {
+    fn from(error: RecordError) -> Self {
+        Self::new(ErrorCode::Internal, error.to_string())
+    }
+}
+
+impl From<SealError> for Refused {
+    fn from(error: SealError) -> Self {
+        Self::new(ErrorCode::Internal, error.to_string())
+    }
+}
+
+/// The way in for users and administrators. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Logins {
+    db: Db,
+    vault: Vault,
+    hasher: Hasher,
+    failures: std::sync::Arc<Failures>,
+}
+
+/// What the store knows about a login.
+struct Found {
+    hub: Hub,
+    user: Option<User>,
+    group: Option<Group>,
+}
+
+impl Logins {
+    /// A pipeline over a store.
+    #[must_use]
+    pub fn new(db: Db, vault: Vault) -> Self {
+        Self {
+            db,
+            vault,
+            hasher: Hasher::new(),
+            failures: std::sync::Arc::default(),
+        }
+    }
+
+    /// The one that makes password records.
+    #[must_use]
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
+    /// Takes a login through all stages. `random` is the challenge of its connection.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn login(
+        &self,
+        presence: &dyn Presence,
+        login: &Login,
+        random: &[u8; 20],
+        peer: SocketAddr,
+    ) -> Result<Granted, Refused> {
+        let account = format!("{}/{}", login.hub, login.user);
+        self.failures.check(Instant::now(), peer.ip(), &account)?;
+        let outcome = self.stages(presence, login, random, peer).await;
+        if outcome
+            .as_ref()
+            .is_err_and(|refused| refused.code == ErrorCode::AuthFailed)
+        {
+            self.failures.note(Instant::now(), peer.ip(), &account);
+        }
+        outcome
+    }
+
+    async fn stages(
+        &self,
+        presence: &dyn Presence,
+        login: &Login,
+        random: &[u8; 20],
+        peer: SocketAddr,
+    ) -> Result<Granted, Refused> {
+        let found = self.find(&login.hub, &login.user).await?;
+        if !found.hub.online {
+            return Err(Refused::new(
+                ErrorCode::HubStopped,
+                format!("hub {} is offline", found.hub.name),
+            ));
+        }
+        let attempt = Attempt {
+            hub: &found.hub,
+            name: &login.user,
+            user: found.user.as_ref(),
+            auth: &login.auth,
+            random,
+            peer: peer.ip(),
+        };
+        let subject = self.authenticate(&attempt).await?;
+        second_factor::ask(&subject)?;
+        let granted = authorise::authorise(presence, &found.hub, &subject, found.group.as_ref(), login)?;
+        if let Subject::User(user) = subject {
+            self.keep_standard_hash(&found.hub, user, &login.auth).await;
+        }
+        Ok(granted)
+    }
+
+    async fn find(&self, hub: &str, user: &str) -> Result<Found, StoreError> {
+        let (hub, user) = (hub.to_owned(), user.to_owned());
+        self.db
+            .run(move |store| {
+                let hub = store.hub(&hub)?;
+                let user = match store.user(hub.name.as_str(), &user) {
+                    Ok(user) => Some(user),
+                    Err(StoreError::UserNotFound { .. }) => None,
+                    Err(error) => return Err(error),
+                };
+                let group = group_of(store, &hub, user.as_ref())?;
+                Ok(Found { hub, user, group })
+            })
+            .await
+    }
+}
+
+fn group_of(store: &dyn Store, hub: &Hub, user: Option<&User>) -> Result<Option<Group>, StoreError> {
+    let Some(name) = user.and_then(|user| user.group.as_ref()) else {
+        return Ok(None);
+    };
+    store.group(hub.name.as_str(), name.as_str()).map(Some)
+}

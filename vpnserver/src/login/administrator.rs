@@ -1,0 +1,93 @@
+//! Administrators: of the server, or of one hub (admin RPC §1).
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use protocol::error::ErrorCode;
+use protocol::handshake::AdminLogin;
+
+use super::hub_password::{AdminPassword, HubPassword};
+use super::{Logins, Refused};
+
+/// What an administrator may touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Everything.
+    Server,
+    /// One hub, by its name as recorded.
+    Hub(String),
+}
+
+impl Logins {
+    /// Lets an administrator in over the network, or not. Without a password nobody is: the local socket is the way to set
+    /// the first one.
+    ///
+    /// # Errors
+    /// What the tool is told, and why.
+    pub async fn administrator(
+        &self,
+        login: &AdminLogin,
+        random: &[u8; 20],
+        peer: SocketAddr,
+    ) -> Result<Rights, Refused> {
+        let account = format!("{}//administrator", login.hub.as_deref().unwrap_or_default());
+        self.failures
+            .check(Instant::now(), peer.ip(), &account)
+            .map_err(|refused| Refused {
+                code: ErrorCode::AccessDenied,
+                ..refused
+            })?;
+        let outcome = match &login.hub {
+            Some(hub) => self.hub_administrator(hub, random, &login.proof.0).await,
+            None => self.server_administrator(random, &login.proof.0).await,
+        };
+        if outcome
+            .as_ref()
+            .is_err_and(|refused| refused.code == ErrorCode::AccessDenied)
+        {
+            self.failures.note(Instant::now(), peer.ip(), &account);
+        }
+        outcome
+    }
+
+    async fn server_administrator(&self, random: &[u8; 20], proof: &[u8; 20]) -> Result<Rights, Refused> {
+        let server = self.db.run(|store| store.server()).await?;
+        let Some(password) = AdminPassword::of(&self.vault, &server)? else {
+            return Err(Refused::new(
+                ErrorCode::EmptyPasswordLocalOnly,
+                "the server has no administrator password yet: set one on this machine with `vpncmd localhost /SERVER /CMD \
+                 ServerPasswordSet`",
+            ));
+        };
+        if password.verify(random, proof) {
+            return Ok(Rights::Server);
+        }
+        Err(Refused::new(
+            ErrorCode::AccessDenied,
+            "wrong server administrator password",
+        ))
+    }
+
+    async fn hub_administrator(
+        &self,
+        hub: &str,
+        random: &[u8; 20],
+        proof: &[u8; 20],
+    ) -> Result<Rights, Refused> {
+        let name = hub.to_owned();
+        let hub = self.db.run(move |store| store.hub(&name)).await?;
+        let Some(password) = HubPassword::of(&self.vault, &hub)? else {
+            return Err(Refused::new(
+                ErrorCode::EmptyPasswordLocalOnly,
+                format!("hub {} has no administrator password", hub.name),
+            ));
+        };
+        if password.admin.verify(random, proof) {
+            return Ok(Rights::Hub(hub.name.to_string()));
+        }
+        Err(Refused::new(
+            ErrorCode::AccessDenied,
+            format!("wrong administrator password for hub {}", hub.name),
+        ))
+    }
+}
