@@ -1,1 +1,12 @@
-//! The tokio shell of the wire: TLS, handshake driver, tunnel pump.
+//! The tokio shell of the wire, shared by server, client and administration tool.
+//!
+//! `protocol` says what the bytes mean and never touches a socket; this crate has the sockets, TLS and the clock:
+//! [`dial`] takes a client to a server's hello, [`accept`] takes a server to a peer's request, [`tunnel`] moves frames
+//! through the connections of a session, [`admin`] makes administration calls.
+
+pub mod accept;
+pub mod admin;
+pub mod dial;
+pub mod records;
+pub mod tls;
+pub mod tunnel;
