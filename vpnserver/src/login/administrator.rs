@@ -11,7 +11,7 @@ use super::{Logins, Refused};
 
 /// What an administrator may touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rights {
+pub enum AdminRole {
     /// Everything.
     Server,
     /// One hub, by its name as recorded.
@@ -24,12 +24,12 @@ impl Logins {
     ///
     /// # Errors
     /// What the tool is told, and why.
-    pub async fn administrator(
+    pub async fn admin(
         &self,
         login: &AdminLogin,
         random: &[u8; 20],
         peer: SocketAddr,
-    ) -> Result<Rights, Refused> {
+    ) -> Result<AdminRole, Refused> {
         let account = format!("{}//administrator", login.hub.as_deref().unwrap_or_default());
         self.failures
             .check(Instant::now(), peer.ip(), &account)
@@ -50,7 +50,7 @@ impl Logins {
         outcome
     }
 
-    async fn server_administrator(&self, random: &[u8; 20], proof: &[u8; 20]) -> Result<Rights, Refused> {
+    async fn server_administrator(&self, random: &[u8; 20], proof: &[u8; 20]) -> Result<AdminRole, Refused> {
         let server = self.db.run(|store| store.server()).await?;
         let Some(password) = AdminPassword::of(&self.vault, &server)? else {
             return Err(Refused::new(
@@ -60,7 +60,7 @@ impl Logins {
             ));
         };
         if password.verify(random, proof) {
-            return Ok(Rights::Server);
+            return Ok(AdminRole::Server);
         }
         Err(Refused::new(
             ErrorCode::AccessDenied,
@@ -73,7 +73,7 @@ impl Logins {
         hub: &str,
         random: &[u8; 20],
         proof: &[u8; 20],
-    ) -> Result<Rights, Refused> {
+    ) -> Result<AdminRole, Refused> {
         let name = hub.to_owned();
         let hub = self.db.run(move |store| store.hub(&name)).await?;
         let Some(password) = HubPassword::of(&self.vault, &hub)? else {
@@ -83,7 +83,7 @@ impl Logins {
             ));
         };
         if password.admin.verify(random, proof) {
-            return Ok(Rights::Hub(hub.name.to_string()));
+            return Ok(AdminRole::Hub(hub.name.to_string()));
         }
         Err(Refused::new(
             ErrorCode::AccessDenied,

@@ -9,17 +9,17 @@ use super::{Granted, Refused};
 use crate::store::{Group, Hub, HubOption, Timestamp};
 
 /// The sessions that are open while someone asks for another one.
-pub trait Presence: Sync {
+pub trait Occupancy: Sync {
     /// Sessions of users on a hub.
-    fn sessions_of_hub(&self, hub: &str) -> usize;
+    fn sessions_of_hub(&self, hub: &str) -> u32;
     /// Sessions of one user on a hub, not counting those of the client program with this random identity
     /// (protocol §4.3, node info): a client that comes back before its old session is over is not a second one.
-    fn sessions_of_user(&self, hub: &str, user: &str, except: Option<&[u8; 16]>) -> usize;
+    fn sessions_of_user(&self, hub: &str, user: &str, except: Option<&[u8; 16]>) -> u32;
 }
 
 /// What the rules look at.
 struct Case<'a> {
-    presence: &'a dyn Presence,
+    occupancy: &'a dyn Occupancy,
     hub: &'a Hub,
     subject: &'a Subject<'a>,
     policy: &'a Policy,
@@ -40,7 +40,7 @@ const RULES: [Rule; 7] = [
 
 /// The decision.
 pub(super) fn authorise(
-    presence: &dyn Presence,
+    occupancy: &dyn Occupancy,
     hub: &Hub,
     subject: &Subject<'_>,
     group: Option<&Group>,
@@ -48,7 +48,7 @@ pub(super) fn authorise(
 ) -> Result<Granted, Refused> {
     let policy = policy_of(subject, group);
     let case = Case {
-        presence,
+        occupancy,
         hub,
         subject,
         policy: &policy,
@@ -161,7 +161,7 @@ fn mode_allowed(case: &Case<'_>) -> Result<(), Refused> {
 
 fn room_in_hub(case: &Case<'_>) -> Result<(), Refused> {
     let most = case.hub.max_sessions;
-    if most == 0 || case.presence.sessions_of_hub(case.hub.name.as_str()) < most as usize {
+    if most == 0 || case.occupancy.sessions_of_hub(case.hub.name.as_str()) < most {
         return Ok(());
     }
     Err(Refused::new(
@@ -180,9 +180,9 @@ fn room_for_user(case: &Case<'_>) -> Result<(), Refused> {
     }
     let same_client = case.login.node.as_ref().map(|node| &node.unique_id);
     let open = case
-        .presence
+        .occupancy
         .sessions_of_user(case.hub.name.as_str(), user.name.as_str(), same_client);
-    if open < most as usize {
+    if open < most {
         return Ok(());
     }
     Err(Refused::new(

@@ -21,9 +21,9 @@ use protocol::policy::Policy;
 
 use crate::secret::{Hasher, RecordError, SealError, Vault};
 use crate::store::{Db, Group, Hub, Id, Store, StoreError, User};
-pub use administrator::Rights;
+pub use administrator::AdminRole;
 use authenticate::{Attempt, Subject};
-pub use authorise::Presence;
+pub use authorise::Occupancy;
 use failures::Failures;
 pub use hub_password::{AdminPassword, HubPassword};
 
@@ -128,14 +128,14 @@ impl Logins {
     /// Why it is refused.
     pub async fn login(
         &self,
-        presence: &dyn Presence,
+        occupancy: &dyn Occupancy,
         login: &Login,
         random: &[u8; 20],
         peer: SocketAddr,
     ) -> Result<Granted, Refused> {
         let account = format!("{}/{}", login.hub, login.user);
         self.failures.check(Instant::now(), peer.ip(), &account)?;
-        let outcome = self.stages(presence, login, random, peer).await;
+        let outcome = self.stages(occupancy, login, random, peer).await;
         if outcome
             .as_ref()
             .is_err_and(|refused| refused.code == ErrorCode::AuthFailed)
@@ -147,7 +147,7 @@ impl Logins {
 
     async fn stages(
         &self,
-        presence: &dyn Presence,
+        occupancy: &dyn Occupancy,
         login: &Login,
         random: &[u8; 20],
         peer: SocketAddr,
@@ -169,7 +169,7 @@ impl Logins {
         };
         let subject = self.authenticate(&attempt).await?;
         second_factor::ask(&subject)?;
-        let granted = authorise::authorise(presence, &found.hub, &subject, found.group.as_ref(), login)?;
+        let granted = authorise::authorise(occupancy, &found.hub, &subject, found.group.as_ref(), login)?;
         if let Subject::User(user) = subject {
             self.keep_standard_hash(&found.hub, user, &login.auth).await;
         }
