@@ -207,12 +207,12 @@ impl Kind for Time {
     }
 
     fn put(pack: &mut Pack, name: &str, values: &[&Timestamp]) {
-        let milliseconds: Vec<u64> = values.iter().map(|value| value.0).collect();
+        let milliseconds: Vec<u64> = values.iter().map(|value| value.to_wire()).collect();
         pack.set_int64s(name, &milliseconds);
     }
 
     fn get(pack: &Pack, name: &str, row: usize) -> Option<Timestamp> {
-        pack.int64_at(name, row).map(Timestamp)
+        pack.int64_at(name, row).map(Timestamp::from_wire)
     }
 
     fn to_json(value: &Timestamp) -> Value {

@@ -5,7 +5,8 @@ use ::time::OffsetDateTime;
 use ::time::format_description::well_known::Rfc3339;
 use ::time::macros::{datetime, format_description};
 
-/// A point in time as the administration protocol has it: milliseconds since 1970-01-01 UTC, 0 for "none".
+/// A point in time: milliseconds since 1970-01-01 UTC, 0 for "none". A PACK has it nine hours less, see
+/// [`Timestamp::to_wire`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
@@ -14,7 +15,30 @@ const EARLIEST: OffsetDateTime = datetime!(1970-01-01 09:00 UTC);
 /// The last moment that four digits of a year can say.
 const LATEST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999 UTC);
 
+/// Stock software counts time from nine o'clock of the first day of 1970, UTC: midnight in Japan, nine hours late.
+/// A server whose clock stands at 12:56:38 sends the number of 03:56:38 (captured as `CurrentTime`), and its JSON,
+/// which is true UTC, has 09:00 for zero.
+const WIRE_SHIFT: u64 = 9 * 3600 * 1000;
+
 impl Timestamp {
+    /// The number in a PACK.
+    pub fn to_wire(self) -> u64 {
+        if self.is_none() {
+            0
+        } else {
+            self.0.wrapping_sub(WIRE_SHIFT)
+        }
+    }
+
+    /// The time of a number in a PACK.
+    pub fn from_wire(number: u64) -> Self {
+        Self(if number == 0 {
+            0
+        } else {
+            number.wrapping_add(WIRE_SHIFT)
+        })
+    }
+
     /// No point in time: never logged in, never expires.
     pub const NONE: Self = Self(0);
 
@@ -101,6 +125,16 @@ mod tests {
         );
         assert_eq!(Timestamp::NONE.to_json_text(), "1970-01-01T09:00:00.000Z");
         assert_eq!(Timestamp(u64::MAX).to_json_text(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_pack_counts_from_nine_in_the_morning() {
+        // Captured: ExpireTime of a user whose JSON has 2031-01-02T03:04:05.678Z.
+        let moment = Timestamp::from_wire(1_925_057_045_678);
+        assert_eq!(moment.to_json_text(), "2031-01-02T03:04:05.678Z");
+        assert_eq!(moment.to_wire(), 1_925_057_045_678);
+        assert_eq!(Timestamp::NONE.to_wire(), 0);
+        assert_eq!(Timestamp::from_wire(0), Timestamp::NONE);
     }
 
     #[test]

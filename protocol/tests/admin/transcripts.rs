@@ -3,7 +3,7 @@
 use protocol::rpc::method;
 use serde_json::Value;
 
-use crate::capture::folder;
+use crate::capture::{calls, folder};
 
 #[test]
 fn results_of_the_json_interface_are_written_as_they_were_read() {
@@ -19,4 +19,18 @@ fn results_of_the_json_interface_are_written_as_they_were_read() {
         files += 1;
     }
     assert!(files > 0);
+}
+
+#[test]
+fn both_encodings_have_the_same_time() {
+    let json = std::fs::read(folder().join("json/EnumHub.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    let row = method::find("EnumHub").unwrap();
+    let pack = (row.response.pack_to_json)(&calls("EnumHub")[0].answer).unwrap();
+    for hub in 0..4 {
+        assert_eq!(
+            pack["HubList"][hub]["CreatedTime_dt"],
+            json["HubList"][hub]["CreatedTime_dt"]
+        );
+    }
 }
