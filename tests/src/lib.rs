@@ -14,4 +14,5 @@ pub mod site;
 pub mod sources;
 pub mod stock;
 pub mod story;
+pub mod stranger;
 pub mod transfer;

@@ -123,7 +123,7 @@ pub fn administer(host: &Host, hub: &str, commands: &[&str]) -> Result<String> {
             arguments.push(&admin_hub);
         }
         arguments.push("/CMD");
-        arguments.extend(command.split(' '));
+        arguments.extend(command.split_whitespace());
         said += &vpncmd(host, &arguments)?
             .success()
             .with_context(|| format!("vpncmd {command}"))?;

@@ -75,15 +75,19 @@ impl Stock {
         arguments.extend(options);
         arguments.push("/CMD");
         // The stock tool takes the rest of its command line apart at the blanks, as its users type it.
-        arguments.extend(command.split(' '));
+        arguments.extend(command.split_whitespace());
         self.vpncmd(host, &arguments)
+    }
+
+    /// The static busybox, which brings the small programs that a bare system may lack.
+    pub fn busybox(&self) -> Result<PathBuf> {
+        unpack::busybox(&self.root)
     }
 
     /// Gets a lease for `device` by busybox' `udhcpc` and sets address and routes as it says.
     pub fn lease(&self, host: &Host, device: &str) -> Result<Lease> {
         let script = self.lease_script()?;
-        let busybox = unpack::busybox(&self.root)?;
-        let mut command = host.command(&busybox);
+        let mut command = host.command(self.busybox()?);
         command
             .args([
                 "udhcpc", "-f", "-q", "-n", "-t", "20", "-T", "1", "-i", device, "-s",
@@ -103,8 +107,7 @@ impl Stock {
     fn lease_script(&self) -> Result<PathBuf> {
         let path = Path::new("/run/lab/lease.sh");
         if !path.exists() {
-            let text = LEASE_SCRIPT.replace("BUSYBOX", &unpack::busybox(&self.root)?.to_string_lossy());
-            std::fs::write(path, text)?;
+            std::fs::write(path, LEASE_SCRIPT)?;
             process::run(Command::new("chmod").arg("755").arg(path))?;
         }
         Ok(path.to_owned())
@@ -253,7 +256,7 @@ impl Client {
     /// Runs one command of the client's administration.
     pub fn command(&self, host: &Host, command: &str) -> Result<Answer> {
         let mut arguments = vec!["localhost", "/CLIENT", "/CMD"];
-        arguments.extend(command.split(' '));
+        arguments.extend(command.split_whitespace());
         self.stock.vpncmd(host, &arguments)
     }
 

@@ -1,2 +1,7 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| hubward_tests::fuzz::server_handshake(input));
+#![allow(dead_code, reason = "each target uses one of the bodies")]
+
+#[path = "../../src/fuzz.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| bodies::server_handshake(input));

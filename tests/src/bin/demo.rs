@@ -153,7 +153,7 @@ fn administer(story: &mut Story, stage: &Stage) -> Result<()> {
         let mut arguments = vec!["localhost", "/SERVER"];
         arguments.extend((!hub.is_empty()).then_some(admin_hub.as_str()));
         arguments.push("/CMD");
-        arguments.extend(command.split(' '));
+        arguments.extend(command.split_whitespace());
         story.run(&stage.nat, &vpncmd, &arguments)
     };
     run("", &format!("HubCreate {HUB} /PASSWORD:none"))?;
