@@ -141,6 +141,51 @@ impl Pack {
             .map(|v| IpAddr::V4(Ipv4Addr::from(v.to_le_bytes())))
     }
 
+    /// All values of an INT element.
+    #[must_use]
+    pub fn ints(&self, name: &str) -> &[u32] {
+        match self.find(name) {
+            Some(Values::Int(values)) => values,
+            _ => &[],
+        }
+    }
+
+    /// All values of an INT64 element.
+    #[must_use]
+    pub fn int64s(&self, name: &str) -> &[u64] {
+        match self.find(name) {
+            Some(Values::Int64(values)) => values,
+            _ => &[],
+        }
+    }
+
+    /// All values of a STR element.
+    #[must_use]
+    pub fn strs(&self, name: &str) -> &[String] {
+        match self.find(name) {
+            Some(Values::Str(values)) => values,
+            _ => &[],
+        }
+    }
+
+    /// All values of a UNISTR element.
+    #[must_use]
+    pub fn unistrs(&self, name: &str) -> &[String] {
+        match self.find(name) {
+            Some(Values::UniStr(values)) => values,
+            _ => &[],
+        }
+    }
+
+    /// All values of a DATA element.
+    #[must_use]
+    pub fn datas(&self, name: &str) -> &[Vec<u8>] {
+        match self.find(name) {
+            Some(Values::Data(values)) => values,
+            _ => &[],
+        }
+    }
+
     /// The refusal this PACK carries: an INT `error` other than 0.
     #[must_use]
     pub fn error(&self) -> Option<ErrorCode> {
