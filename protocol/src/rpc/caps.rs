@@ -52,19 +52,14 @@ impl RpcMessage for Caps {
         }
     }
 
-    fn row(pack: &Pack, prefix: &str, row: usize) -> Result<Self, MessageError> {
-        let mut caps = Group::<Cap>::get(pack, prefix, "CapsList", row)?;
-        if caps.is_empty() {
-            // The arrays came later than the numbers.
-            let names = pack.elements().filter_map(|(name, ..)| name.strip_prefix(PREFIX));
-            let cap = |name: &str| Cap {
-                name: name.to_owned(),
-                value: pack.int_or_0(&format!("{PREFIX}{name}")),
-                ..Cap::default()
-            };
-            caps = names.map(cap).collect();
-        }
-        Ok(Self { caps })
+    fn read_rows(pack: &Pack, prefix: &str, rows: usize) -> Result<Vec<Self>, MessageError> {
+        let tables = Group::<Cap>::get(pack, prefix, "CapsList", rows)?;
+        Ok(tables
+            .into_iter()
+            .map(|caps| Self {
+                caps: if caps.is_empty() { single(pack) } else { caps },
+            })
+            .collect())
     }
 
     fn rows(pack: &Pack, prefix: &str) -> usize {
@@ -86,4 +81,15 @@ impl RpcMessage for Caps {
             caps: Group::<Cap>::get_json(object, prefix, "CapsList")?,
         })
     }
+}
+
+/// The numbers alone, as servers older than the arrays send them.
+fn single(pack: &Pack) -> Vec<Cap> {
+    let names = pack.elements().filter_map(|(name, ..)| name.strip_prefix(PREFIX));
+    let cap = |name: &str| Cap {
+        name: name.to_owned(),
+        value: pack.int_or_0(&format!("{PREFIX}{name}")),
+        ..Cap::default()
+    };
+    names.map(cap).collect()
 }

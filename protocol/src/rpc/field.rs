@@ -23,8 +23,8 @@ pub trait Field {
     /// Writes the field of all rows.
     fn put(rows: &[&Self::Value], prefix: &str, name: &str, pack: &mut Pack);
 
-    /// Reads the field of one row.
-    fn get(pack: &Pack, prefix: &str, name: &str, row: usize) -> Result<Self::Value, MessageError>;
+    /// Reads the field of the first `rows` rows, whether the PACK has as many or not.
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<Self::Value>, MessageError>;
 
     /// How many rows the PACK has of this field.
     fn rows(pack: &Pack, prefix: &str, name: &str) -> usize;
@@ -50,8 +50,12 @@ impl<K: Kind> Field for One<K> {
         K::put(pack, &joined(prefix, name), rows);
     }
 
-    fn get(pack: &Pack, prefix: &str, name: &str, row: usize) -> Result<K::Value, MessageError> {
-        Ok(K::get(pack, &joined(prefix, name), row).unwrap_or_else(K::absent))
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<Self::Value>, MessageError> {
+        let column = Optional::<K>::get(pack, prefix, name, rows)?;
+        Ok(column
+            .into_iter()
+            .map(|value| value.unwrap_or_else(K::absent))
+            .collect())
     }
 
     fn rows(pack: &Pack, prefix: &str, name: &str) -> usize {
@@ -90,8 +94,10 @@ impl<K: Kind> Field for Optional<K> {
         K::put(pack, &joined(prefix, name), &column);
     }
 
-    fn get(pack: &Pack, prefix: &str, name: &str, row: usize) -> Result<Self::Value, MessageError> {
-        Ok(K::get(pack, &joined(prefix, name), row))
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<Self::Value>, MessageError> {
+        let mut column = K::get(pack, &joined(prefix, name), rows);
+        column.resize(rows, None);
+        Ok(column)
     }
 
     fn rows(pack: &Pack, prefix: &str, name: &str) -> usize {
@@ -113,7 +119,7 @@ impl<K: Kind> Field for Optional<K> {
     }
 }
 
-/// Several values of one element that mean the same thing; a plain JSON array.
+/// Several values of one element that mean the same thing; a plain JSON array. Stands in a message, never in a row.
 pub struct List<K>(PhantomData<K>);
 
 impl<K: Kind> Field for List<K> {
@@ -131,11 +137,9 @@ impl<K: Kind> Field for List<K> {
         }
     }
 
-    fn get(pack: &Pack, prefix: &str, name: &str, _row: usize) -> Result<Self::Value, MessageError> {
-        let name = joined(prefix, name);
-        Ok((0..pack.count(&name))
-            .filter_map(|index| K::get(pack, &name, index))
-            .collect())
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<Self::Value>, MessageError> {
+        let values = K::get(pack, &joined(prefix, name), usize::MAX);
+        Ok(alone(values.into_iter().flatten().collect(), rows))
     }
 
     fn rows(pack: &Pack, prefix: &str, name: &str) -> usize {
@@ -172,8 +176,8 @@ impl<T: RpcMessage> Field for Flat<T> {
         T::put_rows(rows, &joined(prefix, name), pack);
     }
 
-    fn get(pack: &Pack, prefix: &str, name: &str, row: usize) -> Result<T, MessageError> {
-        T::row(pack, &joined(prefix, name), row)
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<T>, MessageError> {
+        T::read_rows(pack, &joined(prefix, name), rows)
     }
 
     fn rows(pack: &Pack, prefix: &str, name: &str) -> usize {
@@ -188,6 +192,10 @@ impl<T: RpcMessage> Field for Flat<T> {
         T::from_members(object, &joined(prefix, name))
     }
 }
+
+/// The longest list there is; the longest of stock servers has 100,000 sessions. Rows are bigger than what they are
+/// read from, so the limits of the PACK alone are not enough.
+const MAX_ROWS: usize = 131_072;
 
 /// A table: parallel elements in a PACK, an array `name` of objects in JSON. Stands in a message, never in a row.
 pub struct Group<T>(PhantomData<T>);
@@ -206,10 +214,12 @@ impl<T: RpcMessage> Field for Group<T> {
         }
     }
 
-    fn get(pack: &Pack, prefix: &str, _name: &str, _row: usize) -> Result<Self::Value, MessageError> {
-        (0..T::rows(pack, prefix))
-            .map(|row| T::row(pack, prefix, row))
-            .collect()
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<Self::Value>, MessageError> {
+        let count = T::rows(pack, prefix);
+        if count > MAX_ROWS {
+            return Err(MessageError::TooManyRows(name.to_owned()));
+        }
+        Ok(alone(T::read_rows(pack, prefix, count)?, rows))
     }
 
     fn rows(pack: &Pack, prefix: &str, _name: &str) -> usize {
@@ -223,6 +233,9 @@ impl<T: RpcMessage> Field for Group<T> {
     fn get_json(object: &Map<String, Value>, _prefix: &str, name: &str) -> Result<Self::Value, MessageError> {
         match object.get(name) {
             None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(items)) if items.len() > MAX_ROWS => {
+                Err(MessageError::TooManyRows(name.to_owned()))
+            }
             Some(Value::Array(items)) => items.iter().map(T::from_json).collect(),
             Some(_) => Err(MessageError::Member(name.to_owned())),
         }
@@ -249,8 +262,8 @@ impl<T: RpcMessage> Field for Counted<T> {
         Group::<T>::put(rows, prefix, name, pack);
     }
 
-    fn get(pack: &Pack, prefix: &str, name: &str, row: usize) -> Result<Self::Value, MessageError> {
-        Group::<T>::get(pack, prefix, name, row)
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<Self::Value>, MessageError> {
+        Group::<T>::get(pack, prefix, name, rows)
     }
 
     fn rows(pack: &Pack, prefix: &str, name: &str) -> usize {
@@ -265,6 +278,13 @@ impl<T: RpcMessage> Field for Counted<T> {
     fn get_json(object: &Map<String, Value>, prefix: &str, name: &str) -> Result<Self::Value, MessageError> {
         Group::<T>::get_json(object, prefix, name)
     }
+}
+
+/// The column of a field that only a message has, which is a table of one row.
+fn alone<T: Clone>(value: Vec<T>, rows: usize) -> Vec<Vec<T>> {
+    let mut column = vec![value];
+    column.resize(rows, Vec::new());
+    column
 }
 
 fn joined<'a>(prefix: &str, name: &'a str) -> Cow<'a, str> {

@@ -25,8 +25,9 @@ pub trait Kind {
     /// Sets element `name` to one value per row.
     fn put(pack: &mut Pack, name: &str, values: &[&Self::Value]);
 
-    /// Value `row` of element `name`; `None` when absent or of another type, as stock peers read.
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<Self::Value>;
+    /// The first values of element `name`, at most `rows`; none when it is absent or of another type, as stock peers
+    /// read. `None` stands for a single value that is no such kind's.
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<Self::Value>>;
 
     /// The JSON value.
     fn to_json(value: &Self::Value) -> Value;
@@ -51,8 +52,8 @@ impl Kind for U32 {
         pack.set_ints(name, &copied(values));
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<u32> {
-        pack.int_at(name, row)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<u32>> {
+        first(pack.ints(name), rows, |&value| value)
     }
 
     fn to_json(value: &u32) -> Value {
@@ -82,8 +83,8 @@ impl Kind for Swapped {
         pack.set_ints(name, &reversed);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<u32> {
-        pack.int_at(name, row).map(u32::swap_bytes)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<u32>> {
+        first(pack.ints(name), rows, |value| value.swap_bytes())
     }
 
     fn to_json(value: &u32) -> Value {
@@ -111,8 +112,8 @@ impl<T: Clone + Copy + Default + From<u32> + Into<u32>> Kind for Code<T> {
         pack.set_ints(name, &numbers);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<T> {
-        pack.int_at(name, row).map(T::from)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<T>> {
+        first(pack.ints(name), rows, |&value| T::from(value))
     }
 
     fn to_json(value: &T) -> Value {
@@ -139,8 +140,8 @@ impl Kind for Bool {
         pack.set_bools(name, &copied(values));
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<bool> {
-        pack.int_at(name, row).map(|value| value != 0)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<bool>> {
+        first(pack.ints(name), rows, |&value| value != 0)
     }
 
     fn to_json(value: &bool) -> Value {
@@ -176,8 +177,8 @@ impl Kind for U64 {
         pack.set_int64s(name, &copied(values));
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<u64> {
-        pack.int64_at(name, row)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<u64>> {
+        first(pack.int64s(name), rows, |&value| value)
     }
 
     fn to_json(value: &u64) -> Value {
@@ -211,8 +212,8 @@ impl Kind for Time {
         pack.set_int64s(name, &milliseconds);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<Timestamp> {
-        pack.int64_at(name, row).map(Timestamp::from_wire)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<Timestamp>> {
+        first(pack.int64s(name), rows, |&value| Timestamp::from_wire(value))
     }
 
     fn to_json(value: &Timestamp) -> Value {
@@ -243,8 +244,8 @@ impl Kind for Str {
         pack.set_strs(name, values);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<String> {
-        pack.str_at(name, row).map(str::to_owned)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<String>> {
+        first(pack.strs(name), rows, String::clone)
     }
 
     fn to_json(value: &String) -> Value {
@@ -276,8 +277,8 @@ impl Kind for Unistr {
         pack.set_unistrs(name, values);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<String> {
-        pack.unistr_at(name, row).map(str::to_owned)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<String>> {
+        first(pack.unistrs(name), rows, String::clone)
     }
 
     fn to_json(value: &String) -> Value {
@@ -305,8 +306,8 @@ impl Kind for Password {
         pack.set_strs(name, &texts);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<Secret<String>> {
-        pack.str_at(name, row).map(|text| Secret::new(text.to_owned()))
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<Secret<String>>> {
+        first(pack.strs(name), rows, |text| Secret::new(text.clone()))
     }
 
     fn to_json(value: &Secret<String>) -> Value {
@@ -333,8 +334,8 @@ impl Kind for Data {
         pack.set_datas(name, values);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<Vec<u8>> {
-        pack.data_at(name, row).map(<[u8]>::to_vec)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<Vec<u8>>> {
+        first(pack.datas(name), rows, Vec::clone)
     }
 
     fn to_json(value: &Vec<u8>) -> Value {
@@ -362,8 +363,8 @@ impl Kind for SecretData {
         pack.set_datas(name, &bytes);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<Secret<Vec<u8>>> {
-        Data::get(pack, name, row).map(Secret::new)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<Secret<Vec<u8>>>> {
+        first(pack.datas(name), rows, |bytes| Secret::new(bytes.clone()))
     }
 
     fn to_json(value: &Secret<Vec<u8>>) -> Value {
@@ -390,8 +391,12 @@ impl<const N: usize> Kind for Fixed<N> {
         pack.set_datas(name, values);
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<[u8; N]> {
-        pack.data_at(name, row)?.try_into().ok()
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<[u8; N]>> {
+        pack.datas(name)
+            .iter()
+            .take(rows)
+            .map(|bytes| bytes.as_slice().try_into().ok())
+            .collect()
     }
 
     fn to_json(value: &[u8; N]) -> Value {
@@ -418,8 +423,23 @@ impl Kind for Ip {
         pack.set_ips(name, &copied(values));
     }
 
-    fn get(pack: &Pack, name: &str, row: usize) -> Option<IpAddr> {
-        pack.ip_at(name, row)
+    fn get(pack: &Pack, name: &str, rows: usize) -> Vec<Option<IpAddr>> {
+        // Looked up here, not per row: a list has thousands.
+        let flags = pack.ints(&format!("{name}@ipv6_bool"));
+        let arrays = pack.datas(&format!("{name}@ipv6_array"));
+        let address = |(row, number): (usize, &u32)| {
+            if flags.get(row).is_none_or(|&flag| flag == 0) {
+                return Some(IpAddr::from(number.to_le_bytes()));
+            }
+            let octets: [u8; 16] = arrays.get(row)?.as_slice().try_into().ok()?;
+            Some(IpAddr::from(octets))
+        };
+        pack.ints(name)
+            .iter()
+            .take(rows)
+            .enumerate()
+            .map(address)
+            .collect()
     }
 
     fn to_json(value: &IpAddr) -> Value {
@@ -434,6 +454,57 @@ impl Kind for Ip {
     }
 }
 
+fn first<T, V>(values: &[T], rows: usize, one: impl Fn(&T) -> V) -> Vec<Option<V>> {
+    values.iter().take(rows).map(|value| Some(one(value))).collect()
+}
+
 fn copied<T: Copy>(values: &[&T]) -> Vec<T> {
     values.iter().map(|&&value| value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_texts_and_flags_stand_for_each_other_in_json() {
+        assert_eq!(U32::from_json(&json!(7)), Some(7));
+        assert_eq!(U32::from_json(&json!(" 7 ")), Some(7));
+        assert_eq!(U32::from_json(&json!(true)), Some(1));
+        assert_eq!(Bool::from_json(&json!("true")), Some(true));
+        assert_eq!(Bool::from_json(&json!(0)), Some(false));
+        assert_eq!(Str::from_json(&json!(443)), Some("443".to_owned()));
+        assert_eq!(Time::from_json(&json!("")), Some(Timestamp::NONE));
+        assert_eq!(Ip::from_json(&json!("")), Some(Ip::absent()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_nothing() {
+        for value in [json!(-1), json!(1u64 << 32), json!("many"), json!([1]), json!({})] {
+            assert_eq!(U32::from_json(&value), None, "{value}");
+        }
+        assert_eq!(Bool::from_json(&json!("perhaps")), None);
+        assert_eq!(Ip::from_json(&json!("10.0.0")), None);
+        assert_eq!(Data::from_json(&json!("not base64")), None);
+        assert_eq!(Fixed::<6>::from_json(&json!("AAAA")), None);
+    }
+
+    #[test]
+    fn an_ipv6_address_without_its_bytes_is_nothing() {
+        let mut pack = Pack::new();
+        pack.set_ints("Ip", &[0, 0x0100_000a, 0])
+            .set_bools("Ip@ipv6_bool", &[true, false, true]);
+        pack.set_datas("Ip@ipv6_array", &[&[0u8; 4][..], &[]]);
+        let addresses = Ip::get(&pack, "Ip", 9);
+        assert_eq!(addresses, [None, Some(IpAddr::from([10, 0, 0, 1])), None]);
+    }
+
+    #[test]
+    fn bytes_of_another_length_are_nothing() {
+        let mut pack = Pack::new();
+        pack.set_datas("MacAddress", &[&[1u8; 6][..], &[1; 5]]);
+        assert_eq!(Fixed::<6>::get(&pack, "MacAddress", 2), [Some([1; 6]), None]);
+    }
 }

@@ -12,8 +12,8 @@ pub trait RpcMessage: Clone + Default + Send + Sync + 'static {
     /// name.
     fn put_rows(rows: &[&Self], prefix: &str, pack: &mut Pack);
 
-    /// Reads one row of a table.
-    fn row(pack: &Pack, prefix: &str, row: usize) -> Result<Self, MessageError>;
+    /// Reads the first `rows` rows of a table; what a row lacks reads as zero, empty or none.
+    fn read_rows(pack: &Pack, prefix: &str, rows: usize) -> Result<Vec<Self>, MessageError>;
 
     /// How many rows a table has: as many as its longest column.
     fn rows(pack: &Pack, prefix: &str) -> usize;
@@ -34,7 +34,7 @@ pub trait RpcMessage: Clone + Default + Send + Sync + 'static {
 
     /// Reads a PACK. What is absent reads as zero, empty or none; what the message does not know is ignored.
     fn from_pack(pack: &Pack) -> Result<Self, MessageError> {
-        Self::row(pack, "", 0)
+        Ok(Self::read_rows(pack, "", 1)?.pop().unwrap_or_default())
     }
 
     /// The message as a JSON object.
@@ -57,6 +57,9 @@ pub enum MessageError {
     /// A JSON member has a value that cannot be converted to what its suffix says.
     #[error("the JSON member {0} has a value of the wrong kind")]
     Member(String),
+    /// A list of this name is longer than any there is.
+    #[error("the list {0} is too long")]
+    TooManyRows(String),
     /// The JSON parameters, or a row of a list, are not an object.
     #[error("the JSON value is not an object")]
     NotAnObject,
@@ -104,13 +107,13 @@ macro_rules! message {
             $(
                 #[doc = concat!("`", $name, "` (", stringify!($($shape)+), ").")]
                 $(#[doc = ""] #[$doc])*
-                pub $field: <$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::Value,
+                pub $field: $crate::rpc::message::field!(Value, $($shape)+),
             )*
         }
 
         impl Default for $message {
             fn default() -> Self {
-                Self { $( $field: <$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::absent(), )* }
+                Self { $( $field: $crate::rpc::message::field!(absent, $($shape)+)(), )* }
             }
         }
 
@@ -120,26 +123,28 @@ macro_rules! message {
             fn put_rows(rows: &[&Self], prefix: &str, pack: &mut $crate::pack::Pack) {
                 $( {
                     let column: Vec<_> = rows.iter().map(|row| &row.$field).collect();
-                    <$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::put(&column, prefix, $name, pack);
+                    $crate::rpc::message::field!(put, $($shape)+)(&column, prefix, $name, pack);
                 } )*
             }
 
-            fn row(
+            fn read_rows(
                 pack: &$crate::pack::Pack,
                 prefix: &str,
-                row: usize,
-            ) -> Result<Self, $crate::rpc::MessageError> {
-                Ok(Self { $(
-                    $field: <$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::get(pack, prefix, $name, row)?,
-                )* })
+                rows: usize,
+            ) -> Result<Vec<Self>, $crate::rpc::MessageError> {
+                $( let mut $field = $crate::rpc::message::field!(get, $($shape)+)(pack, prefix, $name, rows)?.into_iter(); )*
+                let row = |_| Self { $(
+                    $field: $field.next().unwrap_or_else($crate::rpc::message::field!(absent, $($shape)+)),
+                )* };
+                Ok((0..rows).map(row).collect())
             }
 
             fn rows(pack: &$crate::pack::Pack, prefix: &str) -> usize {
-                0 $( .max(<$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::rows(pack, prefix, $name)) )*
+                0 $( .max($crate::rpc::message::field!(rows, $($shape)+)(pack, prefix, $name)) )*
             }
 
             fn put_members(&self, prefix: &str, object: &mut serde_json::Map<String, serde_json::Value>) {
-                $( <$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::put_json(&self.$field, prefix, $name, object); )*
+                $( $crate::rpc::message::field!(put_json, $($shape)+)(&self.$field, prefix, $name, object); )*
             }
 
             fn from_members(
@@ -147,14 +152,21 @@ macro_rules! message {
                 prefix: &str,
             ) -> Result<Self, $crate::rpc::MessageError> {
                 Ok(Self { $(
-                    $field: <$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::get_json(object, prefix, $name)?,
+                    $field: $crate::rpc::message::field!(get_json, $($shape)+)(object, prefix, $name)?,
                 )* })
             }
         }
     )+ };
 }
 
-/// The [`Field`](super::field::Field) behind the words of a shape.
+/// An item of the [`Field`](super::field::Field) behind the words of a shape.
+macro_rules! field {
+    ($item:ident, $($shape:ident)+) => {
+        <$crate::rpc::message::shape!($($shape)+) as $crate::rpc::field::Field>::$item
+    };
+}
+
+/// The type with the [`Field`](super::field::Field) behind the words of a shape.
 macro_rules! shape {
     (optional $($kind:ident)+) => { $crate::rpc::field::Optional<$crate::rpc::message::kind!($($kind)+)> };
     (list $($kind:ident)+) => { $crate::rpc::field::List<$crate::rpc::message::kind!($($kind)+)> };
@@ -232,4 +244,131 @@ macro_rules! codes {
     )+ };
 }
 
-pub(super) use {codes, kind, message, shape};
+pub(super) use {codes, field, kind, message, shape};
+
+#[cfg(test)]
+#[allow(unreachable_pub)] // messages are always public
+mod tests {
+    use serde_json::json;
+
+    use super::super::RpcMessage;
+    use super::*;
+
+    codes! {
+        /// A colour.
+        pub enum Colour {
+            Red = 0,
+            Blue = 7,
+        }
+    }
+
+    message! {
+        /// A ball.
+        pub struct Ball {
+            colour: code Colour "Colour",
+            owner: optional str "Owner",
+            port: swapped "Port",
+        }
+
+        /// A box of balls.
+        pub struct Crate {
+            label: unistr "Label",
+            sizes: list u32 "Sizes",
+            lid: flat Ball "Lid.",
+            balls: counted Ball "BallList",
+        }
+    }
+
+    fn ball(colour: Colour, owner: Option<&str>) -> Ball {
+        Ball {
+            colour,
+            owner: owner.map(str::to_owned),
+            port: 443,
+        }
+    }
+
+    fn filled() -> Crate {
+        Crate {
+            label: "für Gäste".to_owned(),
+            sizes: vec![3, 5],
+            lid: ball(Colour::Other(2), None),
+            balls: vec![ball(Colour::Red, Some("ann")), ball(Colour::Blue, Some(""))],
+        }
+    }
+
+    #[test]
+    fn a_group_is_parallel_arrays_in_a_pack() {
+        let pack = filled().to_pack();
+        assert_eq!(pack.ints("Sizes"), [3, 5]);
+        assert_eq!(pack.int("Lid.Colour"), Some(2));
+        assert_eq!(pack.int("NumItem"), Some(2));
+        assert_eq!(pack.ints("Colour"), [0, 7]);
+        assert_eq!(pack.strs("Owner"), ["ann", ""]);
+        assert_eq!(pack.ints("Port"), [0xbb01_0000, 0xbb01_0000]);
+        assert_eq!(Crate::from_pack(&pack), Ok(filled()));
+    }
+
+    #[test]
+    fn a_group_is_an_array_of_objects_in_json() {
+        let json = json!({
+            "Label_utf": "für Gäste",
+            "Sizes_u32": [3, 5],
+            "Lid.Colour_u32": 2,
+            "Lid.Port_u32": 0xbb01_0000u32,
+            "NumItem_u32": 2,
+            "BallList": [
+                { "Colour_u32": 0, "Owner_str": "ann", "Port_u32": 0xbb01_0000u32 },
+                { "Colour_u32": 7, "Owner_str": "", "Port_u32": 0xbb01_0000u32 },
+            ],
+        });
+        assert_eq!(filled().to_json(), json);
+        assert_eq!(Crate::from_json(&json), Ok(filled()));
+    }
+
+    #[test]
+    fn an_optional_column_is_there_for_all_rows_or_for_none() {
+        let mut mixed = filled();
+        mixed.balls[0].owner = None;
+        assert_eq!(mixed.to_pack().strs("Owner"), ["", ""]);
+        mixed.balls[1].owner = None;
+        assert!(!mixed.to_pack().contains("Owner"));
+    }
+
+    #[test]
+    fn rows_are_as_many_as_the_longest_column_has() {
+        let mut pack = filled().to_pack();
+        pack.set_ints("Colour", &[7, 7, 7]);
+        let balls = Crate::from_pack(&pack).unwrap().balls;
+        assert_eq!(
+            balls[2],
+            Ball {
+                colour: Colour::Blue,
+                ..Ball::default()
+            }
+        );
+    }
+
+    #[test]
+    fn endless_lists_are_refused() {
+        let mut pack = Pack::new();
+        pack.set_ints("Colour", &vec![7; 200_000]);
+        assert_eq!(
+            Crate::from_pack(&pack),
+            Err(MessageError::TooManyRows("BallList".to_owned()))
+        );
+    }
+
+    #[test]
+    fn json_of_the_wrong_kind_is_named() {
+        let error = |json| Crate::from_json(&json).unwrap_err();
+        assert_eq!(
+            error(json!({ "Sizes_u32": [1, "x"] })),
+            MessageError::Member("Sizes_u32".to_owned())
+        );
+        assert_eq!(
+            error(json!({ "BallList": 3 })),
+            MessageError::Member("BallList".to_owned())
+        );
+        assert_eq!(error(json!({ "BallList": [3] })), MessageError::NotAnObject);
+    }
+}

@@ -21,8 +21,8 @@ impl RpcMessage for Policy {
         }
     }
 
-    fn row(pack: &Pack, _prefix: &str, _row: usize) -> Result<Self, MessageError> {
-        Ok(Self::read(pack))
+    fn read_rows(pack: &Pack, _prefix: &str, rows: usize) -> Result<Vec<Self>, MessageError> {
+        Ok(vec![Self::read(pack); rows])
     }
 
     fn rows(pack: &Pack, _prefix: &str) -> usize {
@@ -85,9 +85,12 @@ impl Field for UsedPolicy {
         }
     }
 
-    fn get(pack: &Pack, prefix: &str, name: &str, row: usize) -> Result<Self::Value, MessageError> {
-        let used = One::<Bool>::get(pack, prefix, name, row)?;
-        Ok(used.then(|| Policy::read(pack)))
+    fn get(pack: &Pack, prefix: &str, name: &str, rows: usize) -> Result<Vec<Self::Value>, MessageError> {
+        let used = One::<Bool>::get(pack, prefix, name, rows)?;
+        Ok(used
+            .into_iter()
+            .map(|used| used.then(|| Policy::read(pack)))
+            .collect())
     }
 
     fn rows(pack: &Pack, prefix: &str, name: &str) -> usize {
