@@ -1,5 +1,5 @@
 //! The kinds of value that occur in administration messages: how each stands in a PACK and in JSON
-//! (admin RPC §2 and §5). The words of [`message!`](super::message) name them.
+//! (admin RPC §2 and §5). The words of `message!` name them.
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
@@ -96,7 +96,7 @@ impl Kind for Swapped {
     }
 }
 
-/// `code T`: a number with names, `T` made by [`codes!`](super::codes).
+/// `code T`: a number with names, `T` made by `codes!`.
 pub struct Code<T>(PhantomData<T>);
 
 impl<T: Clone + Copy + Default + From<u32> + Into<u32>> Kind for Code<T> {

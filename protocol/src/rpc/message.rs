@@ -5,7 +5,7 @@ use crate::pack::Pack;
 
 /// A message of the administration protocol, or a part of one: a struct with two encodings, PACK and JSON.
 ///
-/// [`message!`](super::message) writes the required methods. They work on tables, because a list travels as
+/// `message!` writes the required methods. They work on tables, because a list travels as
 /// parallel arrays; the provided ones are what everybody else calls.
 pub trait RpcMessage: Clone + Default + Send + Sync + 'static {
     /// Writes the rows of a table, each field as one element with a value per row. `prefix` stands before every
@@ -87,7 +87,7 @@ impl From<MessageError> for ErrorCode {
 /// Every field is public; doc comments are needed only where the element's name does not say it all. `SHAPE` is
 /// * a kind: `u32`, `bool`, `u64`, `time`, `str`, `unistr`, `data`, `ip`, `mac`, `id16` and `id20` (16 and 20
 ///   bytes), `password` and `secret` (like `str` and `data`, but wiped and never printed), `swapped` (a number sent
-///   byte-swapped); or `code T`, a number with names (see [`codes!`](super::codes));
+///   byte-swapped); or `code T`, a number with names (see `codes!`);
 /// * `optional KIND`: left out when `None`;
 /// * `list KIND`: a `Vec` of values under one name, a plain JSON array;
 /// * `flat T`: the fields of another message among our own, its names prefixed with the literal;

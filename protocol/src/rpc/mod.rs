@@ -1,6 +1,6 @@
 //! The administration protocol: every message once, with its two encodings, and the table of methods.
 //!
-//! * [`message`](RpcMessage) and [`field`], [`kind`]: how a struct becomes a PACK or JSON.
+//! * [`RpcMessage`], [`field`] and [`kind`]: how a struct becomes a PACK or JSON.
 //! * One file per noun holds its messages: [`server`], [`hub`], [`user`] and so on.
 //! * [`method`] says which method takes and gives which message, and who may call it.
 //! * [`frame`] cuts the byte stream into records.

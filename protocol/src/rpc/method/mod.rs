@@ -60,7 +60,7 @@ impl Right {
     /// Lets `role` pass, or says why not. `hub` is what [`Method::hub`] found in the request.
     ///
     /// # Errors
-    /// [`ErrorCode::NotEnoughRight`] for a stranger, [`ErrorCode::InvalidParameter`] where a hub must be named and is not.
+    /// [`ErrorCode::NotEnoughRights`] for a stranger, [`ErrorCode::InvalidParameter`] where a hub must be named and is not.
     pub fn check(self, role: Role<'_>, hub: Option<&str>) -> Result<(), ErrorCode> {
         match (self, role, hub.unwrap_or_default()) {
             (Self::Any, ..) | (Self::Server, Role::Server, _) => Ok(()),
