@@ -1,6 +1,8 @@
 //! What happens on a SecureNAT, for logs, audits and meters.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 
 use hub_core::MacAddr;
 
@@ -92,4 +94,30 @@ pub enum Event {
         /// The client.
         client: Ipv4Addr,
     },
+}
+
+/// Where events go. It must not block.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Events {
+    /// Events go to `listener`, which is called from the tasks in which they happen.
+    pub fn new(listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Events(Arc::new(listener))
+    }
+
+    /// Nobody listens.
+    pub fn ignored() -> Self {
+        Events::new(|_| {})
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        (self.0)(event);
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
 }

@@ -3,8 +3,8 @@
 //! A [`SecureNat`] sits on one port of a virtual hub as a virtual host with an address of its own. It leases addresses
 //! ([`dhcp`]), answers ARP and ping ([`host`]), and gives the hub's stations the outside world, in one of two ways:
 //!
-//! * user mode (`user`): no privileges. A small TCP endpoint per connection, ordinary sockets towards the outside.
-//! * kernel mode (`kernel`): a TAP device and an nftables table of our own; the kernel routes and translates.
+//! * user mode: no privileges. A small TCP endpoint per connection, ordinary sockets towards the outside.
+//! * kernel mode: a TAP device and an nftables table of our own; the kernel routes and translates.
 //!
 //! [`dnat`] publishes ports of this machine that lead to private hosts behind it.
 //!
@@ -14,15 +14,28 @@ pub mod config;
 pub mod dhcp;
 pub mod dnat;
 pub mod event;
+pub mod host;
 pub mod net;
 pub mod routes;
+pub mod table;
 pub mod tag;
 
 mod forwarding;
+mod fragment;
+mod kernel;
 mod nft;
+mod packet;
+mod refused;
+mod resolver;
+mod secure_nat;
+mod user;
 
 pub use config::{ConfigError, SecureNatConfig};
-pub use event::{Event, FlowProtocol};
+pub use event::{Event, Events, FlowProtocol};
 pub use net::Ipv4Net;
+pub use packet::Packet;
 pub use routes::{PushRoute, PushRoutes};
+pub use secure_nat::{SecureNat, Setup, StartError};
+pub use table::{LeaseEntry, Mode, NatEntry, Status, TcpState};
 pub use tag::Tag;
+pub use user::Limits;

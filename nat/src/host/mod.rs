@@ -1,0 +1,289 @@
+//! The virtual host of a hub, sans-IO: it answers ARP and ping, hands DHCP to the server, and passes on the IPv4
+//! packets that stations send through it.
+
+mod neighbours;
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Instant;
+
+use hub_core::MacAddr;
+use hub_core::frame::{Arp, Checksum, Frame, FrameView, Network};
+
+use crate::config::SecureNatConfig;
+use crate::dhcp::message::Message;
+use crate::dhcp::{self, CLIENT_PORT, Lease, SERVER_PORT};
+use crate::event::Event;
+use crate::fragment::{self, Reassembly};
+use crate::net::Ipv4Net;
+use crate::packet::{ICMP, Outgoing, Packet, UDP};
+use neighbours::{Neighbours, Resolution};
+
+const ARP_REQUEST: u16 = 1;
+const ARP_REPLY: u16 = 2;
+
+/// A packet for the NAT, with what its frame said about its transport checksum.
+pub type Passed = (Packet, Checksum);
+
+/// The virtual host. Frames of the hub go in by [`handle_frame`](Self::handle_frame) and out by
+/// [`poll_frame`](Self::poll_frame).
+#[derive(Debug)]
+pub struct VirtualHost {
+    config: SecureNatConfig,
+    network: Ipv4Net,
+    dhcp: Option<dhcp::Server>,
+    neighbours: Neighbours,
+    reassembly: Reassembly,
+    out: VecDeque<Frame>,
+    ident: u16,
+    foreign: u64,
+}
+
+impl VirtualHost {
+    /// A host with these settings, which have been validated.
+    pub fn new(config: &SecureNatConfig) -> Self {
+        VirtualHost {
+            config: config.clone(),
+            network: config.network(),
+            dhcp: config.use_dhcp.then(|| dhcp::Server::new(config)),
+            neighbours: Neighbours::default(),
+            reassembly: Reassembly::default(),
+            out: VecDeque::new(),
+            ident: 1,
+            foreign: 0,
+        }
+    }
+
+    /// Takes other settings; leases that still fit stay.
+    pub fn set_config(&mut self, config: &SecureNatConfig) {
+        self.dhcp = match self.dhcp.take() {
+            Some(mut server) if config.use_dhcp => {
+                server.set_config(config);
+                Some(server)
+            }
+            _ => config.use_dhcp.then(|| dhcp::Server::new(config)),
+        };
+        let moved = (self.config.ip, self.config.mac_address) != (config.ip, config.mac_address);
+        self.network = config.network();
+        self.config = config.clone();
+        if moved {
+            self.announce();
+        }
+    }
+
+    /// Tells the hub who the host is, once: a gratuitous ARP (RFC 5227 §2.3).
+    pub fn announce(&mut self) {
+        self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, self.config.ip);
+    }
+
+    /// Takes a frame of the hub. What comes back is a packet for the NAT: one for elsewhere, or a TCP or UDP
+    /// packet for the host itself.
+    pub fn handle_frame(&mut self, now: Instant, frame: &Frame) -> Option<Passed> {
+        let view = FrameView::parse(&frame.bytes)?;
+        let to_us = view.destination == self.config.mac_address;
+        if !(to_us || view.destination.is_broadcast()) || self.is_foreign(&view) {
+            return None;
+        }
+        match view.network {
+            Network::Arp(arp) => {
+                self.handle_arp(now, &arp);
+                None
+            }
+            Network::Ipv4(_) if self.is_dhcp_request(&view) => {
+                self.handle_dhcp(now, frame, &view);
+                None
+            }
+            Network::Ipv4(_) if to_us => {
+                let packet = self.accept(now, frame, &view)?;
+                self.handle_packet(now, packet)
+                    .map(|packet| (packet, frame.offload.checksum))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a frame if it is for the DHCP server, and only then: what is left is for another host with this
+    /// address (the kernel's, in kernel mode). Whether it was taken.
+    pub fn handle_dhcp_frame(&mut self, now: Instant, frame: &Frame) -> bool {
+        let Some(view) = FrameView::parse(&frame.bytes) else {
+            return false;
+        };
+        if self.is_foreign(&view) {
+            return false;
+        }
+        if let Network::Arp(arp) = view.network {
+            self.learn(now, arp.sender, arp.sender_mac);
+        }
+        let taken = self.is_dhcp_request(&view);
+        if taken {
+            self.handle_dhcp(now, frame, &view);
+        }
+        taken
+    }
+
+    /// Tagged frames belong to other networks on the same hub; our own address as the source is somebody's lie.
+    fn is_foreign(&self, view: &FrameView) -> bool {
+        let tagged = view.vlan.is_some_and(|tag| tag.id() != 0);
+        tagged || !view.source.is_unicast() || view.source == self.config.mac_address
+    }
+
+    fn handle_arp(&mut self, now: Instant, arp: &Arp) {
+        self.learn(now, arp.sender, arp.sender_mac);
+        if arp.operation == ARP_REQUEST && arp.target == self.config.ip && arp.sender != self.config.ip {
+            self.send_arp(ARP_REPLY, arp.sender_mac, arp.sender_mac, arp.sender);
+        }
+    }
+
+    fn learn(&mut self, now: Instant, ip: Ipv4Addr, mac: MacAddr) {
+        if self.network.is_host(ip) && ip != self.config.ip && mac.is_unicast() {
+            for packet in self.neighbours.heard(now, ip, mac) {
+                self.out
+                    .push_back(packet.into_frame(mac.octets(), self.config.mac_address.octets()));
+            }
+        }
+    }
+
+    fn send_arp(&mut self, operation: u16, to: MacAddr, target_mac: MacAddr, target: Ipv4Addr) {
+        let mac = self.config.mac_address.octets();
+        let mut bytes = Vec::with_capacity(42);
+        bytes.extend_from_slice(&to.octets());
+        bytes.extend_from_slice(&mac);
+        bytes.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4]); // ARP for IPv4 over Ethernet
+        bytes.extend_from_slice(&operation.to_be_bytes());
+        bytes.extend_from_slice(&mac);
+        bytes.extend_from_slice(&self.config.ip.octets());
+        bytes.extend_from_slice(&target_mac.octets());
+        bytes.extend_from_slice(&target.octets());
+        self.out.push_back(Frame::new(bytes));
+    }
+
+    fn is_dhcp_request(&self, view: &FrameView) -> bool {
+        let Network::Ipv4(ip) = &view.network else {
+            return false;
+        };
+        let to_server = ip.ports.is_some_and(|ports| ports.destination == SERVER_PORT);
+        let for_us = ip.destination.is_broadcast() || ip.destination == self.config.ip;
+        self.dhcp.is_some() && ip.protocol == UDP && to_server && for_us && !ip.fragment
+    }
+
+    fn handle_dhcp(&mut self, now: Instant, frame: &Frame, view: &FrameView) -> Option<()> {
+        let packet = Packet::from_frame(frame, view)?;
+        let request = Message::decode(packet.udp(frame.offload.checksum)?)?;
+        let neighbours = &self.neighbours;
+        let owner = |ip| neighbours.owner(now, ip);
+        let reply = self
+            .dhcp
+            .as_mut()?
+            .handle_message(now, &request, packet.destination, &owner)?;
+        let from = SocketAddrV4::new(self.config.ip, SERVER_PORT);
+        let answer = Outgoing::udp(
+            from,
+            SocketAddrV4::new(reply.to_ip, CLIENT_PORT),
+            &reply.message.encode(),
+        );
+        self.out
+            .push_back(answer.into_frame(reply.to_mac.octets(), self.config.mac_address.octets()));
+        Some(())
+    }
+
+    /// The whole packet, if its sender may use us: nobody outside the hub's network is served, because answers
+    /// would not find them and their address is a lie.
+    fn accept(&mut self, now: Instant, frame: &Frame, view: &FrameView) -> Option<Packet> {
+        let packet = Packet::from_frame(frame, view)?;
+        if !self.network.is_host(packet.source) || packet.source == self.config.ip {
+            self.foreign += 1;
+            return None;
+        }
+        self.learn(now, packet.source, view.source);
+        self.reassembly.take(now, packet)
+    }
+
+    fn handle_packet(&mut self, now: Instant, packet: Packet) -> Option<Packet> {
+        if packet.destination == self.config.ip {
+            if packet.protocol != ICMP {
+                return self.config.use_nat.then_some(packet);
+            }
+            let echo = packet.echo_request()?;
+            self.send_packet(now, Outgoing::echo_reply(self.config.ip, packet.source, &echo));
+            return None;
+        }
+        // Stations of the hub reach each other without us, and an address of everybody is no place to go to.
+        let elsewhere = !self.network.contains(packet.destination)
+            && !packet.destination.is_broadcast()
+            && !packet.destination.is_multicast();
+        if !elsewhere || !self.config.use_nat {
+            return None;
+        }
+        if packet.hop_limit <= 1 {
+            self.send_packet(now, Outgoing::time_exceeded(self.config.ip, &packet));
+            return None;
+        }
+        Some(packet)
+    }
+
+    /// Sends a packet of the NAT to its station, asking for the hardware address first if it is not known.
+    pub(crate) fn send_packet(&mut self, now: Instant, packet: Outgoing) {
+        let ip = packet.destination();
+        if !self.network.is_host(ip) {
+            return;
+        }
+        let mtu = self.config.mtu as usize;
+        if packet.ip().len() > mtu {
+            self.ident = self.ident.wrapping_add(1);
+        }
+        for piece in fragment::cut(packet, mtu, self.ident) {
+            match self.neighbours.resolve(now, piece) {
+                Resolution::Known(mac, piece) => {
+                    self.out
+                        .push_back(piece.into_frame(mac.octets(), self.config.mac_address.octets()));
+                }
+                Resolution::Ask => self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, ip),
+                Resolution::Wait => {}
+            }
+        }
+    }
+
+    /// The next frame for the hub.
+    pub fn poll_frame(&mut self) -> Option<Frame> {
+        self.out.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.dhcp.as_mut()?.poll_event()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let dhcp = self.dhcp.as_ref().and_then(dhcp::Server::poll_timeout);
+        [dhcp, self.neighbours.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(dhcp) = &mut self.dhcp {
+            dhcp.handle_timeout(now);
+        }
+        for ip in self.neighbours.handle_timeout(now) {
+            self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, ip);
+        }
+    }
+
+    /// The leases in force, by address.
+    pub fn leases(&self) -> Vec<Lease> {
+        self.dhcp.as_ref().map(dhcp::Server::leases).unwrap_or_default()
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &SecureNatConfig {
+        &self.config
+    }
+
+    /// Packets refused because their source is no station of the hub's network.
+    pub fn foreign_sources(&self) -> u64 {
+        self.foreign
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! NAT by the kernel: a TAP device on the hub, an nftables table of our own, and forwarding switched on.
+//!
+//! DHCP stays with our own server, which takes its frames before the device sees them. Everything that is set up is
+//! taken down by [`KernelNat::stop`]; what a killed process left is found and taken down by the next start.
+
+pub(crate) mod conntrack;
+mod name_service;
+mod ruleset;
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use hub_core::frame::Frame;
+use hub_core::{Closed, MacAddr};
+use netdev::{Links, Tap, TapOptions, sysctl};
+use tokio::task::JoinSet;
+
+use crate::config::SecureNatConfig;
+use crate::forwarding::{Former, Forwarding};
+use crate::nft::{self, NftError};
+use crate::secure_nat::StartError;
+use crate::tag::Tag;
+use crate::user::Shared;
+
+/// Bytes of frames taken from the hub at one time.
+const BATCH: usize = 256 * 1024;
+/// Frames taken from the device at one time.
+const FRAMES: usize = 64;
+/// The least MTU that the kernel gives an interface with IPv4.
+const MIN_MTU: u32 = 68;
+
+/// Kernel NAT in operation.
+pub(crate) struct KernelNat {
+    tasks: JoinSet<()>,
+    table: String,
+    /// Held only to be put back.
+    _forwarding: Forwarding,
+}
+
+impl KernelNat {
+    /// Sets everything up for the settings of `shared`. When it fails nothing is left behind.
+    pub(crate) async fn start(shared: &Arc<Shared>, tag: &Tag) -> Result<Self, StartError> {
+        let config = shared.host().config().clone();
+        let table = tag.nat_table();
+        let forwarding = Forwarding::hold(&left_behind(&table).await?)?;
+        let tap = make_device(&config, &tag.device()).await?;
+        nft::apply(&ruleset::render(&config, &table, tap.name(), &forwarding.note())).await?;
+        let mut tasks = JoinSet::new();
+        let tap = Arc::new(tap);
+        tasks.spawn(device_to_hub(Arc::clone(&tap), Arc::clone(shared)));
+        tasks.spawn(hub_to_device(tap, Arc::clone(shared), config.mac_address));
+        name_service::spawn(&mut tasks, shared, config.ip).await;
+        Ok(KernelNat {
+            tasks,
+            table,
+            _forwarding: forwarding,
+        })
+    }
+
+    /// Takes everything down.
+    pub(crate) async fn stop(mut self) -> Result<(), StartError> {
+        // The device goes with its last user, and its addresses and routes with it.
+        self.tasks.shutdown().await;
+        nft::remove(&self.table).await?;
+        Ok(())
+    }
+}
+
+/// What a killed process found before it changed it, and its table away.
+async fn left_behind(table: &str) -> Result<Former, NftError> {
+    let Some(rules) = nft::rules(table).await? else {
+        return Ok(Former::default());
+    };
+    nft::remove(table).await?;
+    Ok(Former::from_comments(
+        rules.iter().filter_map(|rule| rule.comment.as_deref()),
+    ))
+}
+
+async fn make_device(config: &SecureNatConfig, name: &str) -> Result<Tap, StartError> {
+    let options = TapOptions {
+        mac: Some(config.mac_address.octets()),
+        ..TapOptions::new(name)
+    };
+    let tap = Tap::create(&options)?;
+    for (key, value) in [
+        // The host shall not appear on the hub with an IPv6 address of its own, which no rule of ours covers.
+        (format!("net.ipv6.conf.{name}.disable_ipv6"), "1"),
+        // Only the virtual host's address is answered for, not the machine's others.
+        (format!("net.ipv4.conf.{name}.arp_ignore"), "1"),
+        (format!("net.ipv4.conf.{name}.arp_announce"), "2"),
+        (format!("net.ipv4.conf.{name}.send_redirects"), "0"),
+        (format!("net.ipv4.conf.{name}.accept_redirects"), "0"),
+        // The ruleset checks sources; a stricter check of the kernel would also drop what policy routing sends here.
+        (format!("net.ipv4.conf.{name}.rp_filter"), "0"),
+    ] {
+        // A kernel without IPv6 has no such setting; a read-only /proc is reported by forwarding, which needs it.
+        if let Err(error) = sysctl::write(&key, value) {
+            tracing::debug!(%error, "a setting of the SecureNAT device stays as it is");
+        }
+    }
+    let links = Links::new()?;
+    links.set_mtu(name, config.mtu.max(MIN_MTU)).await?;
+    links.set_up(name).await?;
+    links
+        .add_address(name, IpAddr::V4(config.ip), config.network().prefix())
+        .await?;
+    Ok(tap)
+}
+
+/// Frames of the hub that are for the virtual host go to the device, but for DHCP.
+async fn hub_to_device(tap: Arc<Tap>, shared: Arc<Shared>, mac: MacAddr) {
+    let mut batch = Vec::new();
+    loop {
+        let due = shared.host().poll_timeout();
+        tokio::select! {
+            received = shared.port.recv(&mut batch, BATCH) => {
+                if let Err(Closed) = received {
+                    return;
+                }
+            }
+            () = until(due) => shared.handle_timeout(),
+            () = shared.sooner() => {}
+        }
+        for frame in batch.drain(..) {
+            if is_for(&frame, mac) && !shared.handle_dhcp_frame(&frame) {
+                // A device that is down, or full, loses the frame as a card would.
+                if let Err(error) = tap.try_send(&frame.bytes)
+                    && error.kind() == ErrorKind::WouldBlock
+                {
+                    let _ = tap.send(&frame.bytes).await;
+                }
+            }
+        }
+    }
+}
+
+/// The kernel would throw other stations' frames away anyway; this saves the system call.
+fn is_for(frame: &Frame, mac: MacAddr) -> bool {
+    frame
+        .bytes
+        .get(..6)
+        .is_some_and(|to| to == mac.octets() || to == MacAddr::BROADCAST.octets())
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn device_to_hub(tap: Arc<Tap>, shared: Arc<Shared>) {
+    let mut buffer = BytesMut::new();
+    let mut frames: Vec<Bytes> = Vec::with_capacity(FRAMES);
+    loop {
+        if tap.recv(&mut buffer).await.is_err() {
+            return; // the device is gone
+        }
+        frames.push(buffer.split().freeze());
+        while frames.len() < FRAMES && tap.try_recv(&mut buffer).is_ok() {
+            frames.push(buffer.split().freeze());
+        }
+        shared
+            .port
+            .send(Instant::now(), &mut frames.drain(..).map(Frame::new));
+    }
+}

@@ -1,0 +1,235 @@
+//! SecureNAT on one hub: the virtual host, its DHCP and its NAT, started, changed and stopped as one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use hub_core::Port;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::config::{ConfigError, SecureNatConfig};
+use crate::dnat::Publisher;
+use crate::event::{Events, FlowProtocol};
+use crate::host::VirtualHost;
+use crate::kernel::{KernelNat, conntrack};
+use crate::nft::NftError;
+use crate::resolver::Resolvers;
+use crate::table::{LeaseEntry, Mode, NatEntry, Status};
+use crate::tag::Tag;
+use crate::user::{self, Flows, Limits, Shared};
+
+/// What a SecureNAT is started with.
+#[derive(Debug)]
+pub struct Setup {
+    /// Its port on the hub.
+    pub port: Port,
+    /// The administrator's settings.
+    pub config: SecureNatConfig,
+    /// How packets reach the outside.
+    pub mode: Mode,
+    /// Names the device and the nftables table of kernel mode; unique on this machine.
+    pub tag: Tag,
+    /// Published hosts that clients reach at the virtual host's address as well (user mode; in kernel mode the
+    /// kernel's table sees them).
+    pub published: Option<Publisher>,
+    /// Bounds of user mode.
+    pub limits: Limits,
+    /// Where the resolvers of this machine are named.
+    pub resolv_conf: PathBuf,
+    /// Who hears what happens.
+    pub events: Events,
+}
+
+impl Setup {
+    /// The usual surroundings: no published hosts, default limits, `/etc/resolv.conf`, nobody listening.
+    pub fn new(port: Port, config: SecureNatConfig, mode: Mode, tag: Tag) -> Self {
+        Setup {
+            port,
+            config,
+            mode,
+            tag,
+            published: None,
+            limits: Limits::default(),
+            resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            events: Events::ignored(),
+        }
+    }
+}
+
+/// Why SecureNAT is not in operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The device or a kernel setting of kernel mode.
+    #[error(transparent)]
+    Device(#[from] netdev::Error),
+    /// The ruleset of kernel mode.
+    #[error(transparent)]
+    Nft(#[from] NftError),
+}
+
+/// A SecureNAT in operation.
+///
+/// Call [`stop`](Self::stop) to end it. Merely dropped it ends as well, but in kernel mode its nftables table stays
+/// until the next start with the same tag.
+pub struct SecureNat {
+    shared: Arc<Shared>,
+    mode: Mode,
+    tag: Tag,
+    running: Mutex<Running>,
+}
+
+enum Running {
+    /// The virtual host answers by itself: user mode, and either mode without NAT.
+    Host(Task),
+    Kernel(KernelNat),
+    /// A change of settings failed half-way.
+    Nothing,
+}
+
+/// A task that ends when it is dropped.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl SecureNat {
+    /// Starts SecureNAT. When it fails nothing is left behind.
+    pub async fn start(setup: Setup) -> Result<Self, StartError> {
+        setup.config.validate()?;
+        let shared = Arc::new(Shared::new(
+            VirtualHost::new(&setup.config),
+            setup.port,
+            Flows::new(setup.limits, setup.events.clone()),
+            Resolvers::new(setup.resolv_conf),
+            setup.published,
+            setup.events,
+        ));
+        let running = begin(&shared, setup.mode, &setup.tag).await?;
+        let mut host = shared.host();
+        host.announce();
+        shared.flush(Instant::now(), host);
+        Ok(SecureNat {
+            shared,
+            mode: setup.mode,
+            tag: setup.tag,
+            running: Mutex::new(running),
+        })
+    }
+
+    /// The mode it was started in.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> SecureNatConfig {
+        self.shared.host().config().clone()
+    }
+
+    /// The state in numbers.
+    pub async fn status(&self) -> Status {
+        let dhcp_clients = self.shared.host().leases().len() as u32;
+        let mut status = Status {
+            mode: self.mode,
+            tcp: 0,
+            udp: 0,
+            icmp: 0,
+            dns: 0,
+            dhcp_clients,
+        };
+        for entry in self.nat_table().await {
+            match entry.protocol {
+                FlowProtocol::Tcp => status.tcp += 1,
+                FlowProtocol::Udp => status.udp += 1,
+                FlowProtocol::Icmp => status.icmp += 1,
+                FlowProtocol::Dns => status.dns += 1,
+            }
+        }
+        status
+    }
+
+    /// The leases in force, by address.
+    pub fn dhcp_table(&self) -> Vec<LeaseEntry> {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let leases = self.shared.host().leases();
+        leases
+            .into_iter()
+            .map(|lease| LeaseEntry::new(lease, now, wall))
+            .collect()
+    }
+
+    /// The flows. In kernel mode what the kernel shows, which on some machines is nothing.
+    pub async fn nat_table(&self) -> Vec<NatEntry> {
+        let config = self.config();
+        match self.mode {
+            Mode::Kernel if config.use_nat => conntrack::entries(config.network()).await,
+            _ => self.shared.flows.entries(),
+        }
+    }
+
+    /// Takes other settings. Leases whose address is still in the pool stay; flows stay unless the virtual host's
+    /// address or the NAT itself changes. In kernel mode a change of more than DHCP takes the device down and up.
+    pub async fn set_config(&self, config: &SecureNatConfig) -> Result<(), StartError> {
+        config.validate()?;
+        let mut running = self.running.lock().await;
+        let former = self.config();
+        let rebuilt = self.mode == Mode::Kernel && device_settings(&former) != device_settings(config)
+            || matches!(*running, Running::Nothing);
+        if !rebuilt {
+            self.shared.set_config(config);
+            return Ok(());
+        }
+        std::mem::replace(&mut *running, Running::Nothing).end().await?;
+        self.shared.set_config(config);
+        *running = begin(&self.shared, self.mode, &self.tag).await?;
+        Ok(())
+    }
+
+    /// Ends it: every flow, the device, the ruleset and the kernel settings. The port is closed.
+    pub async fn stop(self) -> Result<(), StartError> {
+        self.shared.port.close();
+        self.running.into_inner().end().await
+    }
+}
+
+async fn begin(shared: &Arc<Shared>, mode: Mode, tag: &Tag) -> Result<Running, StartError> {
+    let use_nat = shared.host().config().use_nat;
+    if mode == Mode::Kernel && use_nat {
+        return Ok(Running::Kernel(KernelNat::start(shared, tag).await?));
+    }
+    Ok(Running::Host(Task(tokio::spawn(user::run(Arc::clone(shared))))))
+}
+
+/// What the device and the ruleset depend on.
+fn device_settings(config: &SecureNatConfig) -> impl PartialEq + use<> {
+    (
+        config.mac_address,
+        config.ip,
+        config.mask,
+        config.mtu,
+        config.use_nat,
+    )
+}
+
+impl Running {
+    async fn end(self) -> Result<(), StartError> {
+        match self {
+            Running::Host(mut task) => {
+                task.0.abort();
+                // Flows end with the task; waiting means that none is left when this returns.
+                let _ = (&mut task.0).await;
+                Ok(())
+            }
+            Running::Kernel(kernel) => kernel.stop().await,
+            Running::Nothing => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Our end of one TCP connection with a station of the hub, sans-IO: IPv4 packets in and out, smoltcp in between.
+//!
+//! Each connection has a smoltcp interface of its own with a single socket. smoltcp looks for the socket of a packet,
+//! and for sockets with something to send, by walking over all of an interface's sockets; with one interface per
+//! connection a packet costs the same however many connections there are, and each runs in its own task.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp::{self, Socket, SocketBuffer};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+
+use crate::packet::Outgoing;
+
+/// Bytes from the station that wait for the destination.
+const RECEIVE_BUFFER: usize = 128 * 1024;
+/// Bytes to the station that it has not acknowledged; bounds the speed to this per round trip.
+const SEND_BUFFER: usize = 256 * 1024;
+/// How long a station may leave our data unacknowledged.
+const UNANSWERED: Duration = Duration::from_secs(60);
+
+/// One connection, seen from the destination's side.
+pub(crate) struct Endpoint {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    wire: Wire,
+    started: Instant,
+}
+
+impl Endpoint {
+    /// An end that answers as `local` once the connection request is [`input`](Self::input).
+    pub(crate) fn listen(now: Instant, local: SocketAddrV4, mtu: usize, seed: u64) -> Option<Self> {
+        let mut wire = Wire {
+            mtu,
+            inbox: VecDeque::new(),
+            outbox: Vec::new(),
+        };
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let mut interface = Interface::new(config, &mut wire, smoltcp::time::Instant::ZERO);
+        interface.update_ip_addrs(|addresses| {
+            // With a prefix of 0 every station is a neighbour, and no route is needed.
+            let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(*local.ip()), 0));
+        });
+        let mut socket = Socket::new(
+            SocketBuffer::new(vec![0; RECEIVE_BUFFER]),
+            SocketBuffer::new(vec![0; SEND_BUFFER]),
+        );
+        socket.set_nagle_enabled(false);
+        socket.set_timeout(Some(UNANSWERED.into()));
+        socket.listen((IpAddress::Ipv4(*local.ip()), local.port())).ok()?;
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        Some(Endpoint {
+            interface,
+            sockets,
+            handle,
+            wire,
+            started: now,
+        })
+    }
+
+    /// Takes a packet of the connection; [`poll`](Self::poll) looks at it.
+    pub(crate) fn input(&mut self, packet: Bytes) {
+        self.wire.inbox.push_back(packet);
+    }
+
+    /// Looks at what came in, and makes packets of what is to be sent by `now`.
+    pub(crate) fn poll(&mut self, now: Instant) {
+        let now = self.time(now);
+        self.interface.poll(now, &mut self.wire, &mut self.sockets);
+    }
+
+    /// The packets for the station made so far.
+    pub(crate) fn output(&mut self) -> std::vec::Drain<'_, Outgoing> {
+        self.wire.outbox.drain(..)
+    }
+
+    /// When [`poll`](Self::poll) wants to be called without any packet.
+    pub(crate) fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
+        let at = self.interface.poll_at(self.time(now), &self.sockets)?;
+        Some(self.started + Duration::from_micros(at.total_micros().max(0) as u64))
+    }
+
+    /// The connection's stream.
+    pub(crate) fn socket(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    /// Whether both sides have finished or one has broken off.
+    pub(crate) fn is_over(&mut self) -> bool {
+        matches!(self.socket().state(), tcp::State::Closed | tcp::State::TimeWait)
+    }
+
+    fn time(&self, now: Instant) -> smoltcp::time::Instant {
+        smoltcp::time::Instant::from_micros(now.duration_since(self.started).as_micros() as i64)
+    }
+}
+
+/// The interface's "device": two queues of packets.
+struct Wire {
+    mtu: usize,
+    inbox: VecDeque<Bytes>,
+    outbox: Vec<Outgoing>,
+}
+
+struct Received(Bytes);
+
+struct Slot<'a>(&'a mut Vec<Outgoing>);
+
+impl phy::Device for Wire {
+    type RxToken<'a> = Received;
+    type TxToken<'a> = Slot<'a>;
+
+    fn receive(&mut self, _now: smoltcp::time::Instant) -> Option<(Received, Slot<'_>)> {
+        let packet = self.inbox.pop_front()?;
+        Some((Received(packet), Slot(&mut self.outbox)))
+    }
+
+    fn transmit(&mut self, _now: smoltcp::time::Instant) -> Option<Slot<'_>> {
+        Some(Slot(&mut self.outbox))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.mtu;
+        // What comes in was verified when it was taken from its frame, or is a frame whose checksum is yet to be made.
+        let mut checksum = ChecksumCapabilities::default();
+        checksum.ipv4 = Checksum::Tx;
+        checksum.tcp = Checksum::Tx;
+        capabilities.checksum = checksum;
+        capabilities
+    }
+}
+
+impl phy::RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+impl phy::TxToken for Slot<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut packet = Outgoing::zeroed(len);
+        let result = f(packet.ip_mut());
+        self.0.push(packet);
+        result
+    }
+}

@@ -1,0 +1,410 @@
+//! NAT without privileges: what stations of the hub send is ended here and carried on by ordinary sockets.
+//!
+//! One task takes frames from the hub and sorts them; each TCP connection and each station's UDP socket is a task of
+//! its own, which sleeps until there is something to do. All write their packets through [`Shared::send`].
+
+mod datagrams;
+mod endpoint;
+mod flows;
+mod proxy;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hub_core::Port;
+use hub_core::frame::{Checksum, Frame};
+use smoltcp::wire::Icmpv4DstUnreachable;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use crate::config::SecureNatConfig;
+use crate::dnat::{Protocol, Publisher};
+use crate::event::{Events, FlowProtocol};
+use crate::host::VirtualHost;
+use crate::packet::{ICMP, Outgoing, Packet, TCP, UDP};
+use crate::refused::is_refused;
+use crate::resolver::{DNS_PORT, Resolvers};
+use datagrams::{Datagram, Sent, Sockets};
+pub(crate) use flows::Flows;
+pub use flows::Limits;
+use proxy::{Connection, Destination};
+
+/// Bytes of frames taken from the hub at one time.
+const BATCH: usize = 256 * 1024;
+/// Packets of one connection that wait for its task: more than a receive buffer's worth.
+const QUEUE: usize = 256;
+
+/// What the tasks of one SecureNAT share.
+pub(crate) struct Shared {
+    pub(crate) host: Mutex<VirtualHost>,
+    pub(crate) port: Port,
+    pub(crate) flows: Arc<Flows>,
+    pub(crate) resolvers: Resolvers,
+    published: Option<Publisher>,
+    events: Events,
+    sockets: Sockets,
+    connections: Mutex<HashMap<(SocketAddrV4, SocketAddrV4), mpsc::Sender<Packet>>>,
+    /// The host's next time-out may have come nearer.
+    sooner: Notify,
+    /// Flows must end: the settings they were opened under are gone.
+    reset: Notify,
+    ping_reported: std::sync::Once,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        host: VirtualHost,
+        port: Port,
+        flows: Arc<Flows>,
+        resolvers: Resolvers,
+        published: Option<Publisher>,
+        events: Events,
+    ) -> Self {
+        Shared {
+            host: Mutex::new(host),
+            port,
+            flows,
+            resolvers,
+            published,
+            events,
+            sockets: Sockets::default(),
+            connections: Mutex::default(),
+            sooner: Notify::new(),
+            reset: Notify::new(),
+            ping_reported: std::sync::Once::new(),
+        }
+    }
+
+    pub(crate) fn host(&self) -> MutexGuard<'_, VirtualHost> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connections(&self) -> MutexGuard<'_, HashMap<(SocketAddrV4, SocketAddrV4), mpsc::Sender<Packet>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends packets to their stations.
+    pub(crate) fn send(&self, now: Instant, packets: impl IntoIterator<Item = Outgoing>) {
+        let mut packets = packets.into_iter().peekable();
+        if packets.peek().is_none() {
+            return;
+        }
+        let mut host = self.host();
+        let before = host.poll_timeout();
+        packets.for_each(|packet| host.send_packet(now, packet));
+        let after = host.poll_timeout();
+        self.flush(now, host);
+        if after != before {
+            self.sooner.notify_one();
+        }
+    }
+
+    /// Sends the frames that the host has made, and tells its events.
+    pub(crate) fn flush(&self, now: Instant, mut host: MutexGuard<'_, VirtualHost>) {
+        let frames: Vec<Frame> = std::iter::from_fn(|| host.poll_frame()).collect();
+        let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
+        drop(host);
+        if !frames.is_empty() {
+            self.port.send(now, &mut frames.into_iter());
+        }
+        events.into_iter().for_each(|event| self.events.tell(event));
+    }
+
+    /// Takes other settings. Flows opened under an address that is gone, or with NAT now off, end.
+    pub(crate) fn set_config(&self, config: &SecureNatConfig) {
+        let now = Instant::now();
+        let mut host = self.host();
+        let former = host.config();
+        let ends = (former.ip, former.mask, former.mac_address, former.use_nat)
+            != (config.ip, config.mask, config.mac_address, config.use_nat);
+        host.set_config(config);
+        self.flush(now, host);
+        self.sooner.notify_one();
+        if ends {
+            self.reset.notify_one();
+        }
+    }
+
+    /// Lets the host do what is due.
+    pub(crate) fn handle_timeout(&self) {
+        let now = Instant::now();
+        let mut host = self.host();
+        host.handle_timeout(now);
+        self.flush(now, host);
+    }
+
+    /// Waits until the host's next time-out may have come nearer.
+    pub(crate) async fn sooner(&self) {
+        self.sooner.notified().await;
+    }
+
+    /// Answers a frame if it is for the DHCP server; whether it was.
+    pub(crate) fn handle_dhcp_frame(&self, frame: &Frame) -> bool {
+        let now = Instant::now();
+        let mut host = self.host();
+        let taken = host.handle_dhcp_frame(now, frame);
+        if taken {
+            self.flush(now, host);
+        }
+        taken
+    }
+
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.host().config().ip
+    }
+
+    fn mtu(&self) -> usize {
+        self.host().config().mtu as usize
+    }
+
+    fn tcp_timeout(&self) -> Duration {
+        self.host().config().tcp_timeout()
+    }
+
+    fn udp_timeout(&self) -> Duration {
+        self.host().config().udp_timeout()
+    }
+}
+
+/// Takes frames from the hub until the port is closed or the future dropped; then every flow has ended.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut sorter = Sorter {
+        shared,
+        tasks: JoinSet::new(),
+    };
+    let mut batch = Vec::new();
+    loop {
+        let due = sorter.shared.host().poll_timeout();
+        let sleep = async {
+            match due {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            received = sorter.shared.port.recv(&mut batch, BATCH) => {
+                if received.is_err() {
+                    return;
+                }
+                sorter.handle_frames(&mut batch);
+            }
+            () = sleep => sorter.shared.handle_timeout(),
+            () = sorter.shared.sooner() => {}
+            () = sorter.shared.reset.notified() => sorter.end_flows().await,
+            Some(ended) = sorter.tasks.join_next() => {
+                if let Err(error) = ended && error.is_panic() {
+                    tracing::error!("a NAT flow ended by a programming error; the others go on");
+                }
+            }
+        }
+    }
+}
+
+/// Gives each packet to its flow.
+struct Sorter {
+    shared: Arc<Shared>,
+    /// The flows; dropping the set ends them.
+    tasks: JoinSet<()>,
+}
+
+impl Sorter {
+    fn handle_frames(&mut self, batch: &mut Vec<Frame>) {
+        let now = Instant::now();
+        let mut host = self.shared.host();
+        let passed: Vec<_> = batch
+            .drain(..)
+            .filter_map(|frame| host.handle_frame(now, &frame))
+            .collect();
+        self.shared.flush(now, host);
+        for (packet, checksum) in passed {
+            self.handle_packet(now, &packet, checksum);
+        }
+    }
+
+    fn handle_packet(&mut self, now: Instant, packet: &Packet, checksum: Checksum) {
+        match packet.protocol {
+            TCP => self.handle_tcp(now, packet, checksum),
+            UDP => self.handle_udp(now, packet, checksum),
+            ICMP => self.handle_ping(now, packet),
+            _ => self.refuse(now, packet, Icmpv4DstUnreachable::ProtoUnreachable),
+        }
+    }
+
+    fn refuse(&self, now: Instant, packet: &Packet, reason: Icmpv4DstUnreachable) {
+        self.shared.send(
+            now,
+            Some(Outgoing::unreachable(self.shared.address(), packet, reason)),
+        );
+    }
+
+    /// Where a packet leads: to a published host, to the name service, or where it says; `None` if nowhere.
+    fn destination(&self, protocol: Protocol, packet: &Packet) -> Option<Destination> {
+        let (destination, own) = (packet.target(), packet.destination == self.shared.address());
+        let published = self.shared.published.as_ref();
+        if let Some(target) = published.and_then(|p| p.translate(protocol, packet.source, destination, own)) {
+            return Some(Destination::Address(target));
+        }
+        if own {
+            return (destination.port() == DNS_PORT).then_some(Destination::Resolver);
+        }
+        (!is_refused(packet.destination)).then_some(Destination::Address(destination))
+    }
+
+    fn handle_tcp(&mut self, now: Instant, packet: &Packet, checksum: Checksum) {
+        let Some(segment) = packet.tcp(checksum) else {
+            return;
+        };
+        let key = (packet.client(), packet.target());
+        if let Some(queue) = self.shared.connections().get(&key) {
+            // A full queue is a station that ignores our window; TCP repeats what is dropped.
+            let _ = queue.try_send(packet.clone());
+            return;
+        }
+        if segment.rst() {
+            return;
+        }
+        let opens =
+            segment.syn() && !segment.ack() && packet.client().port() != 0 && packet.target().port() != 0;
+        let reset = || self.shared.send(now, Some(Outgoing::reset(packet, &segment)));
+        if !opens {
+            reset();
+            return;
+        }
+        let Some(destination) = self.destination(Protocol::Tcp, packet) else {
+            if packet.destination == self.shared.address() {
+                reset();
+            } else {
+                self.refuse(now, packet, Icmpv4DstUnreachable::CommProhibited);
+            }
+            return;
+        };
+        self.open_connection(packet, destination);
+    }
+
+    /// A station at its limit is not answered: it asks again, and by then an earlier flow may have ended.
+    fn open_connection(&mut self, request: &Packet, destination: Destination) {
+        let (client, target) = (request.client(), request.target());
+        if self.shared.flows.too_many_connecting(request.source) {
+            return;
+        }
+        let Some(flow) = self.shared.flows.open(FlowProtocol::Tcp, client, target) else {
+            return;
+        };
+        let (queue, packets) = mpsc::channel(QUEUE);
+        self.shared.connections().insert((client, target), queue);
+        let registration = Registration {
+            shared: Arc::clone(&self.shared),
+            key: (client, target),
+        };
+        let connection = Connection {
+            shared: Arc::clone(&self.shared),
+            flow,
+            request: request.clone(),
+            destination,
+            packets,
+            seed: rand::random(),
+        };
+        self.tasks.spawn(async move {
+            let _registration = registration;
+            connection.run().await;
+        });
+    }
+
+    fn handle_udp(&mut self, now: Instant, packet: &Packet, checksum: Checksum) {
+        let Some(data) = packet.udp(checksum) else { return };
+        let (client, destination) = (packet.client(), packet.target());
+        if client.port() == 0 || destination.port() == 0 {
+            return;
+        }
+        match self.destination(Protocol::Udp, packet) {
+            Some(Destination::Address(target)) => {
+                let datagram = Datagram {
+                    protocol: FlowProtocol::Udp,
+                    client,
+                    destination,
+                    target,
+                    data,
+                };
+                self.send_datagram(now, packet, &datagram);
+            }
+            Some(Destination::Resolver) => self.ask_resolver(client, destination, data),
+            None if packet.destination == self.shared.address() => {
+                self.refuse(now, packet, Icmpv4DstUnreachable::PortUnreachable);
+            }
+            None => self.refuse(now, packet, Icmpv4DstUnreachable::CommProhibited),
+        }
+    }
+
+    fn ask_resolver(&mut self, client: SocketAddrV4, service: SocketAddrV4, question: &[u8]) {
+        let Some(flow) = self.shared.flows.open(FlowProtocol::Dns, client, service) else {
+            return;
+        };
+        let (shared, question) = (Arc::clone(&self.shared), question.to_vec());
+        self.tasks.spawn(async move {
+            flow.sent(Instant::now(), question.len());
+            if let Some(answer) = shared.resolvers.ask(&question).await {
+                let now = Instant::now();
+                flow.received(now, answer.len());
+                shared.send(now, Some(Outgoing::udp(service, client, &answer)));
+            }
+        });
+    }
+
+    fn handle_ping(&mut self, now: Instant, packet: &Packet) {
+        let Some(echo) = packet.echo_request() else { return };
+        if is_refused(packet.destination) {
+            self.refuse(now, packet, Icmpv4DstUnreachable::CommProhibited);
+            return;
+        }
+        let target = SocketAddrV4::new(packet.destination, 0);
+        let datagram = Datagram {
+            protocol: FlowProtocol::Icmp,
+            client: SocketAddrV4::new(packet.source, echo.ident),
+            destination: target,
+            target,
+            data: packet.payload(),
+        };
+        self.send_datagram(now, packet, &datagram);
+    }
+
+    fn send_datagram(&mut self, now: Instant, packet: &Packet, datagram: &Datagram<'_>) {
+        match self.shared.sockets.send(now, &self.shared, datagram) {
+            Sent::Done => {}
+            Sent::Opened(socket) => {
+                self.tasks.spawn(socket.run(Arc::clone(&self.shared)));
+            }
+            Sent::Unreachable => self.refuse(now, packet, Icmpv4DstUnreachable::NetUnreachable),
+            Sent::Forbidden if datagram.protocol == FlowProtocol::Icmp => {
+                self.shared.ping_reported.call_once(|| {
+                    tracing::warn!(
+                        "pings of hub clients are not passed on: this process may not send any; \
+                         allow it with `sysctl net.ipv4.ping_group_range=\"0 2147483647\"`"
+                    );
+                });
+                self.refuse(now, packet, Icmpv4DstUnreachable::CommProhibited);
+            }
+            Sent::Forbidden => self.refuse(now, packet, Icmpv4DstUnreachable::CommProhibited),
+        }
+    }
+
+    async fn end_flows(&mut self) {
+        self.tasks.shutdown().await;
+        self.shared.sockets.clear();
+        self.shared.connections().clear();
+    }
+}
+
+/// A connection's place in the table of connections.
+struct Registration {
+    shared: Arc<Shared>,
+    key: (SocketAddrV4, SocketAddrV4),
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.shared.connections().remove(&self.key);
+    }
+}
