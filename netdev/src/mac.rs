@@ -31,7 +31,7 @@ pub fn of_device(name: &str) -> Option<[u8; 6]> {
     let machine = std::fs::read("/etc/machine-id")
         .ok()
         .filter(|id| !id.is_empty())?;
-    let namespace = std::fs::read_link("/proc/self/ns/net").ok()?;
+    let namespace = std::fs::read_link("/proc/thread-self/ns/net").ok()?;
     Some(stable(&[
         &machine,
         namespace.as_os_str().as_encoded_bytes(),

@@ -21,9 +21,10 @@ use crate::{Error, Result, mac, name, sys};
 pub struct TapOptions {
     /// The device's name, 1 to 15 characters. A free TAP device of this name (a persistent one) is taken over.
     pub name: String,
-    /// The hardware address; `None` is the stable one of [`mac::of_device`], or the kernel's choice without one.
+    /// The hardware address; `None` is the stable one of [`mac::of_device`], or the kernel's choice without one. A
+    /// device that was there keeps its own.
     pub mac: Option<[u8; 6]>,
-    /// Whether the device stays when this process ends.
+    /// Whether the device stays when this process ends. A device that was there stays in any case.
     pub persist: bool,
 }
 
@@ -56,6 +57,7 @@ impl Tap {
             mac::check(mac)?;
         }
         let file = open_tun()?;
+        let was_there = crate::links::index_of(&options.name).is_ok();
         let flags = (libc::IFF_TAP | libc::IFF_NO_PI) as i16;
         let name = sys::tun_attach(file.as_fd(), &options.name, flags)
             .map_err(|e| attach_error(&options.name, e))?;
@@ -63,8 +65,13 @@ impl Tap {
             let what = format!("{what} of {name}");
             move |e| Error::from_io(what, e)
         };
-        sys::tun_persist(file.as_fd(), options.persist).map_err(failed("setting the persistence"))?;
-        if let Some(mac) = options.mac.or_else(|| mac::of_device(&name)) {
+        if options.persist {
+            sys::tun_persist(file.as_fd(), true).map_err(failed("setting the persistence"))?;
+        }
+        let wanted = options
+            .mac
+            .or_else(|| if was_there { None } else { mac::of_device(&name) });
+        if let Some(mac) = wanted {
             sys::set_mac(file.as_fd(), mac).map_err(failed("setting the hardware address"))?;
         }
         let mac = sys::mac(file.as_fd()).map_err(failed("reading the hardware address"))?;
