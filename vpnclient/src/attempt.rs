@@ -1,0 +1,239 @@
+//! One try to get a session: dial, prove, log in, follow a cluster's redirects.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use protocol::error::ErrorCode;
+use protocol::handshake::{Auth, Redirect, SessionOptions, Welcome};
+use protocol::pack::Pack;
+use transport::dial::{self, ClientStream, DialError, Dialed, Stage, Target};
+use transport::tls::{Fingerprint, Trust};
+
+use crate::login::{self, Identity, Unprovable};
+use crate::report::{Event, Reporter};
+use crate::retry::{self, Verdict};
+
+/// A cluster that sends its clients in circles is left after this many redirects.
+const MAX_REDIRECTS: usize = 4;
+
+/// What is wanted from which server.
+#[derive(Debug)]
+pub struct Wish {
+    /// The server.
+    pub target: Target,
+    /// Whom to believe.
+    pub trust: Trust,
+    /// Who we are.
+    pub identity: Identity,
+    /// The session.
+    pub options: SessionOptions,
+    /// A random number of this process; the server counts its logins once.
+    pub unique_id: [u8; 16],
+}
+
+/// Where a session was found, for coming back to it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The server, which in a cluster is another than the one that was asked.
+    pub target: Target,
+    /// The address that answered.
+    pub peer: SocketAddr,
+    /// Its certificate, which must be the same again.
+    pub fingerprint: Fingerprint,
+}
+
+/// A session whose first connection has reached its data stage.
+pub struct Established {
+    /// The server's terms.
+    pub welcome: Welcome,
+    /// What the server calls itself.
+    pub product: String,
+    /// Where it is.
+    pub place: Place,
+    /// The connection.
+    pub stream: ClientStream,
+    /// Bytes of the data stage that came early.
+    pub early: Vec<u8>,
+    /// How long it took to get here.
+    pub took: Duration,
+}
+
+/// Why a try failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// The server was not reached, not trusted, or is no VPN server.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The server refused the login.
+    #[error("{server} refused: {code}{}", remedy(*.code))]
+    Refused {
+        /// The server.
+        server: Target,
+        /// Its reason.
+        code: ErrorCode,
+    },
+    /// The proof the server wants cannot be given.
+    #[error(transparent)]
+    Unprovable(#[from] Unprovable),
+    /// The server would go on without encryption.
+    #[error(
+        "{0} wants to send the data in clear, which this client does not do; turn encryption on at the server"
+    )]
+    Clear(Target),
+    /// The cluster sends its clients in circles.
+    #[error("{0} sends from server to server without end")]
+    Circles(Target),
+}
+
+impl AttemptError {
+    /// Whether trying again can help.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Dial(DialError::Untrusted { .. } | DialError::Certificate(_)) => Verdict::Never,
+            Self::Dial(_) => Verdict::Soon,
+            Self::Refused { code, .. } => retry::verdict(*code),
+            Self::Unprovable(_) | Self::Clear(_) => Verdict::Never,
+            Self::Circles(_) => Verdict::Slowly,
+        }
+    }
+
+    /// Whether the server was not reached at all.
+    fn is_unreached(&self) -> bool {
+        matches!(self, Self::Dial(_))
+    }
+}
+
+/// What a user can do about a refusal.
+fn remedy(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::HubNotFound => " Check --hub.",
+        ErrorCode::AuthFailed => " Check --user and the password.",
+        ErrorCode::AuthTypeNotSupported => " Ask its administrator how this user logs in.",
+        ErrorCode::HubStopped => " Ask its administrator to put the hub online.",
+        _ => "",
+    }
+}
+
+/// Tries to get a session. `before` is where the last one was: the same address and certificate are tried first,
+/// because a name may not resolve while the name servers are behind the VPN.
+pub async fn attempt(
+    wish: &Wish,
+    before: Option<&Place>,
+    reporter: &Reporter,
+) -> Result<Established, AttemptError> {
+    let began = Instant::now();
+    // A cluster's member takes no logins without a ticket; there the controller is asked again.
+    if let Some(place) = before.filter(|place| place.target == wish.target) {
+        reporter.show(&Event::Connecting(place.peer.to_string()));
+        let again = match dial::dial_again(&place.target, place.peer, place.fingerprint).await {
+            Ok(dialed) => enter(wish, dialed, began, reporter).await,
+            Err(error) => Err(error.into()),
+        };
+        match again {
+            Err(error) if error.is_unreached() => {}
+            done => return done,
+        }
+    }
+    let dialed = dial::dial(&wish.target, &wish.trust, &mut |stage| {
+        reporter.show(&stage_event(wish, stage))
+    })
+    .await?;
+    enter(wish, dialed, began, reporter).await
+}
+
+fn stage_event(wish: &Wish, stage: Stage) -> Event {
+    match stage {
+        Stage::Resolving => Event::Resolving(wish.target.host.clone()),
+        Stage::Connecting(address) => Event::Connecting(address.to_string()),
+        Stage::Securing => Event::Securing,
+        Stage::Greeting => Event::Greeting,
+    }
+}
+
+/// Logs in over a connection that has said hello.
+async fn enter(
+    wish: &Wish,
+    mut dialed: Dialed,
+    began: Instant,
+    reporter: &Reporter,
+) -> Result<Established, AttemptError> {
+    let mut target = wish.target.clone();
+    let insecure = matches!(wish.trust, Trust::Insecure);
+    let identity = &wish.identity;
+    reporter.show(&Event::LoggingIn {
+        user: identity.user.clone(),
+        hub: identity.hub.clone(),
+    });
+    let mut auth = match identity.prove(&dialed.hello, dialed.verified || insecure) {
+        Ok(auth) => auth,
+        Err(error) => {
+            dialed.close().await;
+            return Err(error.into());
+        }
+    };
+    for _ in 0..=MAX_REDIRECTS {
+        let answer = ask(wish, &mut dialed, &target, auth).await?;
+        if !Redirect::is(&answer) {
+            return finish(dialed, target, &answer, began).await;
+        }
+        let redirect = read(&target, Redirect::from_pack(&answer))?;
+        // The controller waits for a last message before it forgets us (protocol §5.4); what it says does not matter.
+        let _ = dialed.request(&Pack::new()).await;
+        dialed.close().await;
+        let port = redirect.port(target.port);
+        target = Target {
+            host: redirect.ip.to_string(),
+            port,
+        };
+        let fingerprint = Fingerprint::of(&redirect.cert.clone().into());
+        dialed = dial::dial_again(&target, SocketAddr::new(redirect.ip, port), fingerprint).await?;
+        auth = Auth::Ticket(redirect.ticket);
+    }
+    dialed.close().await;
+    Err(AttemptError::Circles(wish.target.clone()))
+}
+
+async fn ask(wish: &Wish, dialed: &mut Dialed, target: &Target, auth: Auth) -> Result<Pack, AttemptError> {
+    let mut node = login::node(&dialed.hello, &target.host, wish.unique_id);
+    (node.client_ip, node.client_port) = (dialed.local.ip(), dialed.local.port());
+    (node.server_ip, node.server_port) = (dialed.peer.ip(), dialed.peer.port());
+    let login = wish.identity.login(auth, wish.options.clone(), node);
+    Ok(dialed.request(&login.to_pack()).await?)
+}
+
+async fn finish(
+    dialed: Dialed,
+    target: Target,
+    answer: &Pack,
+    began: Instant,
+) -> Result<Established, AttemptError> {
+    let welcome = match read(&target, Welcome::from_pack(answer)) {
+        Ok(welcome) if welcome.use_encrypt => welcome,
+        refused => {
+            dialed.close().await;
+            return Err(refused.err().unwrap_or(AttemptError::Clear(target)));
+        }
+    };
+    let place = Place {
+        target,
+        peer: dialed.peer,
+        fingerprint: dialed.fingerprint(),
+    };
+    let product = dialed.hello.product.clone();
+    let (stream, early) = dialed.into_stream();
+    Ok(Established {
+        welcome,
+        product,
+        place,
+        stream,
+        early,
+        took: began.elapsed(),
+    })
+}
+
+fn read<T>(server: &Target, message: Result<T, ErrorCode>) -> Result<T, AttemptError> {
+    message.map_err(|code| AttemptError::Refused {
+        server: server.clone(),
+        code,
+    })
+}

@@ -1,0 +1,302 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use protocol::certificate::SigningKey;
+use protocol::handshake::SessionOptions;
+use transport::dial::Target;
+use transport::tls::{self, Fingerprint, Trust};
+
+use crate::attempt::Wish;
+use crate::connection::Settings;
+use crate::failure::Failure;
+use crate::login::{Identity, Proof};
+use crate::network::RouteMode;
+use crate::password;
+use crate::report::{Event, Reporter};
+
+/// Connects this machine to a Layer-2 VPN (Hubward or SoftEther).
+#[derive(Debug, Parser)]
+#[command(
+    name = "vpnclient",
+    version,
+    after_help = "Exit codes: 0 done, 2 usage, 3 the server (out of reach, not trusted, refused), 4 this machine \
+                  (missing privilege, device or program)."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Connect to a server and stay in the foreground until interrupted; everything set up is taken back at the end.
+    Connect(Box<Connect>),
+}
+
+/// `vpnclient connect`.
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// The server: HOST, HOST:PORT or [IPV6]:PORT; port 443 unless named.
+    pub server: Target,
+    /// The virtual hub.
+    #[arg(long)]
+    pub hub: String,
+    /// The user.
+    #[arg(long)]
+    pub user: String,
+    #[command(flatten)]
+    proof: ProofArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    /// End when the connection is lost, instead of connecting again.
+    #[arg(long, conflicts_with = "keep_trying")]
+    once: bool,
+    /// Try again also when the first connection fails (unless the server refuses the user).
+    #[arg(long)]
+    keep_trying: bool,
+    /// Write events as JSON objects to standard output, one per line.
+    #[arg(long)]
+    pub json: bool,
+    /// Log details to standard error (twice for more); RUST_LOG can say it more exactly.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = true)]
+struct ProofArgs {
+    /// Read the password from this file, or from standard input for `-`; without it a service credential
+    /// `vpn-password` is used, or the terminal asks.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["anonymous", "cert"])]
+    password_file: Option<PathBuf>,
+    /// Log in without proof, as a user who needs none.
+    #[arg(long, conflicts_with = "cert")]
+    anonymous: bool,
+    /// Log in by this RSA certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct TrustArgs {
+    /// Trust the certificate authorities of this file (PEM) instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Trust exactly the server certificate of this SHA-256.
+    #[arg(long, value_name = "sha256:HEX")]
+    pin: Option<Fingerprint>,
+    /// Trust any server, and give it the password if it asks.
+    #[arg(long)]
+    insecure: bool,
+}
+
+#[derive(Debug, Args)]
+struct DeviceArgs {
+    /// The name of the TAP device.
+    #[arg(long, value_name = "NAME", default_value = "hubward0")]
+    tap: String,
+    /// The hardware address of the TAP device; unless given one that is always the same here.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_mac)]
+    mac: Option<[u8; 6]>,
+    /// Ask for no address; something else configures the TAP device.
+    #[arg(long)]
+    no_dhcp: bool,
+    /// Set no routes into the VPN: the same as --routes none.
+    #[arg(long, conflicts_with = "routes")]
+    no_routes: bool,
+    /// Which routes lead into the VPN.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    routes: RouteMode,
+    /// Leave the name servers alone.
+    #[arg(long)]
+    no_dns: bool,
+}
+
+#[derive(Debug, Args)]
+struct SessionArgs {
+    /// The number of TCP connections.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32))]
+    connections: u32,
+    /// Let each TCP connection carry data one way only.
+    #[arg(long)]
+    half_duplex: bool,
+    /// Compress the data.
+    #[arg(long)]
+    compress: bool,
+    /// Ask for the right to bridge or route for others.
+    #[arg(long)]
+    bridge: bool,
+}
+
+impl Connect {
+    /// What is wanted from which server. Asks for the password where it must.
+    pub fn wish(&self, reporter: &Reporter) -> Result<Wish, Failure> {
+        if self.hub.is_empty() || self.user.is_empty() {
+            return Err(Failure::Usage(
+                "hub and user have names; give --hub and --user".to_owned(),
+            ));
+        }
+        let options = SessionOptions {
+            max_connection: self.session.connections,
+            use_compress: self.session.compress,
+            half_connection: self.session.half_duplex,
+            bridge: self.session.bridge,
+            ..SessionOptions::default()
+        };
+        Ok(Wish {
+            target: self.server.clone(),
+            trust: self.trust.trust()?,
+            identity: Identity {
+                hub: self.hub.clone(),
+                user: self.user.clone(),
+                proof: self.proof.proof(&self.user, reporter)?,
+            },
+            options,
+            unique_id: rand::random(),
+        })
+    }
+
+    /// How this machine takes part.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            tap: self.device.tap.clone(),
+            mac: self.device.mac,
+            dhcp: !self.device.no_dhcp,
+            routes: if self.device.no_routes {
+                RouteMode::None
+            } else {
+                self.device.routes
+            },
+            dns: !self.device.no_dns,
+            connections: self.session.connections,
+            once: self.once,
+            keep_trying: self.keep_trying,
+        }
+    }
+}
+
+impl ProofArgs {
+    fn proof(&self, user: &str, reporter: &Reporter) -> Result<Proof, Failure> {
+        if self.anonymous {
+            return Ok(Proof::Anonymous);
+        }
+        let (Some(cert), Some(key)) = (&self.cert, &self.key) else {
+            let password = password::obtain(self.password_file.as_deref(), user)?;
+            if let Some(note) = password.note {
+                reporter.show(&Event::Note(note));
+            }
+            return Ok(Proof::Password(password.text));
+        };
+        let wrong = |e: &dyn std::fmt::Display| Failure::Usage(e.to_string());
+        let chain = tls::certificates_from_file(cert).map_err(|e| wrong(&e))?;
+        let key_der = tls::key_from_file(key).map_err(|e| wrong(&e))?;
+        let key = SigningKey::from_der(key_der.secret_der())
+            .map_err(|e| Failure::Usage(format!("{}: {e}; give an RSA key", key.display())))?;
+        let certificate = chain.first().map(|first| first.to_vec()).unwrap_or_default();
+        Ok(Proof::Certificate { certificate, key })
+    }
+}
+
+impl TrustArgs {
+    fn trust(&self) -> Result<Trust, Failure> {
+        match (&self.ca, self.pin, self.insecure) {
+            (Some(file), ..) => Trust::from_file(file).map_err(|e| Failure::Usage(e.to_string())),
+            (None, Some(pin), _) => Ok(Trust::Pin(pin)),
+            (None, None, true) => Ok(Trust::Insecure),
+            (None, None, false) => Ok(Trust::System),
+        }
+    }
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6], String> {
+    let wrong = || "a hardware address is six pairs of hexadecimal digits, 02:00:5e:10:00:01".to_owned();
+    let mut mac = [0; 6];
+    let mut parts = text.split([':', '-']);
+    for byte in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2).ok_or_else(wrong)?;
+        *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
+    }
+    if parts.next().is_some() {
+        Err(wrong())
+    } else {
+        Ok(mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Connect, clap::Error> {
+        let words = ["vpnclient", "connect"].into_iter().chain(line.split(' '));
+        let Command::Connect(connect) = Cli::try_parse_from(words)?.command;
+        Ok(*connect)
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_ordinary_line_means_what_it_says() {
+        let connect =
+            parse("vpn.example.org:5555 --hub lab --user alice --connections 8 --no-routes").unwrap();
+        assert_eq!(connect.server.to_string(), "vpn.example.org:5555");
+        let settings = connect.settings();
+        assert_eq!(settings.routes, RouteMode::None);
+        assert_eq!(
+            (settings.connections, settings.dhcp, settings.dns),
+            (8, true, true)
+        );
+        assert!(matches!(connect.trust.trust(), Ok(Trust::System)));
+    }
+
+    #[test]
+    fn contradictions_and_nonsense_are_refused() {
+        for line in [
+            "host --hub lab",
+            "host --user alice",
+            "host --hub lab --user alice --pin sha256:00",
+            "host --hub lab --user alice --insecure --ca file",
+            "host --hub lab --user alice --anonymous --password-file file",
+            "host --hub lab --user alice --cert file",
+            "host --hub lab --user alice --connections 33",
+            "host --hub lab --user alice --mac 02:00",
+            "host --hub lab --user alice --no-routes --routes default",
+            "host --hub lab --user alice --password secret",
+            "host:port --hub lab --user alice",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_hardware_address_is_read_in_both_notations() {
+        assert_eq!(parse_mac("02:00:5e:10:00:0a"), Ok([2, 0, 0x5e, 0x10, 0, 0x0a]));
+        assert_eq!(parse_mac("02-00-5E-10-00-0A"), Ok([2, 0, 0x5e, 0x10, 0, 0x0a]));
+        for text in [
+            "",
+            "02:00:5e:10:00",
+            "02:00:5e:10:00:0a:0b",
+            "2:0:5e:10:0:a",
+            "0x:00:5e:10:00:0a",
+        ] {
+            assert!(parse_mac(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How the program ends when it does not end well: one line that says what and how to mend it, and an exit code.
+
+use std::process::ExitCode;
+
+/// Why the program ends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The command line, or a file named there, is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The other side: it is out of reach, not trusted, or it refused.
+    #[error("{0}")]
+    Refused(String),
+    /// This machine: a privilege, a device or a program is missing.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl Failure {
+    /// The exit code of the program: 2 usage, 3 the other side, 4 this machine.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Local(_) => 4,
+        })
+    }
+}
+
+impl From<netdev::Error> for Failure {
+    fn from(error: netdev::Error) -> Self {
+        Self::Local(error.to_string())
+    }
+}

@@ -1,0 +1,238 @@
+//! The login request: which proof of identity goes to which server, and what session is asked for.
+
+use std::fmt;
+
+use protocol::certificate::{CertificateError, SigningKey};
+use protocol::handshake::{Auth, ClientVersion, Hello, Login, NodeInfo, OsInfo, SessionOptions};
+use protocol::password::user_hash;
+use zeroize::Zeroizing;
+
+/// Who logs in where.
+#[derive(Debug)]
+pub struct Identity {
+    /// The hub.
+    pub hub: String,
+    /// The user.
+    pub user: String,
+    /// How the user proves it.
+    pub proof: Proof,
+}
+
+/// How a user proves who they are.
+pub enum Proof {
+    /// By nothing.
+    Anonymous,
+    /// By a password.
+    Password(Zeroizing<String>),
+    /// By a certificate (DER) and its key.
+    Certificate {
+        /// The certificate.
+        certificate: Vec<u8>,
+        /// Its key.
+        key: SigningKey,
+    },
+}
+
+/// Without secrets.
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Password(_) => "Password(..)",
+            Self::Certificate { .. } => "Certificate(..)",
+        })
+    }
+}
+
+/// Why a login could not even be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unprovable {
+    /// The server wants the password itself, and nobody said that it may be believed.
+    #[error(
+        "the server wants the password itself, which is given only to a server whose certificate is verified"
+    )]
+    Unverified,
+    /// Texts lose their blanks at either end on the wire (protocol §3).
+    #[error(
+        "the server wants the password itself, and the protocol cannot carry one that begins or ends with a blank; \
+         choose another password"
+    )]
+    Blanks,
+    /// The key does not sign.
+    #[error("the private key cannot sign: {0}")]
+    Key(#[from] CertificateError),
+}
+
+/// The name of this program on the wire. "Server" and "bridge" must not be in it (protocol §4.3).
+const PRODUCT: &str = "Hubward VPN Client";
+
+/// How this program introduces itself.
+pub fn version() -> ClientVersion {
+    ClientVersion {
+        product: PRODUCT.to_owned(),
+        version: protocol::VERSION,
+        build: protocol::BUILD,
+    }
+}
+
+impl Identity {
+    /// The proof for a server that said `hello`.
+    ///
+    /// `believed` says that its certificate was verified, or that the user explicitly does without: only then a server
+    /// that wants the password itself gets it. Every other server gets the answer to its challenge, from which the
+    /// password does not follow.
+    pub fn prove(&self, hello: &Hello, believed: bool) -> Result<Auth, Unprovable> {
+        match &self.proof {
+            Proof::Anonymous => Ok(Auth::Anonymous),
+            Proof::Password(password) if hello.wants_password => {
+                if !believed {
+                    return Err(Unprovable::Unverified);
+                }
+                if password.trim_matches([' ', '\t']).len() != password.len() {
+                    return Err(Unprovable::Blanks);
+                }
+                Ok(Auth::Plain(password.clone()))
+            }
+            Proof::Password(password) => Ok(Auth::Challenge(
+                user_hash(password.as_bytes(), &self.user).prove(&hello.random),
+            )),
+            Proof::Certificate { certificate, key } => {
+                let signature = key.sign(&hello.random, &mut rand::rng())?;
+                Ok(Auth::Certificate {
+                    cert: certificate.clone(),
+                    signature,
+                })
+            }
+        }
+    }
+
+    /// The login request with this proof.
+    pub fn login(&self, auth: Auth, options: SessionOptions, node: NodeInfo) -> Login {
+        Login {
+            hub: self.hub.clone(),
+            user: self.user.clone(),
+            auth,
+            options,
+            client: version(),
+            client_id: 0,
+            unique_id: None,
+            node: Some(node),
+            os: Some(os()),
+        }
+    }
+}
+
+/// What the server may list about this end.
+pub fn node(hello: &Hello, server: &str, unique_id: [u8; 16]) -> NodeInfo {
+    let text = |path: &str| {
+        std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    NodeInfo {
+        client_product: PRODUCT.to_owned(),
+        client_version: protocol::VERSION,
+        client_build: protocol::BUILD,
+        server_product: hello.product.clone(),
+        server_version: hello.version,
+        server_build: hello.build,
+        client_os: "Linux".to_owned(),
+        client_os_version: text("/proc/sys/kernel/osrelease"),
+        client_host: text("/proc/sys/kernel/hostname"),
+        server_host: server.to_owned(),
+        unique_id,
+        ..NodeInfo::default()
+    }
+}
+
+/// The name of this machine.
+pub fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "localhost")
+}
+
+fn os() -> OsInfo {
+    OsInfo {
+        title: "Linux".to_owned(),
+        ..OsInfo::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(wants_password: bool) -> Hello {
+        let mut random = [0; 20];
+        for (byte, n) in random.iter_mut().zip(0..) {
+            *byte = n;
+        }
+        Hello {
+            product: "server".into(),
+            version: 501,
+            build: 9674,
+            random,
+            wants_password,
+        }
+    }
+
+    fn alice(password: &str) -> Identity {
+        let proof = Proof::Password(Zeroizing::new(password.to_owned()));
+        Identity {
+            hub: "lab".into(),
+            user: "alice".into(),
+            proof,
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_ask_never_gets_the_password() {
+        for believed in [false, true] {
+            let auth = alice("microsoft").prove(&hello(false), believed).unwrap();
+            // Protocol §4.2, the last row of the table.
+            let Auth::Challenge(answer) = auth else {
+                panic!("not a challenge's answer")
+            };
+            assert_eq!(answer[..4], [0x84, 0x25, 0xf0, 0x27]);
+        }
+    }
+
+    #[test]
+    fn the_password_itself_goes_only_to_a_server_that_asks_and_is_believed() {
+        let asked = alice("microsoft").prove(&hello(true), true).unwrap();
+        assert!(matches!(asked, Auth::Plain(password) if *password == "microsoft"));
+        assert_eq!(
+            alice("microsoft").prove(&hello(true), false),
+            Err(Unprovable::Unverified)
+        );
+    }
+
+    #[test]
+    fn a_password_that_would_not_arrive_whole_is_refused() {
+        assert_eq!(alice(" blank").prove(&hello(true), true), Err(Unprovable::Blanks));
+        assert!(alice(" blank").prove(&hello(false), true).is_ok());
+    }
+
+    #[test]
+    fn the_request_names_hub_and_user_and_is_no_bridge() {
+        let identity = Identity {
+            proof: Proof::Anonymous,
+            ..alice("")
+        };
+        let auth = identity.prove(&hello(true), false).unwrap();
+        let login = identity.login(
+            auth,
+            SessionOptions::default(),
+            node(&hello(false), "vpn.example.org", [7; 16]),
+        );
+        assert_eq!((login.hub.as_str(), login.user.as_str()), ("lab", "alice"));
+        assert!(!login.client.is_bridge());
+        assert_eq!(login.node.unwrap().server_host, "vpn.example.org");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert!(!format!("{:?}", alice("microsoft")).contains("microsoft"));
+    }
+}

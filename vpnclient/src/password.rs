@@ -1,0 +1,211 @@
+//! Where a password comes from: a file, standard input, a service credential, or the terminal. Never the command line,
+//! which every user of the machine can read.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// No password is longer; the protocol takes 255 bytes (protocol §4.3).
+const MAX_BYTES: u64 = 255;
+/// The name under which systemd hands over the password (`LoadCredential=vpn-password:...`).
+const CREDENTIAL: &str = "vpn-password";
+
+/// A password, and what to tell the user about where it came from.
+#[derive(Debug)]
+pub struct Password {
+    /// The password; cleared from memory when dropped.
+    pub text: Zeroizing<String>,
+    /// A remark worth showing.
+    pub note: Option<String>,
+}
+
+/// Gets the password: from `file` (`-` is standard input), else from the service manager, else by asking `who` on the
+/// terminal.
+pub fn obtain(file: Option<&Path>, who: &str) -> Result<Password, Failure> {
+    match file.map(Path::to_owned).or_else(credential) {
+        Some(path) if path == Path::new("-") => Ok(plain(read(std::io::stdin().lock(), "standard input")?)),
+        Some(path) => from_file(&path),
+        None => ask(who).map(plain),
+    }
+}
+
+fn plain(text: Zeroizing<String>) -> Password {
+    Password { text, note: None }
+}
+
+fn credential() -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL);
+    path.is_file().then_some(path)
+}
+
+fn from_file(path: &Path) -> Result<Password, Failure> {
+    let failed = |e: std::io::Error| {
+        Failure::Usage(format!(
+            "the password file {} cannot be read: {e}; check --password-file",
+            path.display()
+        ))
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode();
+    let text = read(file, &path.display().to_string())?;
+    let note =
+        (mode & 0o077 != 0).then(|| format!("other users may read {}; `chmod 600` it", path.display()));
+    Ok(Password { text, note })
+}
+
+/// Reads a password up to its line end.
+fn read(from: impl Read, name: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize + 3));
+    from.take(MAX_BYTES + 3)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Failure::Usage(format!("the password cannot be read from {name}: {e}")))?;
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.len() as u64 > MAX_BYTES {
+        return Err(Failure::Usage(format!(
+            "the password in {name} is longer than {MAX_BYTES} bytes"
+        )));
+    }
+    match std::str::from_utf8(line) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Failure::Usage(format!(
+            "the password in {name} is not UTF-8 text"
+        ))),
+    }
+}
+
+/// Asks on the terminal, without showing what is typed.
+fn ask(who: &str) -> Result<Zeroizing<String>, Failure> {
+    let none =
+        || Failure::Usage("there is no password and no terminal to ask on; give --password-file".to_owned());
+    let mut terminal = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .map_err(|_| none())?;
+    if !terminal.is_terminal() {
+        return Err(none());
+    }
+    let failed = |e: std::io::Error| Failure::Local(format!("the terminal does not answer: {e}"));
+    write!(terminal, "Password of {who}: ").map_err(failed)?;
+    let hidden = Hidden::new(&terminal).map_err(|e| failed(e.into()))?;
+    let typed = type_line(&terminal).map_err(failed);
+    drop(hidden);
+    let _ = writeln!(terminal);
+    typed?.ok_or_else(|| Failure::Usage("no password was given".to_owned()))
+}
+
+/// Lets the terminal show nothing and signal nothing until dropped: a `^C` that ended the program in between would
+/// leave the user with a terminal that does not echo.
+struct Hidden<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Hidden<'a> {
+    fn new(terminal: &'a File) -> nix::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut hidden = before.clone();
+        hidden
+            .local_flags
+            .remove(LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::ICANON);
+        hidden.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        hidden.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        tcsetattr(terminal, SetArg::TCSAFLUSH, &hidden)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
+    }
+}
+
+/// Reads keys up to the line end; `None` when the user gives up (`^C`, `^D`).
+fn type_line(keys: impl Read) -> std::io::Result<Option<Zeroizing<String>>> {
+    const GIVE_UP: [u8; 2] = [3, 4];
+    const ERASE: [u8; 2] = [8, 127];
+    const KILL: u8 = 21;
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize));
+    for key in keys.bytes() {
+        match key? {
+            b'\n' | b'\r' => break,
+            key if GIVE_UP.contains(&key) => return Ok(None),
+            KILL => line.clear(),
+            key if ERASE.contains(&key) => {
+                // A character may have several bytes; those behind its first begin with bits 10.
+                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            key if line.len() < MAX_BYTES as usize => line.push(key),
+            _ => {}
+        }
+    }
+    Ok(Some(Zeroizing::new(String::from_utf8_lossy(&line).into_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(bytes: &[u8]) -> String {
+        read(bytes, "here").unwrap().to_string()
+    }
+
+    #[test]
+    fn the_line_end_does_not_belong_to_the_password() {
+        assert_eq!(text_of(b"Fuji 3776 \n"), "Fuji 3776 ");
+        assert_eq!(text_of(b"Fuji\r\n"), "Fuji");
+        assert_eq!(text_of(b"Fuji"), "Fuji");
+        assert_eq!(text_of(b"first\nsecond\n"), "first");
+        assert_eq!(text_of(b""), "");
+    }
+
+    #[test]
+    fn what_cannot_be_a_password_is_refused_by_name() {
+        assert!(
+            read(&[b'a'; 300][..], "the file")
+                .unwrap_err()
+                .to_string()
+                .contains("the file")
+        );
+        assert!(
+            read(&[0xff, 0xfe][..], "the file")
+                .unwrap_err()
+                .to_string()
+                .contains("UTF-8")
+        );
+        let missing = obtain(Some(Path::new("/nonexistent/password")), "alice").unwrap_err();
+        assert!(matches!(missing, Failure::Usage(_)));
+        assert!(missing.to_string().contains("/nonexistent/password"));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_remarked_on() {
+        let path = std::env::temp_dir().join(format!("hubward-password-{}", std::process::id()));
+        std::fs::write(&path, "secret\n").unwrap();
+        for (mode, remark) in [(0o644, true), (0o600, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let password = obtain(Some(&path), "alice").unwrap();
+            assert_eq!(*password.text, "secret");
+            assert_eq!(password.note.is_some(), remark, "{mode:o}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn typing_knows_erasing_killing_and_giving_up() {
+        let typed = |keys: &[u8]| type_line(keys).unwrap().map(|line| line.to_string());
+        assert_eq!(typed(b"abc\x7fd\nrest").as_deref(), Some("abd"));
+        assert_eq!(typed("\u{e9}\x08x\r".as_bytes()).as_deref(), Some("x"));
+        assert_eq!(typed(b"wrong\x15right\n").as_deref(), Some("right"));
+        assert_eq!(typed(b"\x7f\x7fa\n").as_deref(), Some("a"));
+        assert_eq!(typed(b"ab\x03"), None);
+    }
+}
