@@ -1,0 +1,105 @@
+//! Certificates in files and in words.
+
+use std::fs;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use transport::tls::{self, Fingerprint};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
+
+use crate::{
+    failure::{Failure, Outcome},
+    text,
+};
+
+/// Reads a certificate from a file in PEM or DER format.
+pub(super) fn load(path: &str) -> Outcome<Vec<u8>> {
+    let wrong = |reason: String| Failure::Local(format!("Cannot read a certificate from {path}: {reason}."));
+    let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    if X509Certificate::from_der(&bytes).is_ok() {
+        return Ok(bytes);
+    }
+    let chain = tls::certificates_from_file(path.as_ref())
+        .map_err(|_| wrong("it holds none in PEM or DER format".to_owned()))?;
+    let first = chain
+        .into_iter()
+        .next()
+        .map(|certificate| certificate.to_vec())
+        .unwrap_or_default();
+    match X509Certificate::from_der(&first) {
+        Ok(_) => Ok(first),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// DER as PEM text (RFC 7468).
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let mut lines = vec![format!("-----BEGIN {label}-----")];
+    // Base64 is ASCII, so every chunk is text.
+    lines.extend(
+        text.as_bytes()
+            .chunks(64)
+            .map(|line| String::from_utf8_lossy(line).into_owned()),
+    );
+    lines.push(format!("-----END {label}-----\n"));
+    lines.join("\n")
+}
+
+/// `CN=user, O=o, SERIAL="00" (Digest: SHA256="...")`. The stock tool shows MD5 and SHA-1, of which neither tells
+/// certificates apart any more.
+pub(super) fn describe(der: &[u8]) -> String {
+    let digest = Fingerprint::of(&der.into()).to_string();
+    let digest = digest.trim_start_matches("sha256:").to_ascii_uppercase();
+    match X509Certificate::from_der(der) {
+        Ok((_, certificate)) => {
+            let serial = text::hex(certificate.raw_serial());
+            format!(
+                "{}, SERIAL=\"{serial}\" (Digest: SHA256=\"{digest}\")",
+                name(certificate.subject())
+            )
+        }
+        Err(_) => format!("unreadable (Digest: SHA256=\"{digest}\")"),
+    }
+}
+
+/// The parts of a name in the order in which the stock tool shows them.
+fn name(name: &X509Name<'_>) -> String {
+    let parts: [(&str, Vec<_>); 6] = [
+        ("CN", name.iter_common_name().collect()),
+        ("O", name.iter_organization().collect()),
+        ("OU", name.iter_organizational_unit().collect()),
+        ("S", name.iter_state_or_province().collect()),
+        ("L", name.iter_locality().collect()),
+        ("C", name.iter_country().collect()),
+    ];
+    let shown = parts.iter().filter_map(|(label, values)| {
+        let value = values.first()?.as_str().ok()?;
+        Some(format!("{label}={value}"))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pem_lines_have_64_characters() {
+        let text = pem("CERTIFICATE", &[0x30; 60]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            (lines[0], lines[1].len(), lines[2].len()),
+            ("-----BEGIN CERTIFICATE-----", 64, 16)
+        );
+        assert_eq!(lines[3], "-----END CERTIFICATE-----");
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_named_and_not_shown() {
+        assert!(describe(b"nonsense").starts_with("unreadable (Digest: SHA256="));
+        let error = load("/nonexistent").unwrap_err();
+        assert!(error.to_string().contains("/nonexistent"), "{error}");
+        let error = load(env!("CARGO_MANIFEST_PATH")).unwrap_err();
+        assert!(error.to_string().contains("holds none"), "{error}");
+    }
+}

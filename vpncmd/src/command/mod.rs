@@ -1,0 +1,139 @@
+//! The commands. Each is one row: names, parameters, help and function. Matching, parsing, prompts, help and
+//! completion follow from it; adding a command touches one file.
+
+use crate::{
+    failure::Outcome,
+    params::{Arguments, Param},
+    shell::Shell,
+};
+
+mod address_table;
+mod bridge;
+mod certificate;
+mod connection;
+mod dhcp;
+mod dnat;
+mod group;
+pub(crate) mod hub;
+mod listener;
+pub(crate) mod local;
+mod option;
+mod policy;
+mod securenat;
+mod server;
+mod session;
+mod user;
+mod user_auth;
+
+/// One command.
+#[derive(Clone, Copy)]
+pub struct Command {
+    /// The full name; its capitals are its short form.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub title: &'static str,
+    /// What else there is to know.
+    pub help: &'static str,
+    /// What it takes.
+    pub params: &'static [Param],
+    /// What it needs.
+    pub scope: Scope,
+    /// What it does.
+    pub run: fn(&mut Shell, &Arguments) -> Outcome,
+}
+
+/// What a command needs before it can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing: it also works without a server.
+    Local,
+    /// A server.
+    Server,
+    /// A server and a selected hub.
+    Hub,
+}
+
+const GROUPS: &[&[Command]] = &[
+    address_table::COMMANDS,
+    bridge::COMMANDS,
+    connection::COMMANDS,
+    dhcp::COMMANDS,
+    dnat::COMMANDS,
+    group::COMMANDS,
+    hub::COMMANDS,
+    listener::COMMANDS,
+    local::COMMANDS,
+    option::COMMANDS,
+    policy::COMMANDS,
+    securenat::COMMANDS,
+    server::COMMANDS,
+    session::COMMANDS,
+    user::COMMANDS,
+    user_auth::COMMANDS,
+];
+
+/// The commands that can run with or without a server, in the order of their names.
+#[must_use]
+pub fn all(with_server: bool) -> Vec<&'static Command> {
+    let mut commands: Vec<&Command> = GROUPS
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|command| with_server || command.scope == Scope::Local)
+        .collect();
+    commands.sort_by_key(|command| command.name);
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_complete_and_has_a_name_of_its_own() {
+        let mut names = HashSet::new();
+        for command in all(true) {
+            assert!(
+                names.insert(command.name.to_ascii_lowercase()),
+                "{} is there twice",
+                command.name
+            );
+            assert!(
+                !command.title.is_empty() && !command.help.is_empty(),
+                "{} lacks its help",
+                command.name
+            );
+            assert!(
+                command.title.len() < 100,
+                "the title of {} is no title",
+                command.name
+            );
+            let positional = command.params.iter().filter(|param| param.positional).count();
+            assert!(
+                positional <= 1,
+                "{} has more than one positional parameter",
+                command.name
+            );
+            for param in command.params {
+                assert!(
+                    !param.help.is_empty(),
+                    "{} {} lacks its help",
+                    command.name,
+                    param.name
+                );
+                let capital = param
+                    .name
+                    .chars()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+                assert!(
+                    param.positional || capital,
+                    "{} {} is not in capitals",
+                    command.name,
+                    param.name
+                );
+            }
+        }
+    }
+}

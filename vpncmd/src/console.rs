@@ -1,0 +1,324 @@
+//! What the user sees and types: the screen, a copy of it in a file, and the source of the lines.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, IsTerminal, Write},
+};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    failure::{Failure, Outcome},
+    table::Table,
+};
+
+/// Where lines come from.
+pub trait Input {
+    /// The next line without its end; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    fn line(&mut self, prompt: &str) -> io::Result<Option<String>>;
+
+    /// The next line, not shown while it is typed.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    fn secret(&mut self, prompt: &str) -> io::Result<Option<Zeroizing<String>>>;
+
+    /// A person sits in front of it, who sees what they type and can be asked again.
+    fn interactive(&self) -> bool;
+}
+
+/// How the output looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// `/CSV`: tables as comma-separated values, and nothing but results.
+    pub csv: bool,
+    /// `/PROGRAMMING`: nothing is ever asked, and prompts carry the last code.
+    pub programming: bool,
+    /// `--json`: what a server answered, as JSON, and nothing else.
+    pub json: bool,
+}
+
+/// The screen and the keyboard, or what stands for them.
+pub struct Console {
+    screen: Box<dyn Write>,
+    copy: Option<File>,
+    input: Box<dyn Input>,
+    /// How the output looks.
+    pub style: Style,
+}
+
+impl Console {
+    /// A console on this screen, with a copy of the output in a file.
+    #[must_use]
+    pub fn new(screen: Box<dyn Write>, copy: Option<File>, input: Box<dyn Input>, style: Style) -> Console {
+        Console {
+            screen,
+            copy,
+            input,
+            style,
+        }
+    }
+
+    /// Writes text as it is. A screen that is gone (a closed pipe) is no reason to stop half-way through a change.
+    pub fn print(&mut self, text: &str) {
+        let _ = self
+            .screen
+            .write_all(text.as_bytes())
+            .and_then(|()| self.screen.flush());
+        self.print_copy(text);
+    }
+
+    /// Writes a line.
+    pub fn print_line(&mut self, text: &str) {
+        self.print(&format!("{text}\n"));
+    }
+
+    /// Writes a line that only a person reads: nothing in CSV and JSON.
+    pub fn remark(&mut self, text: &str) {
+        if !self.bare() {
+            self.print_line(text);
+        }
+    }
+
+    /// True when only results are wanted.
+    #[must_use]
+    pub fn bare(&self) -> bool {
+        self.style.csv || self.style.json
+    }
+
+    /// Writes a table: as columns, or as CSV.
+    pub fn table(&mut self, table: &Table) {
+        let text = if self.style.csv { table.csv() } else { table.grid() };
+        self.print(&text);
+    }
+
+    /// Writes a table as one block per row, or as CSV.
+    pub fn blocks(&mut self, table: &Table) {
+        let text = if self.style.csv {
+            table.csv()
+        } else {
+            table.blocks()
+        };
+        self.print(&text);
+    }
+
+    /// Writes a value as JSON.
+    pub fn json(&mut self, value: &serde_json::Value) {
+        // A JSON value always has a text.
+        self.print_line(&serde_json::to_string_pretty(value).unwrap_or_default());
+    }
+
+    /// Says what went wrong: the stock lines, or an object in JSON.
+    pub fn failure(&mut self, failure: &Failure) {
+        if self.style.json {
+            let error = serde_json::json!({ "code": failure.code(), "message": failure.to_string() });
+            return self.json(&serde_json::json!({ "error": error }));
+        }
+        match failure {
+            Failure::Refused(code) | Failure::Failed { code, .. } => {
+                self.print_line(&format!("Error occurred. (Error code: {})", code.code()));
+                self.print_line(&failure.to_string());
+            }
+            // The prompt that found no answer is the last thing on the screen and says it all.
+            Failure::InputEnded => {}
+            Failure::Invalid(text) | Failure::Local(text) | Failure::Command(text) => self.print_line(text),
+        }
+    }
+
+    /// Whether missing values may be asked for.
+    #[must_use]
+    pub fn may_ask(&self) -> bool {
+        !self.style.programming
+    }
+
+    /// Whether a person sits in front of it.
+    #[must_use]
+    pub fn interactive(&self) -> bool {
+        self.input.interactive()
+    }
+
+    /// Asks for a line; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub fn ask(&mut self, prompt: &str) -> Outcome<Option<String>> {
+        let answer = self.input.line(prompt).map_err(unreadable)?;
+        let shown = answer.as_deref().unwrap_or_default();
+        // The screen shows the prompt and the typing of a person by itself; of a pipe or file it shows nothing.
+        if self.input.interactive() {
+            self.print_copy(&format!("{prompt}{shown}\n"));
+        } else {
+            self.print_line(&format!("{prompt}{shown}"));
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a password that exists; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub fn password(&mut self, prompt: &str) -> Outcome<Option<Zeroizing<String>>> {
+        let answer = self.input.secret(prompt).map_err(unreadable)?;
+        let stars = "*".repeat(answer.as_ref().map_or(0, |answer| answer.chars().count().min(8)));
+        if self.input.interactive() {
+            self.print_copy(&format!("{prompt}{stars}\n"));
+        } else {
+            self.print_line(&format!("{prompt}{stars}"));
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a new password, twice until both are the same.
+    ///
+    /// # Errors
+    /// The input ends or cannot be read.
+    pub fn new_password(&mut self) -> Outcome<Zeroizing<String>> {
+        self.remark("Please enter the password. Ctrl+D cancels.");
+        loop {
+            let first = self.password("Password: ")?.ok_or(Failure::InputEnded)?;
+            let second = self.password("Confirm input: ")?.ok_or(Failure::InputEnded)?;
+            if *first == *second {
+                return Ok(first);
+            }
+            self.print_line("The two are not the same. Please enter both again.");
+        }
+    }
+
+    fn print_copy(&mut self, text: &str) {
+        if let Some(copy) = &mut self.copy {
+            let _ = copy.write_all(text.as_bytes());
+        }
+    }
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::Local(format!("The input cannot be read: {error}."))
+}
+
+/// Lines of a pipe or a file. A prompt waits for nobody there, so the end of the input never hangs.
+pub struct Lines<R> {
+    reader: R,
+    skip_remarks: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The lines of a pipe.
+    pub fn new(reader: R) -> Lines<R> {
+        Lines {
+            reader,
+            skip_remarks: false,
+        }
+    }
+
+    /// The lines of a script, in which empty lines and those that start with `#` are not for us.
+    pub fn script(reader: R) -> Lines<R> {
+        Lines {
+            reader,
+            skip_remarks: true,
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<String>> {
+        loop {
+            let mut bytes = Vec::new();
+            if self.reader.read_until(b'\n', &mut bytes)? == 0 {
+                return Ok(None);
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            let line = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
+            let remark = line.trim().is_empty() || line.trim_start().starts_with('#');
+            if !(self.skip_remarks && remark) {
+                return Ok(Some(line.to_owned()));
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Input for Lines<R> {
+    fn line(&mut self, _prompt: &str) -> io::Result<Option<String>> {
+        self.next()
+    }
+
+    fn secret(&mut self, _prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
+        Ok(self.next()?.map(Zeroizing::new))
+    }
+
+    fn interactive(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a person types and reads.
+#[must_use]
+pub fn on_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A console in memory.
+
+    use std::{cell::RefCell, io::Cursor, rc::Rc};
+
+    use super::*;
+
+    /// What was printed.
+    #[derive(Clone, Default)]
+    pub(crate) struct Screen(Rc<RefCell<Vec<u8>>>);
+
+    impl Screen {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8_lossy(&self.0.borrow()).into_owned()
+        }
+    }
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A console whose user has typed `typed` and left.
+    pub(crate) fn console(typed: &str) -> (Console, Screen) {
+        let screen = Screen::default();
+        let input = Box::new(Lines::new(Cursor::new(typed.as_bytes().to_vec())));
+        (
+            Console::new(Box::new(screen.clone()), None, input, Style::default()),
+            screen,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_password_is_asked_for_until_both_entries_agree() {
+        let (mut console, screen) = testing::console("secret\nsecrets\nx\nx\n");
+        assert_eq!(*console.new_password().unwrap(), "x");
+        assert!(!screen.text().contains("secret"), "{}", screen.text());
+    }
+
+    #[test]
+    fn the_end_of_the_input_ends_a_password_prompt() {
+        let (mut console, _) = testing::console("only one\n");
+        assert_eq!(console.new_password().unwrap_err(), Failure::InputEnded);
+    }
+
+    #[test]
+    fn remarks_and_empty_lines_of_a_script_are_skipped() {
+        let mut lines = Lines::script("\u{feff}# first\n\n  # second\nHub A\r\nUserList".as_bytes());
+        assert_eq!(lines.line("").unwrap().as_deref(), Some("Hub A"));
+        assert_eq!(lines.line("").unwrap().as_deref(), Some("UserList"));
+        assert_eq!(lines.line("").unwrap(), None);
+    }
+}

@@ -1,0 +1,25 @@
+//! The administration tool: the stock command language over the administration protocol.
+//!
+//! A start-up line goes through [`dialect`] (the stock switches become ours) into [`options`]; [`connect`] finds the
+//! server and is let in; [`shell`] runs lines. What a line can say is the table in [`command`]: one row per command,
+//! from which [`matching`], [`params`], [`help`] and completion follow. [`table`], [`text`] and [`calendar`] print.
+
+pub mod calendar;
+pub mod check;
+pub mod command;
+pub mod connect;
+pub mod console;
+pub mod dialect;
+pub mod failure;
+pub mod help;
+pub mod known;
+pub mod line;
+pub mod matching;
+pub mod md4;
+pub mod options;
+pub mod params;
+pub mod shell;
+pub mod start;
+pub mod table;
+pub mod terminal;
+pub mod text;

@@ -1,0 +1,156 @@
+//! From the words on the start-up line to the exit status.
+
+use std::{
+    fs::File,
+    io::{self, BufReader},
+};
+
+use clap::Parser;
+use transport::dial::Target as Address;
+
+use crate::{
+    calendar::Calendar,
+    command::{self, hub, local},
+    connect,
+    console::{Console, Input, Lines, on_terminal},
+    dialect,
+    failure::{Failure, Outcome},
+    options::Options,
+    shell::{Shell, Target},
+    terminal::Terminal,
+};
+
+/// What scripts know as "invalid parameter".
+const USAGE: u8 = 38;
+
+/// Does what the words after the program's name say. Returns the exit status: the result of the last command.
+pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
+    let words = match dialect::translate(words) {
+        Ok(words) => words,
+        Err(error) => {
+            eprintln!("vpncmd: {error}");
+            return USAGE;
+        }
+    };
+    let options = match Options::try_parse_from(std::iter::once("vpncmd".to_owned()).chain(words)) {
+        Ok(options) => options,
+        Err(error) => {
+            // Help and version are no errors, and go to the screen.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE } else { 0 };
+        }
+    };
+    let mut console = match console(&options) {
+        Ok(console) => console,
+        Err(failure) => {
+            eprintln!("vpncmd: {failure}");
+            return status(failure.code());
+        }
+    };
+    if let Some(path) = &options.input {
+        console.remark(&format!("Commands come from the file \"{}\".", path.display()));
+    }
+    console.remark(&local::banner());
+    let mut shell = match open(&options, console) {
+        Ok(shell) => shell,
+        Err((mut console, failure)) => {
+            console.failure(&failure);
+            return status(failure.code());
+        }
+    };
+    match &options.command {
+        Some(words) => {
+            shell.run_once(words);
+        }
+        None => shell.interact(),
+    }
+    status(shell.last())
+}
+
+/// An exit status has eight bits.
+fn status(code: u32) -> u8 {
+    code.to_le_bytes()[0]
+}
+
+fn console(options: &Options) -> Outcome<Console> {
+    let cannot = |what: &str, path: &std::path::Path, error: io::Error| {
+        Failure::Local(format!("cannot {what} {}: {error}", path.display()))
+    };
+    let copy = match &options.output {
+        Some(path) => Some(File::create(path).map_err(|error| cannot("write", path, error))?),
+        None => None,
+    };
+    let input: Box<dyn Input> = match &options.input {
+        Some(path) => {
+            let file = File::open(path).map_err(|error| cannot("read", path, error))?;
+            Box::new(Lines::script(BufReader::new(file)))
+        }
+        None if on_terminal() => {
+            let terminal = Terminal::new(command::all(!options.tools));
+            Box::new(terminal.map_err(|error| Failure::Local(format!("cannot use the terminal: {error}")))?)
+        }
+        None => Box::new(Lines::new(BufReader::new(io::stdin()))),
+    };
+    Ok(Console::new(Box::new(io::stdout()), copy, input, options.style()))
+}
+
+/// Gets the shell ready: connected, with its hub selected. The console comes back when that fails, to say so.
+fn open(options: &Options, mut console: Console) -> Result<Shell, (Console, Failure)> {
+    if options.client {
+        let text = "This build administers servers; the administration of client services (/CLIENT) is not in it yet.";
+        return Err((console, Failure::Invalid(text.to_owned())));
+    }
+    if options.tools {
+        return Ok(Shell::new(console, Calendar::local(), Target::Tools, None));
+    }
+    let server = match connect::connect(options, &mut console) {
+        Ok(server) => server,
+        Err(failure) => return Err((console, failure)),
+    };
+    greet(options, &mut console);
+    let mut shell = Shell::new(
+        console,
+        Calendar::local(),
+        Target::Server(Box::new(server)),
+        options.hub.clone(),
+    );
+    if let (None, Some(name)) = (&options.hub, &options.adminhub) {
+        select(&mut shell, name);
+    }
+    Ok(shell)
+}
+
+fn greet(options: &Options, console: &mut Console) {
+    let text = options.host.as_deref().unwrap_or("localhost");
+    // It was read once already, to connect.
+    if let Ok(Address { host, port }) = text.parse() {
+        console.remark(&format!(
+            "Connection has been established with VPN Server \"{host}\" (port {port}).\n"
+        ));
+    }
+    match &options.hub {
+        Some(hub) => console.remark(&format!(
+            "You have administrator privileges for Virtual Hub '{hub}' on the VPN Server.\n"
+        )),
+        None => console.remark("You have administrator privileges for the entire VPN Server.\n"),
+    }
+}
+
+/// A hub that cannot be selected is reported, and the session goes on without one, as scripts expect.
+fn select(shell: &mut Shell, name: &str) {
+    let bare = shell.console.bare();
+    let selected = if bare {
+        hub::find(shell, name)
+    } else {
+        hub::exists(shell, name)
+    };
+    match selected {
+        Ok(name) => shell.hub = Some(name),
+        Err(failure) => {
+            shell.console.remark(&format!(
+                "The Virtual Hub \"{name}\" of /ADMINHUB cannot be selected."
+            ));
+            shell.report(&failure);
+        }
+    }
+}
