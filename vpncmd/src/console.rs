@@ -145,7 +145,7 @@ impl Console {
     /// # Errors
     /// The input cannot be read.
     pub fn ask(&mut self, prompt: &str) -> Outcome<Option<String>> {
-        let answer = self.input.line(prompt).map_err(unreadable)?;
+        let answer = self.input.line(prompt).map_err(|error| unreadable(&error))?;
         let shown = answer.as_deref().unwrap_or_default();
         // The screen shows the prompt and the typing of a person by itself; of a pipe or file it shows nothing.
         if self.input.interactive() {
@@ -161,7 +161,7 @@ impl Console {
     /// # Errors
     /// The input cannot be read.
     pub fn password(&mut self, prompt: &str) -> Outcome<Option<Zeroizing<String>>> {
-        let answer = self.input.secret(prompt).map_err(unreadable)?;
+        let answer = self.input.secret(prompt).map_err(|error| unreadable(&error))?;
         let stars = "*".repeat(answer.as_ref().map_or(0, |answer| answer.chars().count().min(8)));
         if self.input.interactive() {
             self.print_copy(&format!("{prompt}{stars}\n"));
@@ -194,7 +194,7 @@ impl Console {
     }
 }
 
-fn unreadable(error: io::Error) -> Failure {
+fn unreadable(error: &io::Error) -> Failure {
     Failure::Local(format!("The input cannot be read: {error}."))
 }
 

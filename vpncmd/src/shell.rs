@@ -258,14 +258,24 @@ fn help_wanted<'a>(name: &'a str, rest: &'a [String]) -> Option<Option<&'a str>>
 /// A line that is shown again, or kept in a history, must not show a password: not even one behind a name that is
 /// mistyped or could mean several commands.
 pub(crate) fn hide_secrets(words: &[String], commands: &[&'static Command]) -> Vec<String> {
-    let Some((name, rest)) = words.split_first() else { return Vec::new() };
+    let Some((name, rest)) = words.split_first() else {
+        return Vec::new();
+    };
     let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
     let meant = matching::candidates(name, &names);
-    let secret_word = meant.iter().any(|&at| commands[at].params.iter().any(|p| p.secret && p.positional));
+    let secret_word = meant
+        .iter()
+        .any(|&at| commands[at].params.iter().any(|p| p.secret && p.positional));
     let mut secret_names: Vec<&str> = Vec::new();
     for (index, command) in commands.iter().enumerate() {
         if meant.is_empty() || meant.contains(&index) {
-            secret_names.extend(command.params.iter().filter(|p| p.secret && !p.positional).map(|p| p.name));
+            secret_names.extend(
+                command
+                    .params
+                    .iter()
+                    .filter(|p| p.secret && !p.positional)
+                    .map(|p| p.name),
+            );
         }
     }
     let hide = |word: &String| match word.strip_prefix(['/', '-']) {
@@ -278,5 +288,7 @@ pub(crate) fn hide_secrets(words: &[String], commands: &[&'static Command]) -> V
         None if secret_word => "********".to_owned(),
         None => word.clone(),
     };
-    std::iter::once(name.clone()).chain(rest.iter().map(hide)).collect()
+    std::iter::once(name.clone())
+        .chain(rest.iter().map(hide))
+        .collect()
 }
