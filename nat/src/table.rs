@@ -1,5 +1,6 @@
 //! What SecureNAT shows of itself: its state, its leases and its flows.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Instant, SystemTime};
 
@@ -15,6 +16,15 @@ pub enum Mode {
     User,
     /// By the kernel.
     Kernel,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::User => "user",
+            Mode::Kernel => "kernel",
+        })
+    }
 }
 
 /// The state in numbers.
