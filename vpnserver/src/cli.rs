@@ -1,0 +1,135 @@
+//! The command line of the daemon.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Hubward VPN server: Ethernet over TLS into virtual hubs.
+#[derive(Debug, Parser)]
+#[command(name = "vpnserver", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the daemon can be told.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve in the foreground until SIGTERM or SIGINT; log to standard error
+    Run(Run),
+    /// Serve in the background; returns when the server is ready
+    Start(Run),
+    /// End the server of the data folder
+    Stop(Folder),
+    /// Say whether the server of the data folder is running (exit code 0) or not (3)
+    Status(Folder),
+}
+
+/// Where the state is.
+#[derive(Args, Clone, Debug)]
+pub struct Folder {
+    /// State folder [default: /var/lib/hubward as root, else $XDG_STATE_HOME/hubward]
+    #[arg(long, value_name = "DIR", env = "HUBWARD_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// How to serve.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// Where the state is.
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Listen here, and not on the stored listeners (may be repeated)
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<Listen>,
+    /// Set the administrator password from this file's first line if none is set yet
+    #[arg(long, value_name = "FILE")]
+    pub admin_password_file: Option<PathBuf>,
+    /// Certificate chain to show (PEM), instead of the one made at the first start
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Where SecureNAT does its work
+    #[arg(long, value_enum, default_value_t)]
+    pub nat_mode: NatMode,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// Where SecureNAT does its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum NatMode {
+    /// In the kernel if this process may, else in user space
+    #[default]
+    Auto,
+    /// TAP device and nftables; needs CAP_NET_ADMIN
+    Kernel,
+    /// A network stack of its own; needs nothing
+    User,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// An address to listen on: `ADDR:PORT`, `:PORT` or `PORT`; without an address, every one of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let everywhere = |digits: &str| {
+            let port = digits.parse().ok().filter(|port| *port != 0)?;
+            Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port))
+        };
+        text.parse()
+            .ok()
+            .or_else(|| everywhere(text.strip_prefix(':').unwrap_or(text)))
+            .map(Self)
+            .ok_or("write ADDR:PORT, [IPV6]:PORT or a port from 1 to 65535")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_listener_is_written_as_users_write_it() {
+        for (text, meant) in [
+            ("127.0.0.1:443", "127.0.0.1:443"),
+            ("[::1]:992", "[::1]:992"),
+            ("5555", "[::]:5555"),
+            (":5555", "[::]:5555"),
+        ] {
+            assert_eq!(
+                text.parse::<Listen>().unwrap().0,
+                meant.parse().unwrap(),
+                "{text}"
+            );
+        }
+        for text in ["", "0", "70000", "host:443", "127.0.0.1"] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+}
