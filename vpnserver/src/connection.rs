@@ -1,0 +1,287 @@
+//! One TCP connection of the server, from `accept` to its end: what does the peer want, and may it?
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use protocol::error::ErrorCode;
+use protocol::handshake::{Attached, Hello, HubList, Login, Request, TIMEOUT_MS, Welcome};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use transport::accept::{AcceptError, NEGOTIATION_TIMEOUT, Negotiation};
+
+use crate::admin;
+use crate::connections::Listed;
+use crate::events::Event;
+use crate::gate::Pass;
+use crate::login::Granted;
+use crate::server::Server;
+use crate::session::{self, Origin, Session};
+
+/// What the server calls itself on the wire.
+pub const PRODUCT: &str = "Hubward VPN Server (64 bit)";
+
+/// Serves a connection. The pass is given back once the peer is no stranger any more.
+pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
+    let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
+        return;
+    };
+    let (peer, local) = (canonical(peer), canonical(local));
+    let listed = server.connections.enter(server.connection_number(), peer, local);
+    let outcome = tokio::select! {
+        outcome = timeout(NEGOTIATION_TIMEOUT, negotiate(&server, tcp)) => outcome,
+        () = listed.hung_up() => return,
+    };
+    let reason = match outcome {
+        Ok(Ok((negotiation, request))) => {
+            return grant(&server, &listed, negotiation, request, pass, (peer, local)).await;
+        }
+        // A port scan or a health check; not worth a line.
+        Ok(Err(AcceptError::Closed)) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no login within {} seconds", NEGOTIATION_TIMEOUT.as_secs()),
+    };
+    server.events.report(&Event::StrangerLeft { peer, reason });
+}
+
+async fn negotiate(server: &Server, tcp: TcpStream) -> Result<(Negotiation, Request), AcceptError> {
+    let hello = Hello {
+        product: PRODUCT.to_owned(),
+        version: protocol::VERSION,
+        build: protocol::BUILD,
+        random: rand::random(),
+        wants_password: true,
+    };
+    let mut negotiation = Negotiation::begin(tcp, server.identity().tls, hello).await?;
+    let request = negotiation.request().await?;
+    Ok((negotiation, request))
+}
+
+async fn grant(
+    server: &Arc<Server>,
+    listed: &Listed,
+    negotiation: Negotiation,
+    request: Request,
+    pass: Pass,
+    (peer, local): (SocketAddr, SocketAddr),
+) {
+    match request {
+        Request::Login(login) => {
+            let login = Incoming {
+                connection: listed.name(),
+                peer,
+                local,
+                login: *login,
+            };
+            login.serve(server, negotiation, pass).await;
+        }
+        Request::AdditionalConnect { session_key, .. } => {
+            join(server, negotiation, &session_key, peer).await;
+        }
+        Request::EnumHub => list_hubs(server, negotiation).await,
+        Request::ChangePassword(change) => {
+            let changed = server
+                .logins
+                .change_password(&change, negotiation.random(), peer)
+                .await;
+            finish(negotiation, changed.err().map(|refused| refused.code)).await;
+        }
+        Request::Admin(login) => {
+            listed.administers(&login.client.product);
+            tokio::select! {
+                () = admin::serve(server, negotiation, login, peer, pass) => {}
+                () = listed.hung_up() => {}
+            }
+        }
+    }
+}
+
+/// A login that arrived.
+struct Incoming {
+    connection: String,
+    peer: SocketAddr,
+    local: SocketAddr,
+    login: Login,
+}
+
+impl Incoming {
+    async fn serve(self, server: &Arc<Server>, negotiation: Negotiation, pass: Pass) {
+        let granted = server
+            .logins
+            .login(&**server, &self.login, negotiation.random(), self.peer)
+            .await;
+        match granted {
+            Ok(granted) => self.open(server, negotiation, granted, pass).await,
+            Err(refused) => {
+                server.events.report(&Event::LoginRefused {
+                    connection: self.connection,
+                    peer: self.peer,
+                    hub: self.login.hub,
+                    user: self.login.user,
+                    code: refused.code,
+                    reason: refused.reason,
+                });
+                negotiation.refuse(refused.code).await;
+            }
+        }
+    }
+
+    /// Opens the session and stays with it until its end, so that its end is told whatever ends it.
+    async fn open(self, server: &Arc<Server>, mut negotiation: Negotiation, granted: Granted, pass: Pass) {
+        let Some(hub) = server.hubs.named(&self.login.hub).filter(|hub| hub.is_online()) else {
+            return negotiation.refuse(ErrorCode::HubStopped).await;
+        };
+        let origin = Origin {
+            name: hub.session_name(&granted.user),
+            connection: self.connection,
+            hub: hub.name.clone(),
+            user: granted.user,
+            real_name: granted.real_name,
+            group: granted.group,
+            peer: self.peer,
+            local: self.local,
+            login: session::without_secrets(self.login),
+            policy: granted.policy,
+            opened_at: std::time::SystemTime::now(),
+            opened: Instant::now(),
+        };
+        let port = session::plug(&hub, &origin);
+        let session = Session::open(origin, rand::random(), port);
+        server.sessions.insert(session.clone());
+        let welcome = welcome(&session, &granted.message);
+        // From here on the session is what must be ended in good order, whatever the peer does.
+        let ending = Ending {
+            server,
+            session: &session,
+        };
+        if negotiation.reply(&welcome.to_pack()).await.is_err() {
+            return ending.session.end(session::reason::GONE);
+        }
+        drop(pass);
+        ending.opened();
+        let (stream, early) = negotiation.into_stream();
+        session.join(stream, &early, session.tunnel.first_direction());
+        session.run().await;
+    }
+}
+
+/// Takes a session out of the books and tells of its end, also when its task panics.
+struct Ending<'a> {
+    server: &'a Server,
+    session: &'a Session,
+}
+
+impl Ending<'_> {
+    fn opened(&self) {
+        let origin = &self.session.origin;
+        self.server.events.report(&Event::SessionOpened {
+            session: origin.name.clone(),
+            connection: origin.connection.clone(),
+            hub: origin.hub.clone(),
+            user: origin.user.clone(),
+            peer: origin.peer,
+            client: origin.login.client.product.clone(),
+            max_connections: self.session.tunnel.terms().max_connections,
+        });
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.server.sessions.remove(self.session.key());
+        self.session.end(session::reason::GONE);
+        let origin = &self.session.origin;
+        let (bytes_in, bytes_out) = self.session.bytes();
+        self.server.events.report(&Event::SessionEnded {
+            session: origin.name.clone(),
+            hub: origin.hub.clone(),
+            user: origin.user.clone(),
+            peer: origin.peer,
+            bytes_in,
+            bytes_out,
+            duration: origin.opened.elapsed(),
+            reason: self.session.why_ended(),
+        });
+    }
+}
+
+fn welcome(session: &Session, message: &str) -> Welcome {
+    let terms = session.tunnel.terms();
+    Welcome {
+        session_name: session.origin.name.clone(),
+        connection_name: session.origin.connection.clone(),
+        session_key: *session.key(),
+        session_key_32: rand::random(),
+        max_connection: terms.max_connections,
+        use_encrypt: true,
+        use_compress: terms.compress,
+        half_connection: terms.half_duplex,
+        qos: terms.qos,
+        timeout_ms: u32::try_from(terms.timeout.as_millis()).unwrap_or(*TIMEOUT_MS.end()),
+        vlan_id: session.origin.policy.vlan_id,
+        policy: session.origin.policy.clone(),
+        message: message.to_owned(),
+        no_update_notice: true,
+        udp: None,
+    }
+}
+
+/// Another TCP connection of a session (protocol §5.5). More than granted are refused, but for one: the stock client
+/// opens a replacement before the server has noticed that the old one is dead.
+async fn join(server: &Server, mut negotiation: Negotiation, key: &[u8; 20], peer: SocketAddr) {
+    let Some(session) = server.sessions.with_key(key) else {
+        return negotiation.refuse(ErrorCode::SessionTimeout).await;
+    };
+    if session.tunnel.is_full() {
+        return negotiation.refuse(ErrorCode::TooManyConnections).await;
+    }
+    let direction = session.tunnel.next_direction();
+    if negotiation
+        .reply(&Attached { direction }.to_pack())
+        .await
+        .is_err()
+    {
+        return;
+    }
+    let (stream, early) = negotiation.into_stream();
+    session.join(stream, &early, direction);
+    server.events.report(&Event::SessionJoined {
+        session: session.origin.name.clone(),
+        peer,
+        connections: session.tunnel.watch().borrow().connections,
+    });
+}
+
+async fn list_hubs(server: &Server, mut negotiation: Negotiation) {
+    let names = server
+        .db
+        .run(|store| {
+            let hubs = store.hubs()?.into_iter().filter(|hub| !hub.no_enum);
+            Ok(hubs.map(|hub| hub.name.to_string()).collect())
+        })
+        .await;
+    if let Ok(names) = names
+        && negotiation.reply(&HubList { names }.to_pack()).await.is_ok()
+    {
+        negotiation.close().await;
+    }
+}
+
+/// Answers a request that ends the connection.
+async fn finish(mut negotiation: Negotiation, error: Option<ErrorCode>) {
+    match error {
+        Some(code) => negotiation.refuse(code).await,
+        None => {
+            let mut done = protocol::pack::Pack::new();
+            done.set_int("error", 0);
+            if negotiation.reply(&done).await.is_ok() {
+                negotiation.close().await;
+            }
+        }
+    }
+}
+
+/// An IPv4 peer of an IPv6 socket is an IPv4 peer.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
