@@ -1,0 +1,321 @@
+//! The virtual hubs as they run: switch, SecureNAT and bridges of each, brought to what the store says.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use hub_core::MacAddr;
+use hub_core::hub::{Hub, HubConfig, PortConfig, PortKind};
+use hub_core::switch::{Port, Switch};
+use nat::dnat::Publisher;
+use nat::{LeaseEntry, NatEntry, SecureNat, Setup, Status, Tag};
+
+use crate::bridge::Bridge;
+use crate::events::{Event, Events};
+use crate::store::{self, LocalBridge, folded};
+
+/// Bytes that may wait for SecureNAT or a device.
+const PART_QUEUE_BYTES: usize = 4 << 20;
+
+/// One hub as it runs.
+pub struct VirtualHub {
+    /// Its name as it was made.
+    pub name: String,
+    /// The switch that its ports are plugged into.
+    pub switch: Switch,
+    /// When it began to run.
+    pub since: SystemTime,
+    online: AtomicBool,
+    next_session: AtomicU32,
+    parts: tokio::sync::Mutex<Parts>,
+    events: Events,
+}
+
+/// What is plugged into a hub beside sessions.
+#[derive(Default)]
+struct Parts {
+    secure_nat: Option<SecureNat>,
+    bridges: BTreeMap<String, Bridge>,
+}
+
+/// What one hub should be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its record.
+    pub hub: store::Hub,
+    /// Its bridges.
+    pub bridges: Vec<LocalBridge>,
+    /// Where SecureNAT works.
+    pub nat_mode: nat::Mode,
+    /// Tells devices and tables of this installation from others'.
+    pub tag: String,
+    /// The published hosts, which clients of SecureNAT reach too.
+    pub published: Publisher,
+}
+
+impl VirtualHub {
+    fn new(name: String, events: Events) -> Self {
+        Self {
+            name,
+            switch: Switch::new(Hub::new(HubConfig::new(rand::random()))),
+            since: SystemTime::now(),
+            online: AtomicBool::new(false),
+            next_session: AtomicU32::new(1),
+            parts: tokio::sync::Mutex::default(),
+            events,
+        }
+    }
+
+    /// Whether it takes sessions.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.online.load(Ordering::Acquire)
+    }
+
+    /// A name for the next session: `SID-USER-n` (protocol §9).
+    #[must_use]
+    pub fn session_name(&self, user: &str) -> String {
+        let number = self.next_session.fetch_add(1, Ordering::Relaxed);
+        format!("SID-{}-{number}", user.to_ascii_uppercase())
+    }
+
+    /// Plugs something in.
+    #[must_use]
+    pub fn plug(&self, config: PortConfig, queue_bytes: usize) -> Port {
+        self.switch.attach(Instant::now(), config, queue_bytes)
+    }
+
+    /// The state of its SecureNAT, while it runs.
+    pub async fn secure_nat_status(&self) -> Option<Status> {
+        match &self.parts.lock().await.secure_nat {
+            Some(nat) => Some(nat.status().await),
+            None => None,
+        }
+    }
+
+    /// The flows of its SecureNAT, while it runs.
+    pub async fn nat_table(&self) -> Option<Vec<NatEntry>> {
+        match &self.parts.lock().await.secure_nat {
+            Some(nat) => Some(nat.nat_table().await),
+            None => None,
+        }
+    }
+
+    /// The leases of its SecureNAT, while it runs.
+    pub async fn dhcp_table(&self) -> Option<Vec<LeaseEntry>> {
+        self.parts
+            .lock()
+            .await
+            .secure_nat
+            .as_ref()
+            .map(SecureNat::dhcp_table)
+    }
+
+    /// Whether the bridge to this device works.
+    pub async fn bridge_is_working(&self, device: &str) -> bool {
+        self.parts
+            .lock()
+            .await
+            .bridges
+            .get(device)
+            .is_some_and(Bridge::is_working)
+    }
+
+    /// Brings it to what it should be. Parts that cannot start are reported and leave the others alone.
+    pub async fn bring_to(&self, wanted: &Wanted) {
+        let mut parts = self.parts.lock().await;
+        let online = wanted.hub.online;
+        if self.online.swap(online, Ordering::AcqRel) != online {
+            self.switch.with(|hub| hub.set_online(online));
+            let hub = self.name.clone();
+            self.events.report(&if online {
+                Event::HubOnline { hub }
+            } else {
+                Event::HubOffline { hub }
+            });
+        }
+        self.bring_secure_nat(&mut parts, wanted).await;
+        self.bring_bridges(&mut parts, wanted).await;
+    }
+
+    async fn bring_secure_nat(&self, parts: &mut Parts, wanted: &Wanted) {
+        let config = &wanted.hub.secure_nat.config;
+        let part = format!("SecureNAT in {} mode", wanted.nat_mode);
+        let outcome = match (
+            &parts.secure_nat,
+            wanted.hub.online && wanted.hub.secure_nat.enabled,
+        ) {
+            (None, false) => return,
+            (Some(running), true) if running.config() == *config => return,
+            (Some(running), true) => running.set_config(config).await,
+            (Some(_), false) => match parts.secure_nat.take() {
+                Some(running) => running.stop().await,
+                None => return,
+            },
+            (None, true) => match self.start_secure_nat(wanted).await {
+                Ok(started) => {
+                    parts.secure_nat = Some(started);
+                    self.events.report(&Event::PartStarted {
+                        hub: Some(self.name.clone()),
+                        part,
+                    });
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = outcome {
+            let reason = error.to_string();
+            self.events.report(&Event::PartFailed {
+                hub: Some(self.name.clone()),
+                part,
+                reason,
+            });
+        }
+    }
+
+    async fn start_secure_nat(&self, wanted: &Wanted) -> Result<SecureNat, nat::StartError> {
+        let name = self.session_name("SecureNAT");
+        let port = self.plug(PortConfig::new(PortKind::SecureNat, name), PART_QUEUE_BYTES);
+        let tag = Tag::new(&format!("{}{}", wanted.tag, short(&self.name)));
+        let mut setup = Setup::new(port, wanted.hub.secure_nat.config.clone(), wanted.nat_mode, tag);
+        setup.published = Some(wanted.published.clone());
+        setup.events = self.nat_events();
+        SecureNat::start(setup).await
+    }
+
+    /// What SecureNAT reports, with what the hub knows of the client added.
+    fn nat_events(&self) -> nat::Events {
+        let (events, hub, switch) = (self.events.clone(), self.name.clone(), self.switch.clone());
+        nat::Events::new(move |event| match event {
+            nat::Event::LeaseGiven { mac, ip, host_name } => {
+                let session = session_of(&switch, mac);
+                events.report(&Event::LeaseGiven {
+                    hub: hub.clone(),
+                    session,
+                    mac,
+                    address: ip,
+                    host_name,
+                });
+            }
+            nat::Event::PoolExhausted { mac } => {
+                events.report(&Event::PoolExhausted {
+                    hub: hub.clone(),
+                    mac,
+                });
+            }
+            _ => {}
+        })
+    }
+
+    async fn bring_bridges(&self, parts: &mut Parts, wanted: &Wanted) {
+        let wanted_bridges = if wanted.hub.online {
+            wanted.bridges.as_slice()
+        } else {
+            &[]
+        };
+        parts.bridges.retain(|device, bridge| {
+            bridge.is_working() && wanted_bridges.iter().any(|wanted| wanted.device == *device)
+        });
+        for bridge in wanted_bridges {
+            if parts.bridges.contains_key(&bridge.device) {
+                continue;
+            }
+            let config = PortConfig::new(PortKind::LocalBridge, self.session_name("LOCALBRIDGE"));
+            let port = self.plug(config, PART_QUEUE_BYTES);
+            let (part, started) = match bridge.tap {
+                Some(mac) => {
+                    let part = format!("bridge to {}", crate::bridge::tap_device(&bridge.device));
+                    (part, Bridge::to_tap(port, &bridge.device, mac).await)
+                }
+                None => (
+                    format!("bridge to {}", bridge.device),
+                    Bridge::to_interface(port, &bridge.device).await,
+                ),
+            };
+            let hub = Some(self.name.clone());
+            match started {
+                Ok(running) => {
+                    parts.bridges.insert(bridge.device.clone(), running);
+                    self.events.report(&Event::PartStarted { hub, part });
+                }
+                Err(error) => {
+                    self.events.report(&Event::PartFailed {
+                        hub,
+                        part,
+                        reason: error.to_string(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Ends its parts; sessions are ended by who knows them.
+    pub async fn shut_down(&self) {
+        self.online.store(false, Ordering::Release);
+        let mut parts = self.parts.lock().await;
+        parts.bridges.clear();
+        if let Some(Err(error)) = match parts.secure_nat.take() {
+            Some(running) => Some(running.stop().await),
+            None => None,
+        } {
+            tracing::warn!(hub = self.name, %error, "SecureNAT could not be taken back");
+        }
+    }
+}
+
+/// All hubs that run, by name without regard to case.
+#[derive(Default)]
+pub struct Hubs(Mutex<BTreeMap<String, Arc<VirtualHub>>>);
+
+impl Hubs {
+    /// A hub.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Arc<VirtualHub>> {
+        self.lock().get(&folded(name)).cloned()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<VirtualHub>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// A hub, begun if it is not there.
+    #[must_use]
+    pub fn begin(&self, name: &str, events: &Events) -> Arc<VirtualHub> {
+        self.lock()
+            .entry(folded(name))
+            .or_insert_with(|| Arc::new(VirtualHub::new(name.to_owned(), events.clone())))
+            .clone()
+    }
+
+    /// Takes a hub away from those that can be found.
+    pub fn forget(&self, name: &str) -> Option<Arc<VirtualHub>> {
+        self.lock().remove(&folded(name))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<VirtualHub>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of the port that a station is behind.
+fn session_of(switch: &Switch, mac: MacAddr) -> Option<String> {
+    switch.with(|hub| {
+        let entry = hub
+            .mac_table(Instant::now())
+            .into_iter()
+            .find(|entry| entry.mac == mac)?;
+        hub.port(entry.port).map(|port| port.config.name.clone())
+    })
+}
+
+/// Six hexadecimal digits for a hub's name: device names have no room for more (15 characters).
+fn short(name: &str) -> String {
+    let hash = folded(name).bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193) // FNV-1a
+    });
+    format!("{:06x}", hash & 0x00ff_ffff)
+}

@@ -1,0 +1,372 @@
+//! The server: the store's settings, what runs because of them, and the way from the one to the other.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex as StdMutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use nat::Tag;
+use nat::dnat::Publisher;
+use tokio::sync::Mutex;
+
+use crate::connections::Connections;
+use crate::events::{Event, Events};
+use crate::hubs::{Hubs, Wanted};
+use crate::identity::Identity;
+use crate::listener::Listeners;
+use crate::login::{Logins, Occupancy};
+use crate::secret::Vault;
+use crate::session::reason;
+use crate::sessions::Sessions;
+use crate::store::{Action, Change, Db, Feed, Noun, StoreError};
+
+/// How often the store is asked for changes that another process made.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What was said on the command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Listen here and not on the stored ports.
+    pub listen: Vec<SocketAddr>,
+    /// Where SecureNAT works.
+    pub nat_mode: nat::Mode,
+    /// Short text that tells this installation's devices and tables from others'.
+    pub tag: String,
+    /// The file of the store.
+    pub database: PathBuf,
+}
+
+/// A running server.
+pub struct Server {
+    /// The settings that last.
+    pub db: Db,
+    /// The key for what is secret in them.
+    pub vault: Vault,
+    /// The way in.
+    pub logins: Logins,
+    /// What happens.
+    pub events: Events,
+    /// The hubs that run.
+    pub hubs: Hubs,
+    /// The sessions that are open.
+    pub sessions: Sessions,
+    /// The TCP connections of this moment.
+    pub connections: Connections,
+    /// The open ports.
+    pub listeners: Listeners,
+    /// What was said on the command line.
+    pub settings: Settings,
+    /// When it began.
+    pub since: SystemTime,
+    identity: RwLock<Identity>,
+    publisher: Publisher,
+    publishing_problem: StdMutex<Option<String>>,
+    applied: Mutex<Option<u64>>,
+    next_connection: AtomicU32,
+}
+
+/// What of the running server a set of changes touches.
+#[derive(Debug, Default)]
+struct Touched {
+    hubs: BTreeSet<String>,
+    listeners: bool,
+    published: bool,
+}
+
+impl Server {
+    /// Puts a server together; [`Server::apply`] makes it run.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        vault: Vault,
+        events: Events,
+        identity: Identity,
+        listeners: Listeners,
+        settings: Settings,
+    ) -> Self {
+        // Without the kernel's NAT, rules still hold for clients of hubs whose SecureNAT is in user mode.
+        let tag = Tag::new(&settings.tag);
+        let publisher = match settings.nat_mode {
+            nat::Mode::Kernel => Publisher::kernel(tag),
+            nat::Mode::User => Publisher::hubs_only(tag),
+        };
+        Self {
+            logins: Logins::new(db.clone(), vault.clone()),
+            db,
+            vault,
+            events,
+            hubs: Hubs::default(),
+            sessions: Sessions::default(),
+            connections: Connections::default(),
+            listeners,
+            settings,
+            since: SystemTime::now(),
+            identity: RwLock::new(identity),
+            publisher,
+            publishing_problem: StdMutex::default(),
+            applied: Mutex::new(None),
+            next_connection: AtomicU32::new(1),
+        }
+    }
+
+    /// What it shows in TLS.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Shows another certificate from now on; what is connected stays.
+    pub fn set_identity(&self, identity: Identity) {
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+
+    /// The number of the next connection.
+    #[must_use]
+    pub fn connection_number(&self) -> u32 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The published hosts.
+    #[must_use]
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// Why published hosts are not in force, if they are not.
+    #[must_use]
+    pub fn publishing_problem(&self) -> Option<String> {
+        self.publishing_problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Brings what runs to what the store says, as far as that has changed since the last time. A change is made by
+    /// writing it to the store and calling this.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn apply(&self) -> Result<(), StoreError> {
+        let mut applied = self.applied.lock().await;
+        let since = *applied;
+        let (revision, feed) = self
+            .db
+            .run(move |store| {
+                Ok((
+                    store.revision()?,
+                    since.map(|since| store.changes_since(since)).transpose()?,
+                ))
+            })
+            .await?;
+        let touched = match feed {
+            Some(Feed::Changes(changes)) => {
+                self.revoke(&changes);
+                Some(Touched::by(&changes))
+            }
+            Some(Feed::Gap) | None => None,
+        };
+        if touched.as_ref().is_none_or(|touched| touched.listeners) {
+            self.apply_listeners().await?;
+        }
+        if touched.as_ref().is_none_or(|touched| touched.published) {
+            self.apply_published().await?;
+        }
+        self.apply_hubs(touched.as_ref().map(|touched| &touched.hubs))
+            .await?;
+        *applied = Some(revision);
+        Ok(())
+    }
+
+    /// Applies what this and other processes change, for ever.
+    pub async fn follow(&self) {
+        let mut news = self.db.blocking().watch();
+        loop {
+            tokio::select! {
+                changed = news.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+            }
+            if let Err(error) = self.apply().await {
+                tracing::warn!(%error, "changes could not be applied");
+            }
+        }
+    }
+
+    /// Ends sessions whose user is gone.
+    fn revoke(&self, changes: &[Change]) {
+        for change in changes {
+            if change.noun == Noun::User && change.action == Action::Deleted {
+                let gone = |session: &crate::session::Session| {
+                    session.origin.user.eq_ignore_ascii_case(&change.name)
+                };
+                self.sessions.end(&change.hub, reason::USER_REVOKED, gone);
+            }
+        }
+    }
+
+    async fn apply_listeners(&self) -> Result<(), StoreError> {
+        let wanted: BTreeSet<SocketAddr> = if self.settings.listen.is_empty() {
+            let stored = self.db.run(|store| store.listeners()).await?;
+            stored
+                .iter()
+                .filter(|listener| listener.enabled)
+                .map(|listener| everywhere(listener.port))
+                .collect()
+        } else {
+            self.settings.listen.iter().copied().collect()
+        };
+        for address in self.listeners.addresses() {
+            if !wanted.contains(&address) {
+                self.listeners.close(address);
+            }
+        }
+        for address in wanted {
+            // One that cannot be opened has been reported, and shows as an error in the list of listeners.
+            let _ = self.listeners.open(address);
+        }
+        Ok(())
+    }
+
+    async fn apply_published(&self) -> Result<(), StoreError> {
+        let rules = self.db.run(|store| store.dnat_rules()).await?;
+        let part = format!("{} published hosts", rules.len());
+        let outcome = self.publisher.apply(&rules).await;
+        let problem = outcome.as_ref().err().map(ToString::to_string);
+        problem.clone_into(
+            &mut self
+                .publishing_problem
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        match outcome {
+            Ok(applied) => {
+                for warning in applied.warnings {
+                    tracing::warn!(warning, "published hosts may not be reachable");
+                }
+                if !rules.is_empty() {
+                    self.events.report(&Event::PartStarted { hub: None, part });
+                }
+            }
+            Err(error) => {
+                self.events.report(&Event::PartFailed {
+                    hub: None,
+                    part,
+                    reason: error.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_hubs(&self, only: Option<&BTreeSet<String>>) -> Result<(), StoreError> {
+        let (records, bridges) = self
+            .db
+            .run(|store| Ok((store.hubs()?, store.local_bridges()?)))
+            .await?;
+        for hub in self.hubs.all() {
+            if !records
+                .iter()
+                .any(|record| record.name.as_str().eq_ignore_ascii_case(&hub.name))
+            {
+                self.hubs.forget(&hub.name);
+                self.sessions.end(&hub.name, reason::HUB_DELETED, |_| true);
+                hub.shut_down().await;
+            }
+        }
+        for record in records {
+            let touched = |names: &BTreeSet<String>| {
+                names
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(record.name.as_str()))
+            };
+            if only.is_some_and(|names| !touched(names)) {
+                continue;
+            }
+            let hub = self.hubs.begin(record.name.as_str(), &self.events);
+            if !record.online {
+                self.sessions.end(&hub.name, reason::HUB_OFFLINE, |_| true);
+            }
+            let bridges = bridges
+                .iter()
+                .filter(|bridge| bridge.hub == record.name)
+                .cloned()
+                .collect();
+            let nat_mode = self.settings.nat_mode;
+            let tag = self.settings.tag.clone();
+            let published = self.publisher.clone();
+            hub.bring_to(&Wanted {
+                hub: record,
+                bridges,
+                nat_mode,
+                tag,
+                published,
+            })
+            .await;
+        }
+        Ok(())
+    }
+
+    /// Ends everything in good order: ports, sessions, published hosts, the parts of hubs.
+    pub async fn shut_down(&self) {
+        self.listeners.close_all();
+        for session in self.sessions.all() {
+            session.end(reason::SHUTDOWN);
+        }
+        if let Err(error) = self.publisher.clear().await {
+            tracing::warn!(%error, "published hosts could not be taken back");
+        }
+        for hub in self.hubs.all() {
+            hub.shut_down().await;
+        }
+    }
+}
+
+impl Touched {
+    fn by(changes: &[Change]) -> Self {
+        let mut touched = Self::default();
+        for change in changes {
+            match change.noun {
+                Noun::Hub | Noun::LocalBridge => drop(touched.hubs.insert(change.hub.clone())),
+                Noun::Listener => touched.listeners = true,
+                Noun::DnatRule => touched.published = true,
+                Noun::Server | Noun::User | Noun::Group => {}
+            }
+        }
+        touched
+    }
+}
+
+/// A port on all addresses.
+#[must_use]
+pub fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
+}
+
+impl Occupancy for Server {
+    fn sessions_of_hub(&self, hub: &str) -> u32 {
+        u32::try_from(self.sessions.of_hub(hub).len()).unwrap_or(u32::MAX)
+    }
+
+    fn sessions_of_user(&self, hub: &str, user: &str, except: Option<&[u8; 16]>) -> u32 {
+        let counts = |session: &crate::session::Session| {
+            let origin = &session.origin;
+            let same_client = origin
+                .login
+                .node
+                .as_ref()
+                .is_some_and(|node| Some(&node.unique_id) == except);
+            origin.user.eq_ignore_ascii_case(user) && !same_client
+        };
+        let open = self
+            .sessions
+            .of_hub(hub)
+            .iter()
+            .filter(|session| counts(session))
+            .count();
+        u32::try_from(open).unwrap_or(u32::MAX)
+    }
+}
