@@ -1,6 +1,28 @@
 //! The Hubward VPN server: what the `vpnserver` binary is made of.
+//!
+//! A connection comes through a [`listener`] and the [`gate`], says in [`connection`] what it wants, and becomes a
+//! [`session`] after the [`login`] pipeline, or an administrator in [`admin`]. What the [`store`] says is what runs:
+//! [`server`] brings [`hubs`], [`bridge`]s, listeners and published hosts there. What happens is told to [`events`].
 
 pub mod admin;
+pub mod bridge;
+pub mod cli;
+pub mod connection;
+pub mod connections;
+pub mod control;
+pub mod daemon;
+pub mod data_dir;
+pub mod events;
+pub mod gate;
+pub mod hubs;
+pub mod identity;
+pub mod listener;
+pub mod log;
 pub mod login;
+pub mod privileges;
+pub mod run;
 pub mod secret;
+pub mod server;
+pub mod session;
+pub mod sessions;
 pub mod store;

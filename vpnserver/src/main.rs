@@ -1,3 +1,78 @@
-//! The Hubward VPN server.
+//! The `vpnserver` binary: options in, exit codes out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use vpnserver::cli::{Cli, Command};
+use vpnserver::data_dir::DataDir;
+use vpnserver::{daemon, privileges, run};
+
+/// The local environment does not allow it (design, contracts).
+const ENVIRONMENT: u8 = 4;
+/// The other side says no; here: no server is running.
+const REFUSED: u8 = 3;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(options) => outcome(serve(&options)),
+        Command::Start(options) => outcome(start(&options)),
+        Command::Stop(folder) => with_server(folder.data_dir.as_deref(), daemon::stop, "ended"),
+        Command::Status(folder) => with_server(folder.data_dir.as_deref(), daemon::status, "running"),
+    }
+}
+
+fn serve(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
+    // Privileges belong to threads, so this comes before the runtime makes any.
+    privileges::drop_needless()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(run::run(options));
+    // What is still blocked (a disk, a resolver) must not hold the end up.
+    runtime.shutdown_background();
+    served
+}
+
+fn start(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
+    let folder = DataDir::locate(options.folder.data_dir.as_deref())?;
+    // `start` and `run` take the same options: hand them on as they were written.
+    let options: Vec<_> = std::env::args_os().skip(2).collect();
+    let pid = daemon::start(&folder, &options)?;
+    println!(
+        "vpnserver is running with process id {pid}; state and log are in {}",
+        folder.path().display()
+    );
+    Ok(())
+}
+
+fn with_server(
+    folder: Option<&std::path::Path>,
+    what: impl Fn(&DataDir) -> Result<nix::unistd::Pid, daemon::DaemonError>,
+    done: &str,
+) -> ExitCode {
+    let answer = DataDir::locate(folder)
+        .map_err(Into::into)
+        .and_then(|folder| what(&folder));
+    match answer {
+        Ok(pid) => {
+            println!("vpnserver with process id {pid}: {done}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("vpnserver: {error}");
+            ExitCode::from(if matches!(error, daemon::DaemonError::NotRunning(_)) {
+                REFUSED
+            } else {
+                ENVIRONMENT
+            })
+        }
+    }
+}
+
+fn outcome(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vpnserver: {error:#}");
+            ExitCode::from(ENVIRONMENT)
+        }
+    }
+}

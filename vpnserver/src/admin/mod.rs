@@ -1,1 +1,331 @@
-//! Administration: one handler per message of the admin RPC.
+//! Administration: one connection, one administrator, one call after the other.
+//!
+//! The messages and who may call what are defined in `protocol::rpc`; here is what each method does. A method that
+//! changes something writes it to the store; what runs follows from that ([`Server::apply`]), in one place, before the
+//! caller is told.
+
+mod bridge;
+mod caps;
+mod certificate;
+mod connection;
+mod dnat;
+mod group;
+mod hub;
+mod listener;
+mod options;
+mod securenat;
+mod server;
+mod session;
+mod settings;
+mod table;
+mod user;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use protocol::dispatch;
+use protocol::error::ErrorCode;
+use protocol::handshake::AdminLogin;
+use protocol::pack::{Limits, Pack};
+use protocol::rpc::method::{self, Caller, FUNCTION_NAME, Handle, Method, Role};
+use protocol::rpc::{Timestamp, frame};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use transport::accept::Negotiation;
+use transport::records::Records;
+
+use crate::control::ControlSocket;
+use crate::events::Event;
+use crate::gate::Pass;
+use crate::login::AdminRole;
+use crate::server::Server;
+use crate::store::StoreError;
+
+/// An answer, or what the caller is told instead.
+type Reply<T> = Result<T, ErrorCode>;
+
+/// How long the first record on the local socket may take.
+const LOCAL_LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who calls, and from where.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    role: AdminRole,
+    /// Nothing for the local socket.
+    peer: Option<SocketAddr>,
+}
+
+impl Administrator {
+    /// Whether this administrator may know of a hub.
+    fn sees(&self, hub: &str) -> bool {
+        match &self.role {
+            AdminRole::Server => true,
+            AdminRole::Hub(own) => own.eq_ignore_ascii_case(hub),
+        }
+    }
+
+    fn hub(&self) -> Option<String> {
+        match &self.role {
+            AdminRole::Server => None,
+            AdminRole::Hub(hub) => Some(hub.clone()),
+        }
+    }
+}
+
+impl Caller for Administrator {
+    fn role(&self) -> Role<'_> {
+        match &self.role {
+            AdminRole::Server => Role::Server,
+            AdminRole::Hub(hub) => Role::Hub(hub),
+        }
+    }
+
+    /// Administration options of hubs cannot be set yet, so none is.
+    fn is_option_set(&self, _option: &str) -> bool {
+        false
+    }
+}
+
+/// The server as its administrators see it.
+struct Administration(Arc<Server>);
+
+/// Says which function answers which method; the list is complete, others are answered with "not supported".
+macro_rules! methods {
+    ($($method:ident => $function:path,)+) => {
+        $(
+            impl Handle<method::$method, Administrator> for Administration {
+                async fn handle(
+                    &self,
+                    caller: &Administrator,
+                    request: <method::$method as Method>::Request,
+                ) -> Reply<<method::$method as Method>::Response> {
+                    $function(&self.0, caller, request).await
+                }
+            }
+        )+
+
+        async fn route(server: &Administration, caller: &Administrator, name: &str, call: &Pack) -> Reply<Pack> {
+            use method::{$($method),+};
+            dispatch!(server, caller, name, call; $($method),+).await
+        }
+    };
+}
+
+methods! {
+    GetServerInfo => server::info,
+    GetServerStatus => server::status,
+    GetCaps => caps::list,
+    SetServerPassword => server::set_password,
+    Flush => server::flush,
+    GetAdminMsg => server::message,
+    CreateListener => listener::create,
+    EnumListener => listener::list,
+    DeleteListener => listener::delete,
+    EnableListener => listener::enable,
+    GetPortsUDP => listener::udp_ports,
+    GetSpecialListener => listener::special,
+    CreateHub => hub::create,
+    SetHub => hub::set,
+    GetHub => hub::get,
+    EnumHub => hub::list,
+    DeleteHub => hub::delete,
+    GetHubStatus => hub::status,
+    SetHubOnline => hub::set_online,
+    SetHubMsg => hub::set_message,
+    GetHubMsg => hub::message,
+    GetHubExtOptions => options::list,
+    SetHubExtOptions => options::set,
+    CreateUser => user::create,
+    SetUser => user::set,
+    GetUser => user::get,
+    DeleteUser => user::delete,
+    EnumUser => user::list,
+    CreateGroup => group::create,
+    SetGroup => group::set,
+    GetGroup => group::get,
+    DeleteGroup => group::delete,
+    EnumGroup => group::list,
+    EnumSession => session::list,
+    GetSessionStatus => session::status,
+    DeleteSession => session::end,
+    EnumMacTable => table::macs,
+    DeleteMacTable => table::forget_mac,
+    EnumIpTable => table::ips,
+    DeleteIpTable => table::forget_ip,
+    EnumConnection => connection::list,
+    GetConnectionInfo => connection::info,
+    DisconnectConnection => connection::hang_up,
+    EnableSecureNAT => securenat::enable,
+    DisableSecureNAT => securenat::disable,
+    SetSecureNATOption => securenat::set,
+    GetSecureNATOption => securenat::get,
+    GetSecureNATStatus => securenat::status,
+    EnumNAT => securenat::nat_table,
+    EnumDHCP => securenat::dhcp_table,
+    EnumEthernet => bridge::devices,
+    AddLocalBridge => bridge::create,
+    DeleteLocalBridge => bridge::delete,
+    EnumLocalBridge => bridge::list,
+    GetBridgeSupport => bridge::support,
+    AddDnat => dnat::create,
+    DeleteDnat => dnat::delete,
+    EnumDnat => dnat::list,
+    GetServerCert => certificate::get,
+    GetServerCipher => certificate::cipher,
+    GetServerCipherList => certificate::ciphers,
+    GetKeep => settings::keep,
+    GetSysLog => settings::syslog,
+    GetHubLog => settings::hub_log,
+    SetHubLog => settings::set_hub_log,
+    EnumLogFile => settings::log_files,
+}
+
+/// Takes an administrator in from the network, then serves until it hangs up.
+pub async fn serve(
+    server: &Arc<Server>,
+    mut negotiation: Negotiation,
+    login: AdminLogin,
+    peer: SocketAddr,
+    pass: Pass,
+) {
+    let role = match server.logins.admin(&login, negotiation.random(), peer).await {
+        Ok(role) => role,
+        Err(refused) => {
+            let (code, reason) = (refused.code, refused.reason);
+            server.events.report(&Event::AdminRefused {
+                peer,
+                hub: login.hub,
+                code,
+                reason,
+            });
+            return negotiation.refuse(code).await;
+        }
+    };
+    if negotiation.reply(&Pack::new()).await.is_err() {
+        return;
+    }
+    drop(pass);
+    let (stream, early) = negotiation.into_stream();
+    let administrator = Administrator {
+        role,
+        peer: Some(peer),
+    };
+    serve_calls(server, &administrator, Records::new(stream, &early, frame::LIMIT)).await;
+}
+
+/// Serves the local socket for ever.
+pub async fn serve_locally(server: Arc<Server>, control: ControlSocket) {
+    while let Ok(stream) = control.accept().await {
+        let server = server.clone();
+        tokio::spawn(async move {
+            let mut records = Records::new(stream, &[], frame::LIMIT);
+            let login = timeout(LOCAL_LOGIN_TIMEOUT, local_login(&server, &mut records)).await;
+            if let Ok(Some(administrator)) = login {
+                serve_calls(&server, &administrator, records).await;
+            }
+        });
+    }
+}
+
+/// The first record says which hub is meant, if one is; the socket's owner may administer all of them.
+async fn local_login(server: &Server, records: &mut Records<UnixStream>) -> Option<Administrator> {
+    let login = Pack::decode(&records.next().await.ok()??, &Limits::BEFORE_LOGIN).ok()?;
+    let hub = login.str("hubname").filter(|hub| !hub.is_empty());
+    let role = match hub {
+        None => Ok(AdminRole::Server),
+        Some(hub) => server
+            .hubs
+            .named(hub)
+            .map(|hub| AdminRole::Hub(hub.name.clone()))
+            .ok_or(ErrorCode::HubNotFound),
+    };
+    let answer = role
+        .as_ref()
+        .map_or_else(|code| method::refusal(*code), |_| Pack::new());
+    records.send(&answer).await.ok()?;
+    Some(Administrator {
+        role: role.ok()?,
+        peer: None,
+    })
+}
+
+async fn serve_calls<S>(server: &Arc<Server>, administrator: &Administrator, mut records: Records<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let opened = Event::AdminOpened {
+        peer: administrator.peer,
+        hub: administrator.hub(),
+    };
+    server.events.report(&opened);
+    let administration = Administration(server.clone());
+    while let Ok(Some(record)) = records.next().await {
+        let answer = match Pack::decode(&record, &Limits::ADMIN) {
+            Ok(call) => call_method(&administration, administrator, &call).await,
+            Err(_) => Err(ErrorCode::Protocol),
+        };
+        if records
+            .send(&answer.unwrap_or_else(method::refusal))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+    records.close().await;
+}
+
+/// One call. What it changed is in force before the answer goes out.
+async fn call_method(administration: &Administration, caller: &Administrator, call: &Pack) -> Reply<Pack> {
+    let name = call.str(FUNCTION_NAME).unwrap_or_default();
+    let method = method::find(name).ok_or(ErrorCode::NotSupported)?.name;
+    let answer = route(administration, caller, name, call).await?;
+    if is_change(method) {
+        let server = &administration.0;
+        server.apply().await?;
+        let hub = call
+            .str("HubName")
+            .or_else(|| call.str("RpcHubName"))
+            .or_else(|| call.str("HubNameLB"));
+        let hub = hub.filter(|hub| !hub.is_empty()).map(str::to_owned);
+        server.events.report(&Event::Changed {
+            peer: caller.peer,
+            hub,
+            method,
+        });
+    }
+    Ok(answer)
+}
+
+/// Methods are named after what they do.
+fn is_change(method: &str) -> bool {
+    !["Get", "Enum", "Read", "Flush"]
+        .iter()
+        .any(|reading| method.starts_with(reading))
+}
+
+impl From<StoreError> for ErrorCode {
+    fn from(error: StoreError) -> Self {
+        let code = error.code();
+        if code == Self::Internal {
+            tracing::error!(%error, "the store failed");
+        }
+        code
+    }
+}
+
+/// A time of the store or the wall clock as the protocol has it.
+fn time(of: impl Into<SystemTime>) -> Timestamp {
+    let since = of
+        .into()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A number of things; the protocol has 32 bits for it.
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,227 @@
+//! SecureNAT of a hub.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::SystemTime;
+
+use nat::{FlowProtocol, LeaseEntry, Mode, NatEntry, SecureNatConfig, TcpState};
+use protocol::error::ErrorCode;
+use protocol::rpc::securenat::{
+    DhcpRow, DhcpTable, NatProtocol, NatRow, NatTable, NatTcpState, SecureNatOption, SecureNatRequest,
+    SecureNatStatus,
+};
+use protocol::rpc::{HubRequest, Timestamp};
+
+use super::{Administrator, Reply, time};
+use crate::server::Server;
+
+pub(super) async fn enable(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubRequest> {
+    switch(server, &request, true).await?;
+    Ok(request)
+}
+
+pub(super) async fn disable(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubRequest> {
+    switch(server, &request, false).await?;
+    Ok(request)
+}
+
+async fn switch(server: &Server, request: &HubRequest, enabled: bool) -> Reply<()> {
+    let name = request.hub_name.clone();
+    server
+        .db
+        .run(move |store| {
+            store.update_hub(&name, &|hub| {
+                hub.secure_nat.enabled = enabled;
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn get(
+    server: &Server,
+    _: &Administrator,
+    request: SecureNatRequest,
+) -> Reply<SecureNatOption> {
+    let hub = server.db.run(move |store| store.hub(&request.hub_name)).await?;
+    let config = hub.secure_nat.config;
+    Ok(SecureNatOption {
+        hub_name: hub.name.to_string(),
+        mac_address: config.mac_address.octets(),
+        ip: config.ip.into(),
+        mask: config.mask.into(),
+        use_nat: config.use_nat,
+        mtu: config.mtu,
+        nat_tcp_timeout: config.nat_tcp_timeout,
+        nat_udp_timeout: config.nat_udp_timeout,
+        use_dhcp: config.use_dhcp,
+        dhcp_lease_ip_start: config.dhcp_lease_ip_start.into(),
+        dhcp_lease_ip_end: config.dhcp_lease_ip_end.into(),
+        dhcp_subnet_mask: config.dhcp_subnet_mask.into(),
+        dhcp_expire_time_span: config.dhcp_expire_time_span,
+        dhcp_gateway_address: config.dhcp_gateway_address.into(),
+        dhcp_dns_server_address: config.dhcp_dns_server_address.into(),
+        dhcp_dns_server_address2: config.dhcp_dns_server_address2.into(),
+        dhcp_domain_name: config.dhcp_domain_name.clone(),
+        save_log: config.save_log,
+        apply_dhcp_push_routes: true,
+        dhcp_push_routes: config.dhcp_push_routes.to_string(),
+    })
+}
+
+pub(super) async fn set(
+    server: &Server,
+    _: &Administrator,
+    request: SecureNatOption,
+) -> Reply<SecureNatOption> {
+    let wanted = request.clone();
+    let name = request.hub_name.clone();
+    let former = server
+        .db
+        .run(move |store| store.hub(&name))
+        .await?
+        .secure_nat
+        .config;
+    let config = config(&wanted, &former)?;
+    config.validate().map_err(|_| ErrorCode::InvalidParameter)?;
+    server
+        .db
+        .run(move |store| {
+            store.update_hub(&wanted.hub_name, &|hub| {
+                hub.secure_nat.config = config.clone();
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(request)
+}
+
+fn config(option: &SecureNatOption, former: &SecureNatConfig) -> Reply<SecureNatConfig> {
+    // Clients that know nothing of pushed routes must not take them away (policies §5).
+    let dhcp_push_routes = if option.apply_dhcp_push_routes {
+        option
+            .dhcp_push_routes
+            .parse()
+            .map_err(|_| ErrorCode::InvalidParameter)?
+    } else {
+        former.dhcp_push_routes.clone()
+    };
+    Ok(SecureNatConfig {
+        mac_address: option.mac_address.into(),
+        ip: v4(option.ip)?,
+        mask: v4(option.mask)?,
+        use_nat: option.use_nat,
+        mtu: option.mtu,
+        nat_tcp_timeout: option.nat_tcp_timeout,
+        nat_udp_timeout: option.nat_udp_timeout,
+        use_dhcp: option.use_dhcp,
+        dhcp_lease_ip_start: v4(option.dhcp_lease_ip_start)?,
+        dhcp_lease_ip_end: v4(option.dhcp_lease_ip_end)?,
+        dhcp_subnet_mask: v4(option.dhcp_subnet_mask)?,
+        dhcp_expire_time_span: option.dhcp_expire_time_span,
+        dhcp_gateway_address: v4(option.dhcp_gateway_address)?,
+        dhcp_dns_server_address: v4(option.dhcp_dns_server_address)?,
+        dhcp_dns_server_address2: v4(option.dhcp_dns_server_address2)?,
+        dhcp_domain_name: option.dhcp_domain_name.clone(),
+        save_log: option.save_log,
+        dhcp_push_routes,
+    })
+}
+
+fn v4(address: IpAddr) -> Reply<Ipv4Addr> {
+    match address {
+        IpAddr::V4(v4) => Ok(v4),
+        IpAddr::V6(_) => Err(ErrorCode::InvalidParameter),
+    }
+}
+
+pub(super) async fn status(
+    server: &Server,
+    _: &Administrator,
+    request: HubRequest,
+) -> Reply<SecureNatStatus> {
+    let hub = server
+        .hubs
+        .named(&request.hub_name)
+        .ok_or(ErrorCode::HubNotFound)?;
+    let status = hub
+        .secure_nat_status()
+        .await
+        .ok_or(ErrorCode::SecureNatNotRunning)?;
+    Ok(SecureNatStatus {
+        hub_name: request.hub_name,
+        num_tcp_sessions: status.tcp,
+        num_udp_sessions: status.udp,
+        num_icmp_sessions: status.icmp,
+        num_dns_sessions: status.dns,
+        num_dhcp_clients: status.dhcp_clients,
+        is_kernel_mode: status.mode == Mode::Kernel,
+        is_raw_ip_mode: false,
+    })
+}
+
+pub(super) async fn nat_table(server: &Server, _: &Administrator, request: HubRequest) -> Reply<NatTable> {
+    let hub = server
+        .hubs
+        .named(&request.hub_name)
+        .ok_or(ErrorCode::HubNotFound)?;
+    let flows = hub.nat_table().await.ok_or(ErrorCode::SecureNatNotRunning)?;
+    let at = |time_of: Option<SystemTime>| time_of.map_or(Timestamp::NONE, time);
+    let row = |flow: NatEntry| NatRow {
+        id: flow.id as u32,
+        protocol: match flow.protocol {
+            FlowProtocol::Tcp => NatProtocol::Tcp,
+            FlowProtocol::Udp => NatProtocol::Udp,
+            FlowProtocol::Icmp => NatProtocol::Icmp,
+            FlowProtocol::Dns => NatProtocol::Dns,
+        },
+        src_ip: (*flow.client.ip()).into(),
+        src_host: flow.client.ip().to_string(),
+        src_port: flow.client.port().into(),
+        dest_ip: (*flow.destination.ip()).into(),
+        dest_host: flow.destination.ip().to_string(),
+        dest_port: flow.destination.port().into(),
+        created_time: at(flow.opened),
+        last_comm_time: at(flow.last_active),
+        send_size: flow.sent.unwrap_or_default(),
+        recv_size: flow.received.unwrap_or_default(),
+        tcp_state: match flow.tcp_state {
+            Some(TcpState::Connecting) | None => NatTcpState::Connecting,
+            Some(TcpState::Established) => NatTcpState::Established,
+            Some(TcpState::Closing) => NatTcpState::Closing,
+        },
+    };
+    Ok(NatTable {
+        hub_name: request.hub_name,
+        sessions: flows.into_iter().map(row).collect(),
+    })
+}
+
+pub(super) async fn dhcp_table(server: &Server, _: &Administrator, request: HubRequest) -> Reply<DhcpTable> {
+    let hub = server
+        .hubs
+        .named(&request.hub_name)
+        .ok_or(ErrorCode::HubNotFound)?;
+    let leases = hub.dhcp_table().await.ok_or(ErrorCode::SecureNatNotRunning)?;
+    let name = request.hub_name.clone();
+    let mask = server
+        .db
+        .run(move |store| store.hub(&name))
+        .await?
+        .secure_nat
+        .config
+        .dhcp_subnet_mask;
+    let row = |(number, lease): (usize, LeaseEntry)| DhcpRow {
+        id: super::count(number + 1),
+        leased_time: time(lease.since),
+        expire_time: time(lease.until),
+        mac_address: lease.mac.octets(),
+        ip_address: lease.ip.into(),
+        mask: u32::from_le_bytes(mask.octets()),
+        hostname: lease.host_name,
+    };
+    Ok(DhcpTable {
+        hub_name: request.hub_name,
+        leases: leases.into_iter().enumerate().map(row).collect(),
+    })
+}

@@ -1,0 +1,211 @@
+//! `vpnserver run`: from the command line to a server that serves, and back to nothing.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::cli::{self, NatMode};
+use crate::control::ControlSocket;
+use crate::data_dir::DataDir;
+use crate::events::Events;
+use crate::identity::Identity;
+use crate::listener::Listeners;
+use crate::login::AdminPassword;
+use crate::secret::Vault;
+use crate::server::{Server, Settings};
+use crate::store::{DATABASE_FILE, Db, Id, Listener, Opened, SqliteStore, Store};
+use crate::{admin, connection, log};
+
+/// A server that is told to end does so within this time (design, contracts).
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Serves until it is told to end.
+///
+/// # Errors
+/// When the server cannot start; nothing is left behind then.
+pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
+    log::begin(options.log_format);
+    let folder = DataDir::locate(options.folder.data_dir.as_deref())?;
+    let lock = folder.lock()?;
+    let mut signals = Signals::new()?;
+    let (server, control) = begin(options, &folder).await?;
+    server.apply().await?;
+    let follower = tokio::spawn({
+        let server = server.clone();
+        async move { server.follow().await }
+    });
+    let administration = tokio::spawn(admin::serve_locally(server.clone(), control));
+    greet(&server, &folder);
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+
+    let reason = signals.next().await;
+    tracing::info!(reason, "ending");
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    follower.abort();
+    administration.abort();
+    if timeout(SHUTDOWN_TIMEOUT, server.shut_down()).await.is_err() {
+        tracing::warn!("not everything could be ended in time");
+    }
+    drop(lock);
+    Ok(())
+}
+
+async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Server>, ControlSocket)> {
+    let Opened { store, vault, fresh } = SqliteStore::open(folder.path())?;
+    if fresh {
+        add_usual_listeners(&store)?;
+    }
+    let identity = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Identity::from_files(certificate, key)?,
+        _ => Identity::of(folder)?,
+    };
+    if let Some(file) = &options.admin_password_file {
+        set_first_password(&store, &vault, file)?;
+    }
+    let tag = tag(&store.server()?.id);
+    let settings = Settings {
+        listen: options.listen.iter().map(|listen| listen.0).collect(),
+        nat_mode: nat_mode(options.nat_mode),
+        tag,
+        database: folder.file(DATABASE_FILE),
+    };
+    let events = Events::logged();
+    let server = Arc::new_cyclic(|server| {
+        let server = server.clone();
+        let listeners = Listeners::new(
+            events.clone(),
+            Arc::new(move |tcp, pass| {
+                if let Some(server) = server.upgrade() {
+                    tokio::spawn(connection::serve(server, tcp, pass));
+                }
+            }),
+        );
+        Server::new(
+            Db::new(store),
+            vault,
+            events.clone(),
+            identity,
+            listeners,
+            settings,
+        )
+    });
+    let socket = folder.control_socket();
+    let control = ControlSocket::bind(&socket)
+        .map_err(|error| anyhow::anyhow!("cannot make the socket {}: {error}", socket.display()))?;
+    Ok((server, control))
+}
+
+/// Gives a new server its first administrator password, so that it can be administered over the network.
+fn set_first_password(store: &SqliteStore, vault: &Vault, file: &Path) -> anyhow::Result<()> {
+    if store.server()?.admin_password.is_some() {
+        return Ok(());
+    }
+    let password = first_line(file)
+        .map_err(|error| anyhow::anyhow!("cannot read the password file {}: {error}", file.display()))?;
+    anyhow::ensure!(
+        !password.is_empty(),
+        "the first line of {} is empty: put the password there",
+        file.display()
+    );
+    let sealed = AdminPassword::from_text(&password).seal(vault)?;
+    store.update_server(&|server| {
+        server.admin_password.clone_from(&sealed);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn first_line(file: &Path) -> io::Result<Zeroizing<String>> {
+    let text = Zeroizing::new(fs::read_to_string(file)?);
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// The ports that stock clients try. An ordinary user gets the one that needs no privilege.
+fn add_usual_listeners(store: &SqliteStore) -> anyhow::Result<()> {
+    let ports: &[u16] = if nix::unistd::geteuid().is_root() {
+        &[443, 992, 1194, 5555]
+    } else {
+        &[5555]
+    };
+    for port in ports {
+        store.add_listener(Listener {
+            port: *port,
+            enabled: true,
+        })?;
+    }
+    Ok(())
+}
+
+/// Four hexadecimal digits of the installation's identity: devices and tables of two servers on one machine differ.
+fn tag(id: &Id) -> String {
+    let bytes = id.as_bytes();
+    format!("{:02x}{:02x}", bytes[0], bytes[1])
+}
+
+/// What this process may do decides unless the user has.
+fn nat_mode(asked: NatMode) -> nat::Mode {
+    match asked {
+        NatMode::Kernel => nat::Mode::Kernel,
+        NatMode::User => nat::Mode::User,
+        NatMode::Auto => {
+            let able = netdev::capability::probe();
+            let has_nft = able.require_nft().is_ok();
+            if has_nft && able.require_tap().is_ok() {
+                nat::Mode::Kernel
+            } else {
+                nat::Mode::User
+            }
+        }
+    }
+}
+
+/// What a person who just started it wants to know.
+fn greet(server: &Server, folder: &DataDir) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        state = %folder.path().display(),
+        nat_mode = %server.settings.nat_mode,
+        certificate = %server.identity().fingerprint(),
+        "ready"
+    );
+    let password = server
+        .db
+        .blocking()
+        .server()
+        .is_ok_and(|server| server.admin_password.is_some());
+    if !password {
+        tracing::warn!(
+            "no administrator password is set: only `vpncmd localhost` on this machine, as this user or root, \
+             can administer; set one with ServerPasswordSet to allow it over the network"
+        );
+    }
+}
+
+/// SIGTERM and SIGINT, whichever comes first.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
