@@ -119,11 +119,11 @@ mod tests {
         // As the stock tool sent it for this text.
         assert_eq!(
             calendar.parse("2030/01/02 03:04:05"),
-            Some(Timestamp(1_893_521_045_000))
+            Some(Timestamp::from_wire(1_893_521_045_000))
         );
         assert_eq!(
             calendar.parse("2030-1-2,3.4.5"),
-            Some(Timestamp(1_893_521_045_000))
+            Some(Timestamp::from_wire(1_893_521_045_000))
         );
         for wrong in [
             "2030/01/02",

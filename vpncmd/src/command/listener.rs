@@ -76,7 +76,7 @@ fn create(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 }
 
 fn delete(shell: &mut Shell, arguments: &Arguments) -> Outcome {
-    shell.call::<DeleteListener>(&port(arguments, false))?;
+    shell.call::<DeleteListener>(&port(arguments, true))?;
     Ok(())
 }
 
