@@ -137,20 +137,23 @@ impl SecureNat {
     /// The state in numbers.
     pub async fn status(&self) -> Status {
         let dhcp_clients = self.shared.host().leases().len() as u32;
+        let count = |protocol| self.shared.flows.count(protocol);
         let mut status = Status {
             mode: self.mode,
-            tcp: 0,
-            udp: 0,
-            icmp: 0,
-            dns: 0,
+            tcp: count(FlowProtocol::Tcp),
+            udp: count(FlowProtocol::Udp),
+            icmp: count(FlowProtocol::Icmp),
+            dns: count(FlowProtocol::Dns),
             dhcp_clients,
         };
-        for entry in self.nat_table().await {
-            match entry.protocol {
-                FlowProtocol::Tcp => status.tcp += 1,
-                FlowProtocol::Udp => status.udp += 1,
-                FlowProtocol::Icmp => status.icmp += 1,
-                FlowProtocol::Dns => status.dns += 1,
+        if self.mode == Mode::Kernel {
+            for entry in self.nat_table().await {
+                match entry.protocol {
+                    FlowProtocol::Tcp => status.tcp += 1,
+                    FlowProtocol::Udp => status.udp += 1,
+                    FlowProtocol::Icmp => status.icmp += 1,
+                    FlowProtocol::Dns => status.dns += 1,
+                }
             }
         }
         status

@@ -176,7 +176,12 @@ impl Kernel {
     }
 
     async fn clear(&mut self, tag: &Tag) -> Result<(), DnatError> {
-        let stale = left_behind(tag).await?;
+        let stale = match left_behind(tag).await {
+            Ok(former) => former,
+            // Nothing of ours is in force, and what cannot be asked has nothing of ours either.
+            Err(NftError::Missing | NftError::Forbidden) if self.forwarding.is_none() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
         nft::remove(&tag.dnat_table()).await?;
         if self.forwarding.is_none() && stale != Former::default() {
             // A killed process turned forwarding on: hold it for a moment to put back what it had found.

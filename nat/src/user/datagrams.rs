@@ -5,6 +5,7 @@
 //! (address- and port-dependent filtering).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
@@ -175,25 +176,23 @@ impl Socket {
     /// Notes whom the station writes to; `false` if it may not write to anybody more.
     fn admit(&self, now: Instant, shared: &Shared, datagram: &Datagram<'_>) -> bool {
         let mut peers = self.peers();
-        if !peers.contains_key(&datagram.target) {
-            let Some(flow) = shared
-                .flows
-                .open(self.protocol, self.client, datagram.destination)
-            else {
-                return false;
-            };
-            peers.insert(
-                datagram.target,
-                Peer {
+        let peer = match peers.entry(datagram.target) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(flow) = shared
+                    .flows
+                    .open(self.protocol, self.client, datagram.destination)
+                else {
+                    return false;
+                };
+                place.insert(Peer {
                     known_as: datagram.destination,
                     flow,
-                },
-            );
-        }
-        if let Some(peer) = peers.get_mut(&datagram.target) {
-            peer.known_as = datagram.destination;
-            peer.flow.sent(now, datagram.data.len());
-        }
+                })
+            }
+        };
+        peer.known_as = datagram.destination;
+        peer.flow.sent(now, datagram.data.len());
         true
     }
 

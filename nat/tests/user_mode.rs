@@ -1,0 +1,326 @@
+//! SecureNAT in user mode, from a station on the hub to servers outside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hub_core::Switch;
+use nat::dnat::{DnatRule, Publisher};
+use nat::{Event, Events, FlowProtocol, Mode, SecureNat, SecureNatConfig, Setup, Tag, TcpState};
+use support::hosts::{echo, resolver, serve};
+use support::station::{Connected, Station};
+use support::{config, hub, in_namespace, noise, resolv_conf, ruleset, run, session, setting};
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 26);
+const SHORT: Duration = Duration::from_secs(2);
+
+/// A hub with SecureNAT and a station, and a server's address on this machine.
+struct Lab {
+    nat: SecureNat,
+    station: Station,
+    events: Arc<Mutex<Vec<Event>>>,
+    switch: Switch,
+}
+
+impl Lab {
+    async fn new(adapt: impl FnOnce(&mut Setup)) -> Self {
+        run("ip", "addr add 10.0.1.26/32 dev lo");
+        let (switch, port) = hub();
+        let station = Station::new(session(&switch), 50);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&events);
+        let mut setup = Setup::new(port, config(), Mode::User, Tag::new("t1"));
+        setup.resolv_conf = resolv_conf();
+        setup.events = Events::new(move |event| heard.lock().unwrap().push(event));
+        adapt(&mut setup);
+        Lab {
+            nat: SecureNat::start(setup).await.unwrap(),
+            station,
+            events,
+            switch,
+        }
+    }
+}
+
+#[test]
+fn tcp_carries_every_byte_both_ways_and_finishes_half_by_half() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        let data = noise(8 << 20);
+        let answer = lab.station.exchange("10.0.1.26:80", &data).await;
+        // The first line is the address that the server saw.
+        let body = answer
+            .split_at(answer.iter().position(|b| *b == b'\n').unwrap() + 1)
+            .1;
+        assert!(body == data, "{} of {} bytes came back", body.len(), data.len());
+        lab.nat.stop().await.unwrap();
+        let closed = lab.events.lock().unwrap().iter().any(|event| {
+            matches!(event, Event::FlowClosed { sent, received, .. } if *sent == 8 << 20 && *received > 8 << 20)
+        });
+        assert!(closed, "the end of the flow was told");
+    });
+}
+
+#[test]
+fn the_table_shows_a_connection_while_it_lives() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        let Connected::Yes(handle) = lab.station.connect("10.0.1.26:80", SHORT).await else {
+            panic!("no connection")
+        };
+        let entry = lab.nat.nat_table().await.remove(0);
+        assert_eq!(
+            (entry.client.ip(), entry.destination),
+            (&lab.station.ip, "10.0.1.26:80".parse().unwrap())
+        );
+        assert_eq!(
+            (entry.protocol, entry.tcp_state),
+            (FlowProtocol::Tcp, Some(TcpState::Established))
+        );
+        assert_eq!(lab.nat.status().await.tcp, 1);
+        lab.station.socket(handle).abort();
+        let table_is_empty = async {
+            while !lab.nat.nat_table().await.is_empty() {
+                lab.station.drive(Duration::from_millis(20), |_| false).await;
+            }
+        };
+        tokio::time::timeout(SHORT, table_is_empty)
+            .await
+            .expect("a reset ends the flow");
+    });
+}
+
+#[test]
+fn a_station_that_does_not_read_stops_the_server() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        let Connected::Yes(handle) = lab.station.connect("10.0.1.26:80", SHORT).await else {
+            panic!("no connection")
+        };
+        // The kernel's buffers between us and the server take a part.
+        let data = noise(64 << 20);
+        let mut sent = 0;
+        let pour = |station: &mut Station| {
+            let socket = station.socket(handle);
+            sent += if socket.can_send() {
+                socket.send_slice(&data[sent..]).unwrap()
+            } else {
+                0
+            };
+            false
+        };
+        lab.station.drive(SHORT, pour).await;
+        assert!(
+            sent < 48 << 20,
+            "{sent} bytes were taken although nothing is read"
+        );
+        let entry = lab.nat.nat_table().await.remove(0);
+        assert!(entry.received.unwrap() < 2 << 20, "{entry:?}");
+    });
+}
+
+#[test]
+fn a_refused_connection_is_refused_and_the_machines_own_services_stay_its_own() {
+    in_namespace(|| async {
+        let _secret = TcpListener::bind("0.0.0.0:2222").unwrap();
+        let mut lab = Lab::new(|_| {}).await;
+        assert_eq!(
+            lab.station.connect("10.0.1.26:81", SHORT).await,
+            Connected::Refused,
+            "closed port"
+        );
+        assert_eq!(
+            lab.station.connect("192.168.30.1:2222", SHORT).await,
+            Connected::Refused,
+            "the gateway"
+        );
+        for own in [
+            "127.0.0.1:2222",
+            "127.8.8.8:2222",
+            "169.254.169.254:80",
+            "0.0.0.1:2222",
+        ] {
+            let answer = lab.station.connect(own, Duration::from_millis(600)).await;
+            assert!(!matches!(answer, Connected::Yes(_)), "{own}");
+        }
+        assert!(lab.nat.nat_table().await.is_empty());
+    });
+}
+
+#[test]
+fn datagrams_of_any_size_are_answered() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        echo("10.0.1.26:7");
+        for size in [1, 1472, 1473, 4000, 20_000] {
+            let data = noise(size);
+            assert!(
+                lab.station.ask(5000, "10.0.1.26:7", &data).await == Some(data),
+                "{size} bytes"
+            );
+        }
+        let entry = lab.nat.nat_table().await.remove(0);
+        assert_eq!(
+            (entry.protocol, entry.client.port(), lab.nat.status().await.udp),
+            (FlowProtocol::Udp, 5000, 1)
+        );
+    });
+}
+
+#[test]
+fn only_peers_that_were_written_to_are_heard() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        let peer = std::net::UdpSocket::bind("10.0.1.26:7").unwrap();
+        let stranger = std::net::UdpSocket::bind("10.0.1.26:8").unwrap();
+        let answer = std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            let (_, from) = peer.recv_from(&mut buffer).unwrap();
+            stranger.send_to(b"unasked", from).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            peer.send_to(b"asked", from).unwrap();
+        });
+        assert_eq!(
+            lab.station.ask(5000, "10.0.1.26:7", b"hello").await.as_deref(),
+            Some(&b"asked"[..])
+        );
+        answer.join().unwrap();
+    });
+}
+
+#[test]
+fn names_are_resolved_by_udp_and_by_tcp() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        resolver();
+        let question = [0, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'x', 0, 0, 1, 0, 1];
+        let answer = lab.station.ask(5353, "192.168.30.1:53", &question).await.unwrap();
+        assert_eq!(
+            (answer[2] & 0x80, &answer[answer.len() - 4..]),
+            (0x80, &[203, 0, 113, 99][..])
+        );
+        let by_tcp = lab.station.exchange("192.168.30.1:53", b"anything").await;
+        assert!(by_tcp.ends_with(b"anything"));
+    });
+}
+
+#[test]
+fn pings_reach_the_virtual_host_and_the_outside() {
+    in_namespace(|| async {
+        netdev::sysctl::write("net.ipv4.ping_group_range", "0 0").unwrap();
+        let mut lab = Lab::new(|_| {}).await;
+        assert!(lab.station.ping(support::GATEWAY).await, "the virtual host");
+        assert!(lab.station.ping(SERVER).await, "outside");
+        assert_eq!(lab.nat.status().await.icmp, 1);
+    });
+}
+
+#[test]
+fn a_published_host_is_found_at_the_virtual_hosts_address() {
+    in_namespace(|| async {
+        let publisher = Publisher::hubs_only(Tag::new("t1"));
+        let published = publisher.clone();
+        let mut lab = Lab::new(|setup| setup.published = Some(published)).await;
+        serve("10.0.1.26:80");
+        assert_eq!(
+            lab.station.connect("192.168.30.1:8080", SHORT).await,
+            Connected::Refused
+        );
+        let web = DnatRule::parse("web", "tcp", "8080", "10.0.1.26:80", "", "").unwrap();
+        publisher.apply(&[web]).await.unwrap();
+        assert!(
+            lab.station
+                .exchange("192.168.30.1:8080", b"hello")
+                .await
+                .ends_with(b"\nhello")
+        );
+        publisher.clear().await.unwrap();
+        assert_eq!(
+            lab.station.connect("192.168.30.1:8080", SHORT).await,
+            Connected::Refused
+        );
+    });
+}
+
+#[test]
+fn nat_switched_off_is_off_and_on_again_works() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        assert!(matches!(
+            lab.station.connect("10.0.1.26:80", SHORT).await,
+            Connected::Yes(_)
+        ));
+        lab.nat
+            .set_config(&SecureNatConfig {
+                use_nat: false,
+                ..config()
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            lab.station.connect("10.0.1.26:80", SHORT).await,
+            Connected::Silence
+        );
+        assert!(lab.nat.nat_table().await.is_empty(), "open flows ended");
+        assert!(
+            lab.station.ping(support::GATEWAY).await,
+            "the virtual host is still there"
+        );
+        lab.nat.set_config(&config()).await.unwrap();
+        assert!(
+            lab.station
+                .exchange("10.0.1.26:80", b"again")
+                .await
+                .ends_with(b"\nagain")
+        );
+        let wrong = SecureNatConfig {
+            mtu: 9000,
+            ..config()
+        };
+        assert!(lab.nat.set_config(&wrong).await.is_err());
+        assert_eq!(lab.nat.config().mtu, 1500);
+    });
+}
+
+#[test]
+fn two_stations_and_many_connections_share_the_nat() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        let mut other = Station::new(session(&lab.switch), 51);
+        let data = noise(300_000);
+        for round in 0..40 {
+            let (one, two) = tokio::join!(
+                lab.station.exchange("10.0.1.26:80", &data[..round * 5000]),
+                other.exchange("10.0.1.26:80", &data[round * 100..])
+            );
+            assert!(
+                one.ends_with(&data[..round * 5000]) && two.ends_with(&data[round * 100..]),
+                "round {round}"
+            );
+        }
+    });
+}
+
+#[test]
+fn user_mode_changes_nothing_on_the_machine() {
+    in_namespace(|| async {
+        let before = (ruleset(), run("ip", "-o link"), setting("net.ipv4.ip_forward"));
+        let (_switch, port) = hub();
+        let nat = SecureNat::start(Setup::new(port, config(), Mode::User, Tag::new("t1")))
+            .await
+            .unwrap();
+        assert_eq!(
+            (ruleset(), run("ip", "-o link"), setting("net.ipv4.ip_forward")),
+            before
+        );
+        nat.stop().await.unwrap();
+    });
+}
