@@ -7,6 +7,7 @@
 pub mod fuzz;
 pub mod host;
 pub mod lab;
+pub mod language;
 pub mod ours;
 pub mod page;
 pub mod process;
