@@ -11,6 +11,8 @@ mod failures;
 mod hub_password;
 mod password;
 mod second_factor;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -27,3 +27,26 @@ impl Drop for TempDir {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+/// An empty store with its key, in a folder of its own.
+pub(crate) struct Fixture {
+    pub(crate) store: super::SqliteStore,
+    pub(crate) vault: crate::secret::Vault,
+    pub(crate) dir: TempDir,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new();
+        let super::Opened { store, vault, .. } = super::SqliteStore::open(dir.path()).unwrap();
+        Self { store, vault, dir }
+    }
+}
+
+pub(crate) fn hub(name: &str) -> super::Hub {
+    super::Hub::new(super::HubName::parse(name).unwrap())
+}
+
+pub(crate) fn user(name: &str, auth: super::UserAuth) -> super::User {
+    super::User::new(super::UserName::parse(name).unwrap(), auth)
+}

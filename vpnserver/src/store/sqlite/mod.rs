@@ -9,6 +9,8 @@ mod open;
 mod row;
 mod schema;
 mod server;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use std::fmt;
