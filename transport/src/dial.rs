@@ -347,6 +347,8 @@ fn refusal(error: &io::Error, trust: &Trust) -> Option<String> {
         C::UnknownIssuer => "no known authority has signed it (it may be self-signed)".to_owned(),
         C::Expired | C::ExpiredContext { .. } => "it has expired".to_owned(),
         C::NotValidForName | C::NotValidForNameContext { .. } => "it is for another name".to_owned(),
+        // What the stock server makes for itself, say: an authority's certificate used by a server.
+        C::Other(_) => "it breaks the rules for a server's certificate (it may be self-signed)".to_owned(),
         other => other.to_string(),
     })
 }
