@@ -135,7 +135,7 @@ pub async fn attempt(
         }
     }
     let dialed = dial::dial(&wish.target, &wish.trust, &mut |stage| {
-        reporter.show(&stage_event(wish, stage))
+        reporter.show(&stage_event(wish, stage));
     })
     .await?;
     enter(wish, dialed, began, reporter).await

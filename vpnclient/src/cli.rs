@@ -205,7 +205,10 @@ impl ProofArgs {
         let key = SigningKey::from_der(key_der.secret_der())
             .map_err(|e| Failure::Usage(format!("{}: {e}; give an RSA key", key.display())))?;
         let certificate = chain.first().map(|first| first.to_vec()).unwrap_or_default();
-        Ok(Proof::Certificate { certificate, key })
+        Ok(Proof::Certificate {
+            certificate,
+            key: Box::new(key),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use transport::dial::DialError;
 
 use crate::attempt::{AttemptError, Established, Place, Wish, attempt};
 use crate::dhcp::{self, Lease, Loss};
@@ -142,13 +143,16 @@ async fn pause(
     }
 }
 
-/// The error, and for a certificate that is not trusted how it could be.
+/// The error in one line; for a certificate that is not trusted it says how it could be.
 fn hint(error: &AttemptError) -> String {
-    use transport::dial::DialError;
     match error {
-        AttemptError::Dial(DialError::Untrusted { fingerprint, .. }) => format!(
-            "{error}. Compare it with what the server's administrator says, then connect with --pin {fingerprint} \
-             (or --ca FILE)"
+        AttemptError::Dial(DialError::Untrusted {
+            target,
+            reason,
+            fingerprint,
+        }) => format!(
+            "the certificate of {target} is not trusted: {reason}. If its SHA-256 is what the server's administrator \
+             says, connect with --pin {fingerprint}"
         ),
         _ => error.to_string(),
     }
@@ -248,6 +252,7 @@ impl<'a> Connection<'a> {
                 Ok(established) => return Ok(Some(established)),
                 Err(error) => error,
             };
+            self.network.suspend_dns().await;
             let verdict = error.verdict();
             if !pause(error, verdict, backoff, self.reporter, interrupt).await? {
                 return Ok(None);
@@ -390,7 +395,8 @@ async fn leased(
                 reporter.show(&Event::Note(note));
             }
         }
-        dhcp::Event::Renewed => tracing::debug!("the address was prolonged"),
+        // What it says is as before; only what was let go of meanwhile has to be taken up again.
+        dhcp::Event::Renewed => network.resume_dns().await,
         dhcp::Event::Lost(loss) => {
             network.clear().await;
             reporter.show(&Event::AddressLost(match loss {

@@ -29,7 +29,7 @@ pub enum Proof {
         /// The certificate.
         certificate: Vec<u8>,
         /// Its key.
-        key: SigningKey,
+        key: Box<SigningKey>,
     },
 }
 

@@ -129,13 +129,16 @@ impl Drop for Hidden<'_> {
 }
 
 /// Reads keys up to the line end; `None` when the user gives up (`^C`, `^D`).
-fn type_line(keys: impl Read) -> std::io::Result<Option<Zeroizing<String>>> {
+///
+/// A byte at a time: what is typed behind the line end is the shell's.
+fn type_line(mut keys: impl Read) -> std::io::Result<Option<Zeroizing<String>>> {
     const GIVE_UP: [u8; 2] = [3, 4];
     const ERASE: [u8; 2] = [8, 127];
     const KILL: u8 = 21;
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize));
-    for key in keys.bytes() {
-        match key? {
+    let mut key = Zeroizing::new([0]);
+    while keys.read(&mut *key)? == 1 {
+        match key[0] {
             b'\n' | b'\r' => break,
             key if GIVE_UP.contains(&key) => return Ok(None),
             KILL => line.clear(),

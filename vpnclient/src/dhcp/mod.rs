@@ -206,15 +206,14 @@ impl Client {
             } if transaction.again <= now => {
                 self.unanswered(now, question, transaction);
             }
-            State::Bound => {
+            State::Bound
                 if self
                     .bound
                     .as_ref()
                     .and_then(Bound::renews)
-                    .is_some_and(|at| at <= now)
-                {
-                    self.ask(Question::Renew, now);
-                }
+                    .is_some_and(|at| at <= now) =>
+            {
+                self.ask(Question::Renew, now);
             }
             _ => {}
         }

@@ -20,6 +20,8 @@ pub struct Network {
     journal: Vec<Undo>,
     /// Our route to the VPN server around the VPN.
     server_route: Option<Route>,
+    /// Name servers that are let go of for a while.
+    suspended_dns: Option<Dns>,
 }
 
 /// How to take back one change.
@@ -28,7 +30,7 @@ enum Undo {
     Mtu(u32),
     Address(IpAddr, u8),
     Route(Route),
-    Dns(Resolver),
+    Dns(Resolver, Dns),
 }
 
 impl Network {
@@ -40,6 +42,7 @@ impl Network {
             index,
             journal: Vec::new(),
             server_route: None,
+            suspended_dns: None,
         }
     }
 
@@ -72,15 +75,14 @@ impl Network {
 
     /// Takes back everything that a lease brought, in reverse order; goes on where something fails.
     pub async fn clear(&mut self) {
+        self.suspended_dns = None;
         while let Some(undo) = self.journal.pop() {
             let done = match &undo {
                 Undo::Mtu(mtu) => self.links.set_mtu(&self.device, *mtu).await,
                 Undo::Address(ip, prefix) => self.links.remove_address(&self.device, *ip, *prefix).await,
                 Undo::Route(route) => self.links.delete_route(route).await,
-                Undo::Dns(resolver) => {
-                    if let Err(error) = resolver.revert(&self.device).await {
-                        tracing::warn!(%error, "the name servers could not be taken back");
-                    }
+                Undo::Dns(resolver, _) => {
+                    self.revert_dns(resolver).await;
                     Ok(())
                 }
             };
@@ -97,6 +99,32 @@ impl Network {
         match self.server_route {
             Some(_) => self.keep_server_reachable(server).await,
             None => Ok(()),
+        }
+    }
+
+    /// Lets go of the VPN's name servers while the server is looked for: they cannot be reached to ask for its address.
+    pub async fn suspend_dns(&mut self) {
+        let place = self.journal.iter().position(|undo| matches!(undo, Undo::Dns(..)));
+        if let Some(Undo::Dns(resolver, dns)) = place.map(|at| self.journal.remove(at)) {
+            self.revert_dns(&resolver).await;
+            self.suspended_dns = Some(dns);
+        }
+    }
+
+    /// Takes them up again.
+    pub async fn resume_dns(&mut self) {
+        if let Some(dns) = self.suspended_dns.take() {
+            let mut notes = Vec::new();
+            self.set_dns(&dns, &mut notes).await;
+            for note in notes {
+                tracing::warn!("{note}");
+            }
+        }
+    }
+
+    async fn revert_dns(&self, resolver: &Resolver) {
+        if let Err(error) = resolver.revert(&self.device).await {
+            tracing::warn!(%error, "the name servers could not be taken back");
         }
     }
 
@@ -155,7 +183,7 @@ impl Network {
         let done = match Resolver::detect() {
             Ok(resolver) => {
                 let set = resolver.set(&self.device, dns).await;
-                self.journal.push(Undo::Dns(resolver));
+                self.journal.push(Undo::Dns(resolver, dns.clone()));
                 set
             }
             Err(error) => Err(error),
