@@ -1,6 +1,11 @@
 //! The kernel's table of connections, as far as this process may read it.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::event::FlowProtocol;
 use crate::net::Ipv4Net;
@@ -8,26 +13,30 @@ use crate::table::{NatEntry, TcpState};
 
 /// Where the kernel shows it, if it was built to.
 const PATH: &str = "/proc/net/nf_conntrack";
+/// How long the program may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Rows given at most.
 const MAX_ROWS: usize = 65_536;
 
 /// Connections that stations of `hub` have opened to elsewhere. Empty if the kernel does not show them.
 pub(crate) async fn entries(hub: Ipv4Net) -> Vec<NatEntry> {
-    let text = match tokio::fs::read_to_string(PATH).await {
-        Ok(text) => text,
-        Err(error) => {
-            tracing::debug!(%error, "{PATH} cannot be read; the NAT table stays empty");
-            return Vec::new();
-        }
+    let Some(text) = listing().await else {
+        tracing::debug!("the kernel's connections cannot be read; the NAT table stays empty");
+        return Vec::new();
     };
-    let rows = text
-        .lines()
-        .filter_map(parse)
-        .filter(|row| hub.contains(*row.client.ip()));
-    rows.take(MAX_ROWS)
-        .zip(1..)
-        .map(|(row, id)| NatEntry { id, ..row })
-        .collect()
+    let rows = text.lines().filter_map(parse).filter(|row| hub.contains(*row.client.ip()));
+    rows.take(MAX_ROWS).zip(1..).map(|(row, id)| NatEntry { id, ..row }).collect()
+}
+
+/// The file is the machine administrator's alone; in a container the program `conntrack` may still be allowed to ask.
+async fn listing() -> Option<String> {
+    if let Ok(text) = tokio::fs::read_to_string(PATH).await {
+        return Some(text);
+    }
+    let mut program = Command::new("conntrack");
+    let list = program.args(["-L", "-f", "ipv4", "-o", "extended"]).stdin(Stdio::null()).kill_on_drop(true);
+    let output = timeout(PATIENCE, list.output()).await.ok()?.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// One line, such as `ipv4 2 tcp 6 431999 ESTABLISHED src=.. dst=.. sport=.. dport=.. [packets=.. bytes=..] src=..`.

@@ -52,6 +52,8 @@ impl Endpoint {
             SocketBuffer::new(vec![0; SEND_BUFFER]),
         );
         socket.set_nagle_enabled(false);
+        // Many connections share one way to a station, whose queue drops what it cannot hold.
+        socket.set_congestion_control(tcp::CongestionControl::Cubic);
         socket.set_timeout(Some(UNANSWERED.into()));
         socket.listen((IpAddress::Ipv4(*local.ip()), local.port())).ok()?;
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
