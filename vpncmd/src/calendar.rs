@@ -34,6 +34,12 @@ impl Calendar {
         self.print(time, "%Y-%m-%d (%a) %H:%M:%S")
     }
 
+    /// `2026-11-23 (Mon)`, the form of expiry dates.
+    #[must_use]
+    pub fn date(&self, time: Timestamp) -> String {
+        self.print(time, "%Y-%m-%d (%a)")
+    }
+
     /// `2026-11-23 12:56:38.221`, the form of clocks.
     #[must_use]
     pub fn precise(&self, time: Timestamp) -> String {

@@ -110,6 +110,43 @@ pub fn dhcp_lease(value: &str) -> Result<(), String> {
     range(value, 10, 2_000_000, "The lease time is a number of seconds")
 }
 
+/// # Errors
+/// The value is outside the range of the keep-alive interval.
+pub fn keep_interval(value: &str) -> Result<(), String> {
+    range(value, 5, 600, "The interval is a number of seconds")
+}
+
+/// # Errors
+/// The value is outside the range of a RADIUS retry interval.
+pub fn radius_retry(value: &str) -> Result<(), String> {
+    // What stock servers take, whatever their tool says.
+    range(
+        value,
+        1000,
+        15_000,
+        "The retry interval is a number of milliseconds",
+    )
+}
+
+/// # Errors
+/// The value is no host with a port.
+pub fn host_and_port(value: &str) -> Result<(), String> {
+    let known = text::parse_host(value, 0).is_some_and(|(_, port)| port != 0);
+    require(
+        known,
+        "A host and a port are required here, such as 192.0.2.1:80.",
+    )
+}
+
+/// # Errors
+/// The value is no host, with or without a port.
+pub fn host(value: &str) -> Result<(), String> {
+    require(
+        text::parse_host(value, 1).is_some(),
+        "A host is required here, such as log.example.org or 192.0.2.1:514.",
+    )
+}
+
 fn range(value: &str, low: u32, high: u32, what: &str) -> Result<(), String> {
     let inside = value
         .trim()
@@ -148,6 +185,18 @@ mod tests {
             (nat_tcp_timeout, &["60", "2000000"], &["59", "2000001"]),
             (nat_udp_timeout, &["10"], &["9"]),
             (dhcp_lease, &["10"], &["9", ""]),
+            (keep_interval, &["5", "600"], &["4", "601"]),
+            (radius_retry, &["1000", "15000"], &["700", "15001"]),
+            (
+                host_and_port,
+                &["a.example:80", "[2001:db8::1]:80"],
+                &["a.example", "", "a:0", "a:b"],
+            ),
+            (
+                host,
+                &["a.example", "192.0.2.1:514", "2001:db8::1"],
+                &["", ":514", "a:x"],
+            ),
         ];
         for (index, (check, good, bad)) in cases.iter().enumerate() {
             for value in *good {

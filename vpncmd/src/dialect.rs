@@ -3,7 +3,10 @@
 //! `vpncmd HOST /SERVER /HUB:x /CMD UserList` becomes `vpncmd HOST --server --hub=x -- UserList`, which clap
 //! understands. What clap calls `--` begins the one command to run.
 
+use clap::CommandFactory;
+
 use crate::matching;
+use crate::options::Options;
 
 /// The stock switches; each is our long flag of the same name.
 const SWITCHES: &[&str] = &[
@@ -46,9 +49,23 @@ pub fn translate(words: impl IntoIterator<Item = String>) -> Result<Vec<String>,
             translated.extend(command_words(first, rest));
             break;
         }
+        // The value of `--data-dir /srv/vpn` begins like a switch and is none.
+        let value = if takes_next_word(&word) { words.next() } else { None };
         translated.push(switch(word)?);
+        translated.extend(value);
     }
     Ok(translated)
+}
+
+/// Whether a word is a long flag of ours whose value is the next word.
+fn takes_next_word(word: &str) -> bool {
+    let Some(flag) = word.strip_prefix("--") else {
+        return false;
+    };
+    let command = Options::command();
+    command
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some(flag) && argument.get_action().takes_values())
 }
 
 /// Whether a word is `/CMD` in one of its forms: alone, or followed by a blank, `:` or `=` and the command.
@@ -140,6 +157,10 @@ mod tests {
             ),
             (&["/?"], &["--help"]),
             (&["h", "--json", "--ca", "f"], &["h", "--json", "--ca", "f"]),
+            (
+                &["h", "--data-dir", "/srv/vpn", "/CSV"],
+                &["h", "--data-dir", "/srv/vpn", "--csv"],
+            ),
         ];
         for (words, expected) in cases {
             assert_eq!(translated(words), *expected, "{words:?}");

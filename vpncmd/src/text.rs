@@ -34,6 +34,12 @@ pub fn yes_no(value: bool) -> &'static str {
     if value { "Yes" } else { "No" }
 }
 
+/// `Enable` or `Disable`.
+#[must_use]
+pub fn enabled(value: bool) -> &'static str {
+    if value { "Enable" } else { "Disable" }
+}
+
 /// `5E-11-22-33-44-55`.
 #[must_use]
 pub fn mac(address: &[u8]) -> String {
@@ -104,6 +110,25 @@ pub fn leading_number(text: &str) -> u32 {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().unwrap_or(0)
+}
+
+/// `HOST`, `HOST:PORT`, an IPv6 address, or `[IPV6]:PORT`; the port is `default` unless it is there.
+#[must_use]
+pub fn parse_host(text: &str, default: u16) -> Option<(String, u16)> {
+    let text = text.trim();
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some((text.to_owned(), default));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.trim().parse().ok().filter(|port| *port != 0)?),
+        None => (text, default),
+    };
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
+        .trim();
+    (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
 /// What a peer sent, fit for a terminal: control characters other than tab become `?`, so that a user's note cannot

@@ -228,21 +228,21 @@ fn replay(capture: &Capture, folder: &Path) {
 
 /// Files that a command reads or writes: a certificate to load is the one that was sent.
 fn prepare_file(word: &mut String, calls: &VecDeque<(Pack, Pack)>, folder: &Path) {
-    let Some((switch, name)) = word.split_once(':') else {
-        return;
+    let (switch, name) = match word.split_once(':') {
+        Some((switch @ ("/LOADCERT" | "/SAVECERT"), name)) => (format!("{switch}:"), name),
+        _ if word.ends_with(".crt") => (String::new(), word.as_str()),
+        _ => return,
     };
-    if !matches!(switch, "/LOADCERT" | "/SAVECERT") {
-        return;
-    }
     let path = folder.join(name);
-    if switch == "/LOADCERT" {
-        let sent = calls
-            .iter()
-            .find_map(|(request, _)| request.data("UserX"))
-            .unwrap();
+    let sent = calls
+        .iter()
+        .find_map(|(request, _)| request.data("UserX").or_else(|| request.data("Cert")));
+    if let Some(sent) = sent {
         std::fs::write(&path, sent).unwrap();
     }
-    *word = format!("{switch}:{}", path.display());
+    // An absolute path starts like a switch; doubling says that it is none.
+    let doubled = if switch.is_empty() { "/" } else { "" };
+    *word = format!("{switch}{doubled}{}", path.display());
 }
 
 /// Certificates are shown with SHA-256, where the stock tool shows MD5 and SHA-1: neither digest nor width compare.

@@ -1,6 +1,6 @@
 //! The log: one line per event on standard error, as text or as JSON.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -14,6 +14,7 @@ pub fn begin(format: LogFormat) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     // A second call (tests) changes nothing.
     let _ = match format {

@@ -31,6 +31,12 @@ pub(super) fn load(path: &str) -> Outcome<Vec<u8>> {
     }
 }
 
+/// Reads a private key from a file in PEM format; the result is DER.
+pub(super) fn load_key(path: &str) -> Outcome<Vec<u8>> {
+    let key = tls::key_from_file(path.as_ref()).map_err(|error| Failure::Local(format!("{error}.")))?;
+    Ok(key.secret_der().to_vec())
+}
+
 /// DER as PEM text (RFC 7468).
 pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);

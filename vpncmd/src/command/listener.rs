@@ -2,8 +2,8 @@
 
 use protocol::rpc::{
     Nothing,
-    listener::Listener,
-    method::{CreateListener, DeleteListener, EnableListener, EnumListener},
+    listener::{Listener, UdpPorts},
+    method::{CreateListener, DeleteListener, EnableListener, EnumListener, GetPortsUDP, SetPortsUDP},
 };
 
 use crate::{
@@ -61,7 +61,64 @@ pub(super) const COMMANDS: &[Command] = &[
         scope: Scope::Server,
         run: disable,
     },
+    Command {
+        name: "PortsUDPGet",
+        title: "List the UDP ports",
+        help: "Lists the UDP ports that the server listens on, for the protocols that come over UDP.",
+        params: &[],
+        scope: Scope::Server,
+        run: udp_ports,
+    },
+    Command {
+        name: "PortsUDPSet",
+        title: "Set the UDP ports",
+        help: "Replaces the UDP ports that the server listens on.",
+        params: &[
+            Param::word("ports", "The ports, separated by commas; 0 for none.")
+                .ask("UDP ports, separated by commas (0 for none): ")
+                .check(is_port_list),
+        ],
+        scope: Scope::Server,
+        run: set_udp_ports,
+    },
 ];
+
+fn port_list(text: &str) -> Option<Vec<u32>> {
+    let ports = text.split([',', ' ']).filter(|port| !port.is_empty());
+    let ports: Vec<u16> = ports.map(str::parse).collect::<Result<_, _>>().ok()?;
+    // 0 stands for none.
+    (!ports.is_empty()).then(|| {
+        ports
+            .into_iter()
+            .filter(|port| *port != 0)
+            .map(u32::from)
+            .collect()
+    })
+}
+
+fn is_port_list(text: &str) -> Result<(), String> {
+    port_list(text)
+        .map(drop)
+        .ok_or_else(|| "Ports are numbers up to 65535, separated by commas.".to_owned())
+}
+
+fn udp_ports(shell: &mut Shell, _: &Arguments) -> Outcome {
+    let answer = shell.call::<GetPortsUDP>(&Nothing {})?;
+    if shell.json(&answer) {
+        return Ok(());
+    }
+    let ports: Vec<String> = answer.ports.iter().map(u32::to_string).collect();
+    shell
+        .console
+        .table(Table::items().item("UDP ports", ports.join(", ")));
+    Ok(())
+}
+
+fn set_udp_ports(shell: &mut Shell, arguments: &Arguments) -> Outcome {
+    let ports = port_list(arguments.text("ports")).unwrap_or_default();
+    shell.call::<SetPortsUDP>(&UdpPorts { ports })?;
+    Ok(())
+}
 
 fn port(arguments: &Arguments, enable: bool) -> Listener {
     Listener {

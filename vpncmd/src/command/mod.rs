@@ -8,20 +8,28 @@ use crate::{
 };
 
 mod address_table;
+mod authority;
 mod bridge;
 mod certificate;
+mod config;
 mod connection;
 mod dhcp;
 mod dnat;
 mod group;
 pub(crate) mod hub;
+mod keep;
 mod listener;
 pub(crate) mod local;
+mod log;
+mod log_file;
 mod option;
 mod policy;
+mod radius;
 mod securenat;
 mod server;
+mod server_cert;
 mod session;
+mod syslog;
 mod user;
 mod user_auth;
 
@@ -55,19 +63,27 @@ pub enum Scope {
 
 const GROUPS: &[&[Command]] = &[
     address_table::COMMANDS,
+    authority::COMMANDS,
     bridge::COMMANDS,
+    config::COMMANDS,
     connection::COMMANDS,
     dhcp::COMMANDS,
     dnat::COMMANDS,
     group::COMMANDS,
     hub::COMMANDS,
+    keep::COMMANDS,
     listener::COMMANDS,
     local::COMMANDS,
+    log::COMMANDS,
+    log_file::COMMANDS,
     option::COMMANDS,
     policy::COMMANDS,
+    radius::COMMANDS,
     securenat::COMMANDS,
     server::COMMANDS,
+    server_cert::COMMANDS,
     session::COMMANDS,
+    syslog::COMMANDS,
     user::COMMANDS,
     user_auth::COMMANDS,
 ];
@@ -126,7 +142,7 @@ mod tests {
                 let capital = param
                     .name
                     .chars()
-                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
                 assert!(
                     param.positional || capital,
                     "{} {} is not in capitals",

@@ -1,21 +1,23 @@
 //! The server as a whole.
 
-use std::fs;
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+};
 
 use protocol::{
-    error::ErrorCode,
     password,
     rpc::{
         Nothing, Secret, Values,
-        method::{Flush, GetCaps, GetServerCert, GetServerInfo, GetServerStatus, SetServerPassword},
+        method::{Flush, GetCaps, GetServerInfo, GetServerStatus, SetServerPassword},
         server::{ServerPassword, ServerType},
         traffic::Traffic,
     },
 };
 
 use crate::{
-    check,
-    command::{Command, Scope, certificate},
+    command::{Command, Scope},
     failure::{Failure, Outcome},
     params::{Arguments, Param},
     shell::Shell,
@@ -69,17 +71,6 @@ pub(super) const COMMANDS: &[Command] = &[
         params: &[],
         scope: Scope::Server,
         run: flush,
-    },
-    Command {
-        name: "ServerCertGet",
-        title: "Save the server's certificate",
-        help: "Writes the certificate that the server shows in TLS to a file in PEM format. Give it to users: a \
-               client that is told to believe it knows the server from others.",
-        params: &[Param::word("cert", "The file to write.")
-            .ask("File to write the certificate to: ")
-            .check(check::not_empty)],
-        scope: Scope::Server,
-        run: save_certificate,
     },
 ];
 
@@ -279,13 +270,29 @@ fn flush(shell: &mut Shell, _: &Arguments) -> Outcome {
     Ok(())
 }
 
-fn save_certificate(shell: &mut Shell, arguments: &Arguments) -> Outcome {
-    let pair = shell.call::<GetServerCert>(&Nothing {})?;
-    let der = pair.cert.ok_or(ErrorCode::ObjectNotFound)?;
-    save(arguments.text("cert"), &certificate::pem("CERTIFICATE", &der))
-}
-
 /// Writes a file that a command was asked for.
 pub(super) fn save(path: &str, text: &str) -> Outcome {
-    fs::write(path, text).map_err(|error| Failure::Local(format!("Cannot write {path}: {error}.")))
+    save_bytes(path, text.as_bytes())
+}
+
+/// As [`save`], for what is no text.
+pub(super) fn save_bytes(path: &str, bytes: &[u8]) -> Outcome {
+    fs::write(path, bytes).map_err(|error| Failure::Local(format!("Cannot write {path}: {error}.")))
+}
+
+/// Writes a file that nobody else may read.
+pub(super) fn save_secret(path: &str, text: &str) -> Outcome {
+    let wrong = |error: io::Error| Failure::Local(format!("Cannot write {path}: {error}."));
+    // A file that others can read already would stay so.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(wrong)?;
+    file.write_all(text.as_bytes()).map_err(wrong)
 }
