@@ -558,7 +558,11 @@ fn the_empty_password_is_no_password() {
 /// A certificate with its key, and a login that proves it.
 fn certificate() -> (Vec<u8>, Auth) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-    let cert = rcgen::CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
+    let cert = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap()
+        .der()
+        .to_vec();
     let key = protocol::certificate::SigningKey::from_der(&key.serialize_der()).unwrap();
     let signature = key.sign(&RANDOM, &mut rand::rng()).unwrap();
     (cert.clone(), Auth::Certificate { cert, signature })
@@ -569,11 +573,19 @@ async fn the_users_very_certificate_opens_and_another_does_not() {
     let server = Server::new();
     let (der, auth) = certificate();
     let (_, other) = certificate();
-    server.store().add_user("office", &user("alice", UserAuth::Certificate { der })).unwrap();
+    server
+        .store()
+        .add_user("office", &user("alice", UserAuth::Certificate { der }))
+        .unwrap();
     assert_eq!(server.login(auth.clone()).await.unwrap().user, "alice");
     assert_eq!(code(server.login(other).await), ErrorCode::AuthFailed);
-    let Auth::Certificate { cert, mut signature } = auth else { unreachable!("it is one") };
+    let Auth::Certificate { cert, mut signature } = auth else {
+        unreachable!("it is one")
+    };
     signature[0] ^= 1;
-    assert_eq!(code(server.login(Auth::Certificate { cert, signature }).await), ErrorCode::AuthFailed);
+    assert_eq!(
+        code(server.login(Auth::Certificate { cert, signature }).await),
+        ErrorCode::AuthFailed
+    );
     assert_eq!(code(server.login(plain("anything")).await), ErrorCode::AuthFailed);
 }
