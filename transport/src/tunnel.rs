@@ -18,7 +18,7 @@ use rand::RngExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// The buffer that a connection is read into.
 const READ_BYTES: usize = 64 * 1024;
@@ -32,6 +32,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// What both sides agreed on at login.
 #[derive(Clone, Debug)]
 pub struct Terms {
+    /// What the session is called in the log.
+    pub name: String,
     /// Which side we are.
     pub side: Side,
     /// Silence after which a connection, or the session, is dead.
@@ -73,6 +75,8 @@ pub struct Traffic {
     pub bytes_out: AtomicU64,
     /// Frames that found no room or no connection.
     pub dropped: AtomicU64,
+    /// Connections that were closed because the peer broke the framing.
+    pub framing_errors: AtomicU64,
     /// TCP connections that ever belonged to it.
     pub connections: AtomicU64,
 }
@@ -303,8 +307,13 @@ where
         outcome = write(&shared, &link, &mut writer) => outcome,
         () = link.stop.notified() => Ok(()),
     };
-    if let Err(error) = outcome {
-        debug!(%error, "a connection of the session ended");
+    match outcome {
+        Err(LinkError::Framing(error)) => {
+            shared.traffic.framing_errors.fetch_add(1, Relaxed);
+            warn!(session = shared.terms.name, %error, "a connection broke the framing and was closed");
+        }
+        Err(LinkError::Io(error)) => debug!(session = shared.terms.name, %error, "a connection ended"),
+        Ok(()) => {}
     }
     shared.remove(link.id);
     let _ = timeout(GOODBYE, writer.shutdown()).await;

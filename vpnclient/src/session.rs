@@ -56,6 +56,7 @@ impl Session {
             ..
         } = established;
         let terms = Terms {
+            name: welcome.session_name.clone(),
             side: Side::Client,
             timeout: Duration::from_millis(welcome.timeout_ms.into()),
             max_connections: granted(&welcome, connections),

@@ -97,7 +97,7 @@ impl Session {
     /// Plugs a logged-in peer into its hub. The tunnel has no connection before [`Session::join`].
     #[must_use]
     pub fn open(origin: Origin, key: [u8; 20], port: Port) -> Arc<Self> {
-        let terms = terms(&origin.login, &origin.policy);
+        let terms = terms(origin.name.clone(), &origin.login, &origin.policy);
         let ingress = port.clone();
         let tunnel = Tunnel::start(
             terms,
@@ -177,7 +177,7 @@ impl Session {
 
 /// What a session is granted of what it asked for (protocol §5.1).
 #[must_use]
-pub fn terms(login: &Login, policy: &Policy) -> Terms {
+pub fn terms(name: String, login: &Login, policy: &Policy) -> Terms {
     let asked = &login.options;
     let qos = asked.qos && !policy.no_qos && !asked.monitor;
     let least = match (asked.half_connection, qos) {
@@ -197,6 +197,7 @@ pub fn terms(login: &Login, policy: &Policy) -> Terms {
         granted
     };
     Terms {
+        name,
         side: Side::Server,
         timeout: Duration::from_secs(u64::from(policy.timeout.clamp(5, 60))),
         max_connections,
