@@ -27,6 +27,7 @@ use crate::{
     known::KnownServers,
     options::Options,
     shell::Server,
+    text,
 };
 
 /// A connection to a server's administration.
@@ -59,7 +60,7 @@ pub fn connect(options: &Options, console: &mut Console) -> Outcome<Remote> {
     let text = options.host.as_deref().unwrap_or("localhost");
     let target: Target = text
         .parse()
-        .map_err(|error: dial::NotATarget| Failure::Invalid(format!("{error}.")))?;
+        .map_err(|error: dial::NotATarget| Failure::Invalid(text::sentence(&error)))?;
     if let Some(client) = runtime.block_on(local(options, &target))? {
         return Ok(Remote { runtime, client });
     }
@@ -105,7 +106,7 @@ async fn login(options: &Options, target: &Target, text: &str) -> Outcome<AdminC
             AdminError::Dial(error) => unreached(&error),
             other => Failure::Failed {
                 code: ErrorCode::Disconnected,
-                text: format!("{other}."),
+                text: text::sentence(&other),
             },
         })
 }
@@ -114,11 +115,11 @@ async fn login(options: &Options, target: &Target, text: &str) -> Outcome<AdminC
 /// machine and with --insecure, otherwise because it shows the certificate it showed the first time.
 async fn believed(options: &Options, target: &Target) -> Outcome<Dialed> {
     let explicit = if let Some(file) = &options.ca {
-        Some(Trust::from_file(file).map_err(|error| Failure::Local(format!("{error}.")))?)
+        Some(Trust::from_file(file).map_err(|error| Failure::Local(text::sentence(&error)))?)
     } else if let Some(pin) = &options.pin {
         Some(Trust::Pin(
             pin.parse()
-                .map_err(|error| Failure::Invalid(format!("{error}.")))?,
+                .map_err(|error| Failure::Invalid(text::sentence(&error)))?,
         ))
     } else {
         (options.insecure || is_this_machine(target)).then_some(Trust::Insecure)
@@ -181,7 +182,7 @@ fn unreached(error: &DialError) -> Failure {
     };
     Failure::Failed {
         code,
-        text: format!("{error}."),
+        text: text::sentence(&error),
     }
 }
 
@@ -206,7 +207,7 @@ async fn local(options: &Options, target: &Target) -> Outcome<Option<AdminClient
             AdminError::Refused(code) => Failure::Refused(code),
             other => Failure::Failed {
                 code: ErrorCode::ConnectFailed,
-                text: format!("{other}."),
+                text: text::sentence(&other),
             },
         });
     }

@@ -50,7 +50,11 @@ pub fn translate(words: impl IntoIterator<Item = String>) -> Result<Vec<String>,
             break;
         }
         // The value of `--data-dir /srv/vpn` begins like a switch and is none.
-        let value = if takes_next_word(&word) { words.next() } else { None };
+        let value = if takes_next_word(&word) {
+            words.next()
+        } else {
+            None
+        };
         translated.push(switch(word)?);
         translated.extend(value);
     }

@@ -105,7 +105,7 @@ impl Given {
                 Word::Json => given.json = true,
                 Word::Switch { name, value } => match matching::candidates(name, &names)[..] {
                     [index] => given.add(named[index], value),
-                    [] => return Err(Failure::Invalid(unknown(command, word, name))),
+                    [] => return Err(Failure::Invalid(unknown(command, name))),
                     ref several => {
                         let several: Vec<String> =
                             several.iter().map(|&i| format!("/{}", names[i])).collect();
@@ -199,13 +199,8 @@ fn unless_none(value: &str) -> &str {
     if none { "" } else { value }
 }
 
-fn unknown(command: &str, word: &str, name: &str) -> String {
-    let hint = if word[1..].contains('/') {
-        format!(" If \"{word}\" is a value and not a switch, write it with its first character doubled.")
-    } else {
-        String::new()
-    };
-    format!("{command} has no parameter \"/{name}\". \"{command} /?\" shows those it has.{hint}")
+fn unknown(command: &str, name: &str) -> String {
+    format!("{command} has no parameter \"/{name}\". \"{command} /?\" shows those it has.")
 }
 
 enum Word<'a> {
@@ -231,7 +226,12 @@ fn classify(word: &str) -> Word<'_> {
         return Word::Bare(rest);
     }
     let (name, value) = rest.split_once([':', '=']).unwrap_or((rest, ""));
-    Word::Switch { name, value }
+    // A path such as /etc/hubward.pem: the name of a switch has no slash.
+    if name.contains('/') {
+        Word::Bare(word)
+    } else {
+        Word::Switch { name, value }
+    }
 }
 
 /// The values of a command's parameters, each checked.
@@ -316,6 +316,13 @@ mod tests {
     fn a_doubled_first_character_makes_a_value() {
         assert_eq!(complete("--bob /GROUP:", "").unwrap().text("name"), "-bob");
         assert_eq!(complete("//etc/x /GROUP:", "").unwrap().text("name"), "/etc/x");
+        assert_eq!(complete("//etc /GROUP:", "").unwrap().text("name"), "/etc");
+    }
+
+    #[test]
+    fn a_path_is_a_value() {
+        assert_eq!(complete("/etc/x:y /GROUP:", "").unwrap().text("name"), "/etc/x:y");
+        assert_eq!(complete("bob /GROUP:/etc/x", "").unwrap().text("GROUP"), "/etc/x");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Small values in the words of the stock tool: numbers, sizes, addresses, yes and no.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// `27,708`: thousands separated by commas.
 #[must_use]
@@ -131,6 +131,18 @@ pub fn parse_host(text: &str, default: u16) -> Option<(String, u16)> {
     (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
+/// An error as a sentence: with a capital, and a full stop.
+#[must_use]
+pub fn sentence(error: &impl Display) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let first = chars
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}
+
 /// What a peer sent, fit for a terminal: control characters other than tab become `?`, so that a user's note cannot
 /// move the cursor or recolour the screen of the administrator who lists it.
 #[must_use]
@@ -185,6 +197,12 @@ mod tests {
         for no in ["no", "", "false", "0", "x"] {
             assert!(!parse_yes(no), "{no}");
         }
+    }
+
+    #[test]
+    fn an_error_becomes_a_sentence() {
+        assert_eq!(sentence(&"cannot reach it"), "Cannot reach it.");
+        assert_eq!(sentence(&""), ".");
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn wanted(arguments: &Arguments, session_name: &str) -> bool {
 
 fn location(hostname: &str) -> String {
     if hostname.is_empty() {
-        "-".to_owned()
+        "On This Server".to_owned()
     } else {
         format!("On '{hostname}'")
     }

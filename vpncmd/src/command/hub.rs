@@ -234,8 +234,8 @@ fn list(shell: &mut Shell, _: &Arguments) -> Outcome {
             hub.num_mac_tables.to_string(),
             hub.num_ip_tables.to_string(),
             hub.num_login.to_string(),
-            shell.calendar.short_or(hub.last_login_time, "(None)"),
-            shell.calendar.short_or(hub.last_comm_time, "(None)"),
+            shell.calendar.short_or(hub.last_login_time, "(Unknown)"),
+            shell.calendar.short_or(hub.last_comm_time, "(Unknown)"),
             text::thousands(hub.traffic.bytes()),
             text::thousands(hub.traffic.packets()),
         ]);
@@ -387,13 +387,16 @@ fn status(shell: &mut Shell, _: &Arguments) -> Outcome {
         .item("Num Logins", hub.num_login.to_string())
         .item(
             "Last Login",
-            shell.calendar.short_or(hub.last_login_time, "(None)"),
+            shell.calendar.short_or(hub.last_login_time, "(Unknown)"),
         )
         .item(
             "Last Communication",
-            shell.calendar.short_or(hub.last_comm_time, "(None)"),
+            shell.calendar.short_or(hub.last_comm_time, "(Unknown)"),
         )
-        .item("Created at", shell.calendar.short_or(hub.created_time, "(None)"));
+        .item(
+            "Created at",
+            shell.calendar.short_or(hub.created_time, "(Unknown)"),
+        );
     server::traffic(&mut table, &hub.traffic);
     shell.console.table(&table);
     Ok(())

@@ -1,9 +1,12 @@
 //! The log files of a server.
 
-use protocol::rpc::{
-    Nothing,
-    log::LogPiece,
-    method::{EnumLogFile, ReadLogFile},
+use protocol::{
+    error::ErrorCode,
+    rpc::{
+        Nothing,
+        log::LogPiece,
+        method::{EnumLogFile, ReadLogFile},
+    },
 };
 
 use crate::{
@@ -85,7 +88,11 @@ fn get(shell: &mut Shell, arguments: &Arguments) -> Outcome {
             offset: u32::try_from(log.len()).map_err(|_| too_large())?,
             buffer: None,
         };
-        let piece = shell.call::<ReadLogFile>(&request)?.buffer.unwrap_or_default();
+        let piece = shell
+            .call::<ReadLogFile>(&request)
+            .map_err(not_fetched)?
+            .buffer
+            .unwrap_or_default();
         if piece.is_empty() {
             break;
         }
@@ -103,6 +110,14 @@ fn get(shell: &mut Shell, arguments: &Arguments) -> Outcome {
             Ok(())
         }
         path => server::save_bytes(path, &log),
+    }
+}
+
+/// The stock tool ends with its number for local troubles, whatever the server said.
+fn not_fetched(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(ErrorCode::Disconnected) => failure,
+        other => Failure::Local(format!("The log file cannot be fetched. {other}")),
     }
 }
 

@@ -131,6 +131,16 @@ fn status(shell: &mut Shell, _: &Arguments) -> Outcome {
             "64 bit High-Precision Logical System Clock",
             status.current_tick.to_string(),
         );
+    // Servers that do not say send zeros.
+    if status.total_memory != 0 {
+        table
+            .item("Total Logical Memory Size", text::bytes(status.total_memory))
+            .item("Used Logical Memory Size", text::bytes(status.used_memory))
+            .item("Free Logical Memory Size", text::bytes(status.free_memory))
+            .item("Total Physical Memory Size", text::bytes(status.total_phys))
+            .item("Used Physical Memory Size", text::bytes(status.used_phys))
+            .item("Free Physical Memory Size", text::bytes(status.free_phys));
+    }
     shell.console.table(&table);
     Ok(())
 }
