@@ -145,14 +145,16 @@ impl Console {
     /// # Errors
     /// The input cannot be read.
     pub fn ask(&mut self, prompt: &str) -> Outcome<Option<String>> {
+        self.ask_hiding(prompt, str::to_owned)
+    }
+
+    /// As [`Console::ask`]; where the line is shown again, it is shown as `hide` makes it.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub fn ask_hiding(&mut self, prompt: &str, hide: impl FnOnce(&str) -> String) -> Outcome<Option<String>> {
         let answer = self.input.line(prompt).map_err(|error| unreadable(&error))?;
-        let shown = answer.as_deref().unwrap_or_default();
-        // The screen shows the prompt and the typing of a person by itself; of a pipe or file it shows nothing.
-        if self.input.interactive() {
-            self.print_copy(&format!("{prompt}{shown}\n"));
-        } else {
-            self.print_line(&format!("{prompt}{shown}"));
-        }
+        self.echo(prompt, &answer.as_deref().map(hide).unwrap_or_default());
         Ok(answer)
     }
 
@@ -163,12 +165,18 @@ impl Console {
     pub fn password(&mut self, prompt: &str) -> Outcome<Option<Zeroizing<String>>> {
         let answer = self.input.secret(prompt).map_err(|error| unreadable(&error))?;
         let stars = "*".repeat(answer.as_ref().map_or(0, |answer| answer.chars().count().min(8)));
-        if self.input.interactive() {
-            self.print_copy(&format!("{prompt}{stars}\n"));
-        } else {
-            self.print_line(&format!("{prompt}{stars}"));
-        }
+        self.echo(prompt, &stars);
         Ok(answer)
+    }
+
+    /// The screen shows the prompt and the typing of a person by itself; of a pipe or file it shows nothing.
+    fn echo(&mut self, prompt: &str, shown: &str) {
+        let line = format!("{prompt}{shown}");
+        if self.input.interactive() {
+            self.print_copy(&format!("{line}\n"));
+        } else {
+            self.print_line(&line);
+        }
     }
 
     /// Asks for a new password, twice until both are the same.

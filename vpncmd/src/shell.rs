@@ -76,12 +76,14 @@ impl Shell {
     pub fn interact(&mut self) {
         loop {
             let prompt = self.prompt();
+            let commands = self.commands();
+            let hide = |line: &str| hidden(line, &commands);
             let typed = if self.console.style.programming {
                 self.console
                     .print_line(&format!("[PROMPT:{}:{prompt}]", self.last));
-                self.console.ask("")
+                self.console.ask_hiding("", hide)
             } else {
-                self.console.ask(&prompt)
+                self.console.ask_hiding(&prompt, hide)
             };
             match typed {
                 Ok(Some(text)) => {
@@ -253,6 +255,17 @@ fn help_wanted<'a>(name: &'a str, rest: &'a [String]) -> Option<Option<&'a str>>
     }
     let about = name.strip_prefix('?').or_else(|| name.strip_suffix('?'))?;
     Some(Some(about))
+}
+
+/// A line as it may be shown again.
+fn hidden(line: &str, commands: &[&'static Command]) -> String {
+    let words = line::words(line);
+    let shown = hide_secrets(&words, commands);
+    if shown == words {
+        line.to_owned()
+    } else {
+        line::join(&shown)
+    }
 }
 
 /// A line that is shown again, or kept in a history, must not show a password: not even one behind a name that is

@@ -1,0 +1,299 @@
+//! The program as scripts start it: what it finds, what it prints where, and its exit status.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use protocol::error::ErrorCode;
+use protocol::pack::{Limits, Pack};
+use protocol::rpc::hub::{HubList, HubRow, HubStatus};
+use protocol::rpc::listener::{ListenerList, ListenerRow};
+use protocol::rpc::{HubRequest, RpcMessage};
+
+/// A data folder with the control socket of a server that has one hub and listens on one port.
+struct Server {
+    folder: PathBuf,
+}
+
+impl Server {
+    const HUB: &str = "mikalab";
+    const PORT: u32 = 5555;
+
+    fn start() -> Server {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("vpncmd-program-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let listener = UnixListener::bind(folder.join("control.sock")).unwrap();
+        thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.unwrap())));
+        Server { folder }
+    }
+
+    /// Runs the tool with this server's folder as the default one.
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vpncmd"));
+        command
+            .args(words)
+            .env("HUBWARD_DATA_DIR", &self.folder)
+            .env("HOME", &self.folder)
+            .env("TZ", "UTC");
+        command.env_remove("XDG_CONFIG_HOME").stdin(Stdio::null());
+        command
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// One administrator: a greeting, then calls (admin RPC §2).
+fn serve(mut stream: UnixStream) {
+    let mut greeted = false;
+    while let Some(request) = read(&mut stream) {
+        let answer = if greeted {
+            answer(&request)
+        } else {
+            Ok(Pack::new())
+        };
+        greeted = true;
+        let answer = answer.unwrap_or_else(|code| {
+            let mut pack = Pack::new();
+            pack.set_int("error", code.code());
+            pack
+        });
+        let body = answer.encode();
+        let length = u32::try_from(body.len()).unwrap();
+        if stream
+            .write_all(&[&length.to_be_bytes()[..], &body].concat())
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn read(stream: &mut UnixStream) -> Option<Pack> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut body).ok()?;
+    Some(Pack::decode(&body, &Limits::ADMIN).unwrap())
+}
+
+fn answer(request: &Pack) -> Result<Pack, ErrorCode> {
+    let hub_name = Server::HUB.to_owned();
+    match request.str("function_name").unwrap() {
+        "EnumListener" => {
+            let listener = ListenerRow {
+                port: Server::PORT,
+                enabled: true,
+                error: false,
+            };
+            Ok(ListenerList {
+                listeners: vec![listener],
+            }
+            .to_pack())
+        }
+        "EnumHub" => {
+            let hub = HubRow {
+                hub_name,
+                online: true,
+                ..HubRow::default()
+            };
+            Ok(HubList { hubs: vec![hub] }.to_pack())
+        }
+        "GetHubStatus" if HubRequest::from_pack(request).unwrap().hub_name == hub_name => Ok(HubStatus {
+            hub_name,
+            ..HubStatus::default()
+        }
+        .to_pack()),
+        "GetHubStatus" => Err(ErrorCode::HubNotFound),
+        "SetServerPassword" => Ok(Pack::new()),
+        _ => Err(ErrorCode::NotSupported),
+    }
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn this_machines_server_is_reached_through_its_socket() {
+    let server = Server::start();
+    for host in [&["localhost"][..], &["127.0.0.1:5555"], &["[::1]:5555"], &[]] {
+        let output = server.run(&[host, &["/SERVER", "/CSV", "/CMD", "HubList"]].concat());
+        assert_eq!(status(&output), 0, "{host:?}: {}", stdout(&output));
+        assert!(
+            stdout(&output).contains("\nmikalab,Online,Standalone,"),
+            "{}",
+            stdout(&output)
+        );
+    }
+}
+
+#[test]
+fn another_server_on_this_machine_is_not_taken_for_it() {
+    let server = Server::start();
+    // Nothing listens on port 1: the way over the network ends with "cannot be reached".
+    let output = server.run(&["localhost:1", "/SERVER", "/CSV", "/CMD", "HubList"]);
+    assert_eq!(status(&output), 1);
+}
+
+#[test]
+fn a_password_a_hub_or_a_pin_means_the_way_over_the_network() {
+    let server = Server::start();
+    let pin = format!("--pin=sha256:{}", "0".repeat(64));
+    for words in [&["/PASSWORD:x"][..], &["/HUB:mikalab"], &["--insecure"], &[&pin]] {
+        let fixed = ["127.0.0.1:1", "/SERVER", "/CSV"];
+        let output = server.run(&[&fixed[..], words, &["/CMD", "HubList"]].concat());
+        assert_eq!(status(&output), 1, "{words:?}");
+    }
+}
+
+#[test]
+fn a_socket_that_is_named_must_be_there() {
+    let server = Server::start();
+    let output = server.run(&["--socket", "/nonexistent/control.sock", "/CSV", "/CMD", "HubList"]);
+    assert_eq!(status(&output), 1);
+    assert!(
+        stdout(&output).contains("/nonexistent/control.sock"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn the_exit_status_is_the_stock_number() {
+    let server = Server::start();
+    for (words, expected) in [
+        (&["/CMD", "HubList"][..], 0),
+        (&["/CMD", "Hub", "nowhere"], 8),
+        (&["/CMD", "Flush"], 33),
+        (&["/CMD", "UserList"], 38),
+        (&["/ADMINHUB:nowhere", "/CMD", "StatusGet"], 38),
+        (&["/ADMINHUB:mikalab", "/CMD", "UserCreate"], 38),
+        (&["/CMD", "Foo"], 117),
+        (&["/CMD", "U"], 117),
+        (&["/CLIENT"], 38),
+        (&["/FOO"], 38),
+        (&["--password-file", "/nonexistent", "127.0.0.1:1"], 23),
+    ] {
+        let output = server.run(words);
+        assert_eq!(status(&output), expected, "{words:?}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn json_is_all_that_is_printed() {
+    let server = Server::start();
+    let output = server.run(&["--json", "/CMD", "HubList"]);
+    let value: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(value["HubList"][0]["HubName_str"], "mikalab");
+    let output = server.run(&["--json", "/CMD", "Hub", "nowhere"]);
+    let value: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(value["error"]["code"], 8);
+}
+
+#[test]
+fn a_script_runs_to_its_end_and_its_output_is_copied() {
+    let server = Server::start();
+    let script = server.file(
+        "script",
+        "# remarks and empty lines are skipped\n\nServerPasswordSet hunter2\nFoo\nHubList\n",
+    );
+    let copy = server.folder.join("copy");
+    let words = [
+        format!("/IN:{}", script.display()),
+        format!("/OUT:{}", copy.display()),
+    ];
+    let output = server.run(&[&words[0], &words[1]]);
+    assert_eq!(status(&output), 0, "{}", stdout(&output));
+    let text = stdout(&output);
+    assert!(
+        text.contains("VPN Server>Foo\n") && text.contains("|mikalab\n"),
+        "{text}"
+    );
+    assert_eq!(fs::read_to_string(copy).unwrap(), text);
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn nothing_waits_for_an_input_that_has_ended() {
+    let server = Server::start();
+    for words in [&["/CMD", "ServerPasswordSet"][..], &["/CMD", "HubCreate"], &[]] {
+        // Without an end this test would not end.
+        server.run(words);
+    }
+}
+
+#[test]
+fn a_reader_that_has_left_is_no_reason_to_crash() {
+    let server = Server::start();
+    let mut child = server
+        .command(&["/CMD", "help"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((status(&output), stderr(&output).as_str()), (0, ""));
+}
+
+#[test]
+fn a_mistake_on_the_start_up_line_is_said_on_the_error_stream() {
+    let server = Server::start();
+    for (words, said) in [
+        (&["/FOO:secret"][..], "/FOO"),
+        (&["--pin", "x", "--insecure"], "--insecure"),
+    ] {
+        let output = server.run(words);
+        assert_eq!((status(&output), stdout(&output).as_str()), (38, ""), "{words:?}");
+        assert!(
+            stderr(&output).contains(said) && !stderr(&output).contains("secret"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    for words in [["/?"], ["--version"]] {
+        let output = server.run(&words);
+        assert_eq!((status(&output), stderr(&output).as_str()), (0, ""));
+        assert!(stdout(&output).contains("vpncmd"));
+    }
+}
+
+#[test]
+fn the_tools_need_no_server() {
+    let output = Command::new(env!("CARGO_BIN_EXE_vpncmd"))
+        .args(["/TOOLS", "/CMD", "PolicyList", "MaxUpload"])
+        .env("HUBWARD_DATA_DIR", Path::new("/nonexistent"))
+        .output()
+        .unwrap();
+    assert_eq!(status(&output), 0);
+    assert!(stdout(&output).contains("|MaxUpload\n"), "{}", stdout(&output));
+}
