@@ -13,6 +13,7 @@ use crate::dnat::Publisher;
 use crate::event::{Events, FlowProtocol};
 use crate::host::VirtualHost;
 use crate::kernel::{KernelNat, conntrack};
+use crate::net::Ipv4Net;
 use crate::nft::NftError;
 use crate::resolver::Resolvers;
 use crate::table::{LeaseEntry, Mode, NatEntry, Status};
@@ -67,6 +68,17 @@ pub enum StartError {
     /// The device or a kernel setting of kernel mode.
     #[error(transparent)]
     Device(#[from] netdev::Error),
+    /// Kernel mode needs a network that this machine has nowhere else.
+    #[error(
+        "the network {network} is in use by the device {device}; give this hub's virtual host another one \
+         (SecureNatHostSet, DhcpSet), or use user mode"
+    )]
+    NetworkTaken {
+        /// The virtual host's network.
+        network: Ipv4Net,
+        /// The device that has it.
+        device: String,
+    },
     /// The ruleset of kernel mode.
     #[error(transparent)]
     Nft(#[from] NftError),

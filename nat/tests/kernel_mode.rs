@@ -192,3 +192,34 @@ fn a_start_that_fails_leaves_nothing() {
         assert_eq!(machine(), before);
     });
 }
+
+#[test]
+fn a_second_hub_needs_a_network_of_its_own() {
+    in_namespace(|| async {
+        prepare();
+        let before = machine();
+        let (first, _station, _switch) = start(|_| {}).await;
+        let during = machine();
+        let (_other_switch, port) = hub();
+        let same = SecureNat::start(Setup::new(port, config(), Mode::Kernel, Tag::new("t2"))).await;
+        let error = same.err().expect("the network is taken").to_string();
+        assert!(
+            error.contains("hwn_t1") && error.contains("192.168.30.0/24"),
+            "{error}"
+        );
+        assert_eq!(machine(), during);
+        let (_other_switch, port) = hub();
+        let other = SecureNatConfig {
+            ip: "192.168.31.1".parse().unwrap(),
+            use_dhcp: false,
+            ..config()
+        };
+        let second = SecureNat::start(Setup::new(port, other, Mode::Kernel, Tag::new("t2")))
+            .await
+            .unwrap();
+        first.stop().await.unwrap();
+        assert_eq!(setting("net.ipv4.ip_forward"), "1", "the second still needs it");
+        second.stop().await.unwrap();
+        assert_eq!(machine(), before);
+    });
+}

@@ -240,6 +240,15 @@ fn a_published_host_is_found_at_the_virtual_hosts_address() {
                 .await
                 .ends_with(b"\nhello")
         );
+        echo("10.0.1.26:7");
+        let udp = DnatRule::parse("udp", "udp", "7000", "10.0.1.26:7", "", "").unwrap();
+        publisher.apply(&[udp]).await.unwrap();
+        let answer = lab.station.ask(5000, "192.168.30.1:7000", b"ping").await;
+        assert_eq!(
+            answer.as_deref(),
+            Some(&b"ping"[..]),
+            "the answer comes from where it was asked"
+        );
         publisher.clear().await.unwrap();
         assert_eq!(
             lab.station.connect("192.168.30.1:8080", SHORT).await,
@@ -306,6 +315,32 @@ fn two_stations_and_many_connections_share_the_nat() {
                 "round {round}"
             );
         }
+    });
+}
+
+/// Time on a processor that this program has used, in ticks of 10 ms.
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[test]
+fn open_flows_that_carry_nothing_cost_nothing() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        echo("10.0.1.26:7");
+        lab.station.ask(5000, "10.0.1.26:7", b"x").await.unwrap();
+        for _ in 0..20 {
+            let connected = lab.station.connect("10.0.1.26:80", SHORT).await;
+            assert!(matches!(connected, Connected::Yes(_)));
+        }
+        lab.station.drive(Duration::from_millis(300), |_| false).await;
+        let before = ticks();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(ticks() - before <= 4, "{} ticks of 200", ticks() - before);
+        assert_eq!(lab.nat.status().await.tcp, 20);
     });
 }
 

@@ -421,6 +421,59 @@ fn routes_come_with_a_default_route_under_the_code_asked_for() {
 }
 
 #[test]
+fn another_implementation_reads_the_same() {
+    use dhcproto::v4::{Decodable, Decoder, DhcpOption, OptionCode};
+    let config = SecureNatConfig {
+        dhcp_push_routes: "10.0.0.0/8/192.168.30.2".parse().unwrap(),
+        dhcp_domain_name: "example.org".into(),
+        ..config()
+    };
+    let reply = Lab::new(&config)
+        .send(&message(1, MessageType::Discover))
+        .unwrap();
+    let bytes = reply.message.encode();
+    let seen = dhcproto::v4::Message::decode(&mut Decoder::new(&bytes)).unwrap();
+    assert_eq!((seen.yiaddr(), seen.xid()), (reply.message.yiaddr, 1));
+    assert_eq!(seen.chaddr(), mac(1).octets());
+    let option = |code| seen.opts().get(code).unwrap().clone();
+    assert_eq!(
+        option(OptionCode::MessageType),
+        DhcpOption::MessageType(dhcproto::v4::MessageType::Offer)
+    );
+    assert_eq!(
+        option(OptionCode::SubnetMask),
+        DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 255, 0))
+    );
+    assert_eq!(option(OptionCode::Router), DhcpOption::Router(vec![HOST]));
+    assert_eq!(
+        option(OptionCode::DomainNameServer),
+        DhcpOption::DomainNameServer(vec![HOST])
+    );
+    assert_eq!(
+        option(OptionCode::DomainName),
+        DhcpOption::DomainName("example.org".into())
+    );
+    assert_eq!(
+        option(OptionCode::AddressLeaseTime),
+        DhcpOption::AddressLeaseTime(7200)
+    );
+    assert_eq!(option(OptionCode::Renewal), DhcpOption::Renewal(3600));
+    assert_eq!(option(OptionCode::Rebinding), DhcpOption::Rebinding(6300));
+    assert_eq!(
+        option(OptionCode::ServerIdentifier),
+        DhcpOption::ServerIdentifier(HOST)
+    );
+    let DhcpOption::ClasslessStaticRoute(routes) = option(OptionCode::ClasslessStaticRoute) else {
+        panic!("no routes")
+    };
+    let routes: Vec<String> = routes
+        .iter()
+        .map(|(net, gateway)| format!("{net} {gateway}"))
+        .collect();
+    assert_eq!(routes, ["10.0.0.0/8 192.168.30.2", "0.0.0.0/0 192.168.30.1"]);
+}
+
+#[test]
 fn sixty_four_routes_reach_a_client_that_takes_large_messages() {
     let text: Vec<String> = (0..64).map(|i| format!("10.{i}.0.0/32/192.168.30.1")).collect();
     let config = SecureNatConfig {

@@ -24,8 +24,14 @@ pub(crate) async fn entries(hub: Ipv4Net) -> Vec<NatEntry> {
         tracing::debug!("the kernel's connections cannot be read; the NAT table stays empty");
         return Vec::new();
     };
-    let rows = text.lines().filter_map(parse).filter(|row| hub.contains(*row.client.ip()));
-    rows.take(MAX_ROWS).zip(1..).map(|(row, id)| NatEntry { id, ..row }).collect()
+    let rows = text
+        .lines()
+        .filter_map(parse)
+        .filter(|row| hub.contains(*row.client.ip()));
+    rows.take(MAX_ROWS)
+        .zip(1..)
+        .map(|(row, id)| NatEntry { id, ..row })
+        .collect()
 }
 
 /// The file is the machine administrator's alone; in a container the program `conntrack` may still be allowed to ask.
@@ -34,9 +40,15 @@ async fn listing() -> Option<String> {
         return Some(text);
     }
     let mut program = Command::new("conntrack");
-    let list = program.args(["-L", "-f", "ipv4", "-o", "extended"]).stdin(Stdio::null()).kill_on_drop(true);
+    let list = program
+        .args(["-L", "-f", "ipv4", "-o", "extended"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let output = timeout(PATIENCE, list.output()).await.ok()?.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// One line, such as `ipv4 2 tcp 6 431999 ESTABLISHED src=.. dst=.. sport=.. dport=.. [packets=.. bytes=..] src=..`.

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::config::SecureNatConfig;
 use crate::forwarding::{Former, Forwarding};
+use crate::net::Ipv4Net;
 use crate::nft::{self, NftError};
 use crate::secure_nat::StartError;
 use crate::tag::Tag;
@@ -45,9 +46,14 @@ impl KernelNat {
     pub(crate) async fn start(shared: &Arc<Shared>, tag: &Tag) -> Result<Self, StartError> {
         let config = shared.host().config().clone();
         let table = tag.nat_table();
-        let forwarding = Forwarding::hold(&left_behind(&table).await?)?;
+        let former = left_behind(&table).await?;
+        let forwarding = Forwarding::hold(&former)?;
+        refuse_taken_network(config.network()).await?;
         let tap = make_device(&config, &tag.device()).await?;
         nft::apply(&ruleset::render(&config, &table, tap.name(), &forwarding.note())).await?;
+        for warning in nft::dropping_forward_chains().await.unwrap_or_default() {
+            tracing::warn!(hub = %config.network(), "SecureNAT may not reach the outside: {warning}");
+        }
         let mut tasks = JoinSet::new();
         let tap = Arc::new(tap);
         tasks.spawn(device_to_hub(Arc::clone(&tap), Arc::clone(shared)));
@@ -78,6 +84,26 @@ async fn left_behind(table: &str) -> Result<Former, NftError> {
     Ok(Former::from_comments(
         rules.iter().filter_map(|rule| rule.comment.as_deref()),
     ))
+}
+
+/// Two devices with one network confuse the kernel's routing: answers would leave by either. New hubs all begin with
+/// the same network, so this is the first thing to go wrong with two of them.
+async fn refuse_taken_network(network: Ipv4Net) -> Result<(), StartError> {
+    let links = Links::new()?;
+    for link in links.list().await? {
+        // A link may vanish between the two questions.
+        for address in links.addresses(&link.name).await.unwrap_or_default() {
+            if let IpAddr::V4(ip) = address.ip
+                && Ipv4Net::new(ip, address.prefix).overlaps(&network)
+            {
+                return Err(StartError::NetworkTaken {
+                    network,
+                    device: link.name,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn make_device(config: &SecureNatConfig, name: &str) -> Result<Tap, StartError> {
