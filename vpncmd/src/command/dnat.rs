@@ -66,7 +66,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "DnatDelete",
         title: "Stop publishing a host",
-        help: "Deletes a rule of DnatList. Connections that exist are cut off.",
+        help: "Deletes a rule of DnatList. Connections that exist live on until they end.",
         params: &[NAME],
         scope: Scope::Server,
         run: delete,
