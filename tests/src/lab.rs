@@ -68,7 +68,11 @@ pub fn enter(arguments: &[&str]) -> Result<Command> {
     let program = std::env::current_exe()?;
     let mut command = enclosure();
     // Errors tell their story in words; where in the harness they passed is nobody's question.
-    command.arg(program).args(arguments).env(INSIDE, "1").env("RUST_LIB_BACKTRACE", "0");
+    command
+        .arg(program)
+        .args(arguments)
+        .env(INSIDE, "1")
+        .env("RUST_LIB_BACKTRACE", "0");
     Ok(command)
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::host::Host;
@@ -66,16 +67,19 @@ impl Server {
 
     /// Asks it to end and checks that it ends well, in the time it promises.
     pub fn stop(self) -> Result<()> {
+        self.stop_and_log().map(drop)
+    }
+
+    /// As [`Server::stop`], and returns everything it has logged, the end of its sessions included.
+    pub fn stop_and_log(mut self) -> Result<String> {
+        const PROMISED: Duration = Duration::from_secs(6);
         let begun = Instant::now();
-        let log = self.log();
-        let code = self.daemon.stop(STOP)?;
-        ensure!(code == 0, "vpnserver ended with {code}:\n{log}");
-        ensure!(
-            begun.elapsed() < Duration::from_secs(6),
-            "vpnserver took {:?} to end",
-            begun.elapsed()
-        );
-        Ok(())
+        self.daemon.signal(Signal::SIGTERM)?;
+        let code = self.daemon.wait(STOP)?;
+        let took = begun.elapsed();
+        ensure!(code == 0, "vpnserver ended with {code}:\n{}", self.log());
+        ensure!(took < PROMISED, "vpnserver took {took:?} to end");
+        Ok(self.log())
     }
 
     /// `kill -9`.

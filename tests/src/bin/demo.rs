@@ -94,19 +94,17 @@ fn play(story: &mut Story) -> Result<String> {
     })();
     let (ours, stock) = visits.inspect_err(|_| eprintln!("\nvpnserver said:\n{}", server.log()))?;
 
-    story.step("What the server's log tells of it");
-    story.quote(&sessions_in(&server.log()));
-
-    story.step("The server stops, and leaves the machine as it was");
+    story.step("The server stops, leaves the machine as it was, and its log has told the story");
     story.show(&stage.nat, "systemctl stop vpnserver   # here: SIGTERM");
     let begun = Instant::now();
-    server.stop()?;
+    let log = server.stop_and_log()?;
     let after = residue(&stage.nat)?;
     ensure!(
         before == after,
         "devices, rules or settings were left behind:\nbefore:\n{before}\nafter:\n{after}"
     );
     story.done("no device, nft table or setting of it is left", begun.elapsed());
+    story.quote(&sessions_in(&log));
 
     Ok(match stock {
         Ok(took) => format!(
