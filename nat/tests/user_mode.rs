@@ -66,6 +66,18 @@ fn tcp_carries_every_byte_both_ways_and_finishes_half_by_half() {
 }
 
 #[test]
+fn a_way_that_loses_frames_loses_no_bytes() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        lab.station.loss = Some(100);
+        let data = noise(400_000);
+        let answer = lab.station.exchange("10.0.1.26:80", &data).await;
+        assert!(answer.ends_with(&data));
+    });
+}
+
+#[test]
 fn the_table_shows_a_connection_while_it_lives() {
     in_namespace(|| async {
         let mut lab = Lab::new(|_| {}).await;

@@ -5,6 +5,7 @@
 //! connection a packet costs the same however many connections there are, and each runs in its own task.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,33 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use crate::packet::Outgoing;
 
-/// Bytes from the station that wait for the destination.
-const RECEIVE_BUFFER: usize = 128 * 1024;
-/// Bytes to the station that it has not acknowledged; bounds the speed to this per round trip.
-const SEND_BUFFER: usize = 256 * 1024;
+/// Bytes sent at once before the station's acknowledgements set the pace. smoltcp would begin with two segments; a
+/// page should not need five round trips, and the queue before a station holds this many times over.
+const HEAD_START: usize = 32 * 1024;
 /// How long a station may leave our data unacknowledged.
 const UNANSWERED: Duration = Duration::from_secs(60);
+
+/// What a connection may hold each way, bytes. It bounds the speed to this per round trip, and is only used up by
+/// connections whose station, or whose destination, is slower than the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Buffers {
+    /// From the station, waiting for the destination.
+    pub(crate) receive: usize,
+    /// To the station, not acknowledged yet.
+    pub(crate) send: usize,
+}
+
+impl Buffers {
+    /// Large ones as long as there are few connections, so that all of them together stay below 1 GiB.
+    pub(crate) fn among(connections: u32) -> Self {
+        let (receive, send) = match connections {
+            0..=256 => (512 * 1024, 512 * 1024),
+            257..=1024 => (128 * 1024, 256 * 1024),
+            _ => (64 * 1024, 64 * 1024),
+        };
+        Buffers { receive, send }
+    }
+}
 
 /// One connection, seen from the destination's side.
 pub(crate) struct Endpoint {
@@ -30,11 +52,19 @@ pub(crate) struct Endpoint {
     handle: SocketHandle,
     wire: Wire,
     started: Instant,
+    /// What is left of the head start; `None` once acknowledgements set the pace.
+    head_start: Option<usize>,
 }
 
 impl Endpoint {
     /// An end that answers as `local` once the connection request is [`input`](Self::input).
-    pub(crate) fn listen(now: Instant, local: SocketAddrV4, mtu: usize, seed: u64) -> Option<Self> {
+    pub(crate) fn listen(
+        now: Instant,
+        local: SocketAddrV4,
+        mtu: usize,
+        buffers: Buffers,
+        seed: u64,
+    ) -> Option<Self> {
         let mut wire = Wire {
             mtu,
             inbox: VecDeque::new(),
@@ -48,12 +78,10 @@ impl Endpoint {
             let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(*local.ip()), 0));
         });
         let mut socket = Socket::new(
-            SocketBuffer::new(vec![0; RECEIVE_BUFFER]),
-            SocketBuffer::new(vec![0; SEND_BUFFER]),
+            SocketBuffer::new(vec![0; buffers.receive]),
+            SocketBuffer::new(vec![0; buffers.send]),
         );
         socket.set_nagle_enabled(false);
-        // Many connections share one way to a station, whose queue drops what it cannot hold.
-        socket.set_congestion_control(tcp::CongestionControl::Cubic);
         socket.set_timeout(Some(UNANSWERED.into()));
         socket.listen((IpAddress::Ipv4(*local.ip()), local.port())).ok()?;
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
@@ -64,6 +92,7 @@ impl Endpoint {
             handle,
             wire,
             started: now,
+            head_start: Some(HEAD_START),
         })
     }
 
@@ -76,6 +105,54 @@ impl Endpoint {
     pub(crate) fn poll(&mut self, now: Instant) {
         let now = self.time(now);
         self.interface.poll(now, &mut self.wire, &mut self.sockets);
+        if self.head_start == Some(0) {
+            // Many connections share the way to a station, whose queue drops what it cannot hold.
+            self.head_start = None;
+            self.socket()
+                .set_congestion_control(tcp::CongestionControl::Cubic);
+        }
+    }
+
+    /// Lets `read` fill room for bytes to the station and say how many it wrote; `None` if there is no room now. Some
+    /// may come with the next [`poll`](Self::poll).
+    pub(crate) fn send(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        let allowed = self.head_start.unwrap_or(usize::MAX);
+        let socket = self.sockets.get_mut::<Socket<'_>>(self.handle);
+        if allowed == 0 || !socket.can_send() {
+            return None;
+        }
+        let mut outcome = Ok(0);
+        let moved = socket.send(|room| {
+            let len = room.len().min(allowed);
+            outcome = read(&mut room[..len]);
+            let moved = *outcome.as_ref().unwrap_or(&0);
+            (moved, moved)
+        });
+        if let (Ok(moved), Some(left)) = (moved, &mut self.head_start) {
+            *left -= moved;
+        }
+        Some(outcome)
+    }
+
+    /// Lets `write` take bytes of the station and say how many it took; `None` if there are none.
+    pub(crate) fn receive(
+        &mut self,
+        write: impl FnOnce(&[u8]) -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        let socket = self.socket();
+        if !socket.can_recv() {
+            return None;
+        }
+        let mut outcome = Ok(0);
+        let taken = socket.recv(|bytes| {
+            outcome = write(bytes);
+            let taken = *outcome.as_ref().unwrap_or(&0);
+            (taken, taken)
+        });
+        taken.is_ok().then_some(outcome)
     }
 
     /// The packets for the station made so far.

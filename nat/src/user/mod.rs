@@ -34,8 +34,8 @@ use proxy::{Connection, Destination};
 
 /// Bytes of frames taken from the hub at one time.
 const BATCH: usize = 256 * 1024;
-/// Packets of one connection that wait for its task: more than a receive buffer's worth.
-const QUEUE: usize = 256;
+/// Packets of one connection that wait for its task: a receive buffer's worth.
+const QUEUE: usize = 512;
 
 /// What the tasks of one SecureNAT share.
 pub(crate) struct Shared {

@@ -17,8 +17,9 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use super::Shared;
-use super::endpoint::Endpoint;
+use super::endpoint::{Buffers, Endpoint};
 use super::flows::Flow;
+use crate::event::FlowProtocol;
 use crate::packet::{Outgoing, Packet};
 use crate::table::TcpState;
 
@@ -96,7 +97,8 @@ impl Connection {
     async fn carry(mut self, stream: TcpStream) {
         let started = Instant::now();
         let mtu = self.shared.mtu();
-        let Some(endpoint) = Endpoint::listen(started, self.request.target(), mtu, self.seed) else {
+        let buffers = Buffers::among(self.shared.flows.count(FlowProtocol::Tcp));
+        let Some(endpoint) = Endpoint::listen(started, self.request.target(), mtu, buffers, self.seed) else {
             return;
         };
         self.flow.set_tcp_state(TcpState::Established);
@@ -160,16 +162,9 @@ impl Pair {
     }
 
     async fn station_to_destination(&mut self, now: Instant, flow: &Flow) -> io::Result<()> {
-        let (socket, stream) = (self.endpoint.socket(), &self.stream);
-        while socket.can_recv() {
-            let mut outcome = Ok(0);
-            let moved = socket.recv(|bytes| {
-                outcome = stream.try_write(bytes);
-                let moved = outcome.as_ref().map_or(0, |n| *n);
-                (moved, moved)
-            });
+        while let Some(outcome) = self.endpoint.receive(|bytes| self.stream.try_write(bytes)) {
             match outcome {
-                Ok(_) => flow.sent(now, moved.unwrap_or(0)),
+                Ok(moved) => flow.sent(now, moved),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -183,21 +178,16 @@ impl Pair {
     }
 
     fn destination_to_station(&mut self, now: Instant, flow: &Flow) -> io::Result<()> {
-        let (socket, stream) = (self.endpoint.socket(), &self.stream);
-        while !self.eof && socket.can_send() {
-            let mut outcome = Ok(0);
-            let moved = socket.send(|room| {
-                outcome = stream.try_read(room);
-                let moved = outcome.as_ref().map_or(0, |n| *n);
-                (moved, moved)
-            });
+        while !self.eof
+            && let Some(outcome) = self.endpoint.send(|room| self.stream.try_read(room))
+        {
             match outcome {
                 Ok(0) => {
                     self.eof = true;
                     flow.set_tcp_state(TcpState::Closing);
-                    socket.close();
+                    self.endpoint.socket().close();
                 }
-                Ok(_) => flow.received(now, moved.unwrap_or(0)),
+                Ok(moved) => flow.received(now, moved),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }

@@ -26,6 +26,9 @@ pub(crate) struct Station {
     pub(crate) ip: Ipv4Addr,
     gateway_mac: Option<[u8; 6]>,
     next_port: u16,
+    /// One frame of this many is lost, each way.
+    pub(crate) loss: Option<u32>,
+    dice: u32,
     /// Frames that arrived, for tests that look at them.
     seen: VecDeque<Frame>,
 }
@@ -60,12 +63,28 @@ impl Station {
             ip,
             gateway_mac,
             next_port,
+            loss: None,
+            dice: 1,
             seen,
         }
     }
 
     fn time(&self) -> smoltcp::time::Instant {
         smoltcp::time::Instant::from_micros(self.started.elapsed().as_micros() as i64)
+    }
+
+    /// Whether the next frame is lost.
+    fn loses(&mut self) -> bool {
+        self.dice = self.dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.loss
+            .is_some_and(|loss| (self.dice >> 8).is_multiple_of(loss))
+    }
+
+    fn flush(&mut self) {
+        let mut out = std::mem::take(&mut self.wire.outbox);
+        out.retain(|_| !self.loses());
+        self.port
+            .send(Instant::now(), &mut out.into_iter().map(Frame::new));
     }
 
     /// Lets the station run until `done` says so; `false` if that takes too long.
@@ -79,14 +98,10 @@ impl Station {
         loop {
             let now = self.time();
             self.interface.poll(now, &mut self.wire, &mut self.sockets);
-            let out = std::mem::take(&mut self.wire.outbox);
-            self.port
-                .send(Instant::now(), &mut out.into_iter().map(Frame::new));
+            self.flush();
             if done(self) {
                 self.interface.poll(now, &mut self.wire, &mut self.sockets);
-                let out = std::mem::take(&mut self.wire.outbox);
-                self.port
-                    .send(Instant::now(), &mut out.into_iter().map(Frame::new));
+                self.flush();
                 return true;
             }
             if Instant::now() >= end {
@@ -99,6 +114,9 @@ impl Station {
             let wait = Duration::from_micros(pause.clamp(1, 100_000));
             let _ = tokio::time::timeout(wait, self.port.recv(&mut batch, 1 << 20)).await;
             for frame in batch.drain(..) {
+                if self.loses() {
+                    continue;
+                }
                 self.seen.push_back(frame.clone());
                 if self.seen.len() > 256 {
                     self.seen.pop_front();
