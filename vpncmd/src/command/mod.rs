@@ -22,6 +22,7 @@ mod listener;
 pub(crate) mod local;
 mod log;
 mod log_file;
+mod make_cert;
 mod option;
 mod policy;
 mod radius;
@@ -76,6 +77,7 @@ const GROUPS: &[&[Command]] = &[
     local::COMMANDS,
     log::COMMANDS,
     log_file::COMMANDS,
+    make_cert::COMMANDS,
     option::COMMANDS,
     policy::COMMANDS,
     radius::COMMANDS,
