@@ -65,7 +65,10 @@ impl Negotiation {
         let stream = TlsAcceptor::from(tls)
             .accept(tcp)
             .await
-            .map_err(AcceptError::Tls)?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => AcceptError::Closed,
+                _ => AcceptError::Tls(error),
+            })?;
         let random = hello.random;
         Ok(Self {
             stream,

@@ -276,8 +276,7 @@ mod tests {
     fn a_pin_reads_back_as_it_is_written() {
         let pin = Fingerprint::of(&CertificateDer::from(vec![1, 2, 3]));
         assert_eq!(pin.to_string().parse::<Fingerprint>().unwrap(), pin);
-        let with_colons = pin.to_string()["sha256:".len()..]
-            .as_bytes()
+        let with_colons = pin.to_string().as_bytes()["sha256:".len()..]
             .chunks(2)
             .map(|pair| String::from_utf8_lossy(pair).into_owned())
             .collect::<Vec<_>>()

@@ -92,11 +92,14 @@ struct Shared {
     state: watch::Sender<State>,
     news: Notify,
     traffic: Traffic,
+    /// Connections whose task has not ended: those in use and those that say goodbye.
+    tasks: watch::Sender<usize>,
 }
 
 struct Book {
     tunnel: protocol::tunnel::Tunnel,
     links: Vec<Arc<Link>>,
+    heard_at: Instant,
 }
 
 struct Link {
@@ -123,11 +126,13 @@ impl Tunnel {
             book: Mutex::new(Book {
                 tunnel,
                 links: Vec::new(),
+                heard_at: Instant::now(),
             }),
             inbound,
             state: watch::Sender::new(State::default()),
             news: Notify::new(),
             traffic: Traffic::default(),
+            tasks: watch::Sender::new(0),
         });
         tokio::spawn(supervise(shared.clone()));
         Self(shared)
@@ -146,7 +151,8 @@ impl Tunnel {
     {
         let link = {
             let mut book = self.0.book();
-            if self.0.state.borrow().over {
+            // Of several that were allowed to come at once, one may be too many by now.
+            if self.0.state.borrow().over || book.tunnel.is_full() {
                 return;
             }
             let link = Arc::new(Link {
@@ -156,6 +162,8 @@ impl Tunnel {
                 stop: Notify::new(),
             });
             book.links.push(link.clone());
+            book.heard_at = Instant::now();
+            self.0.tasks.send_modify(|tasks| *tasks += 1);
             self.0.publish(&book);
             link
         };
@@ -208,6 +216,17 @@ impl Tunnel {
         let _ = self.watch().wait_for(|state| state.over).await;
     }
 
+    /// Waits until every connection it had has said goodbye, or had no time left to; call it after the end.
+    pub async fn closed(&self) {
+        let _ = self.0.tasks.subscribe().wait_for(|tasks| *tasks == 0).await;
+    }
+
+    /// When something was last heard from the peer, keep-alives and new connections included.
+    #[must_use]
+    pub fn last_heard(&self) -> Instant {
+        self.0.book().heard_at
+    }
+
     /// Ends it: every connection says goodbye.
     pub fn close(&self) {
         self.0.end();
@@ -229,6 +248,11 @@ impl Tunnel {
 impl Book {
     fn link(&self, id: ConnectionId) -> Option<&Arc<Link>> {
         self.links.iter().find(|link| link.id == id)
+    }
+
+    fn heard(&mut self, now: Instant, id: ConnectionId) {
+        self.tunnel.received(now, id);
+        self.heard_at = now;
     }
 }
 
@@ -302,6 +326,11 @@ where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (mut reader, mut writer) = tokio::io::split(stream);
+    let _running = Running(&shared);
+    let place = Place {
+        shared: &shared,
+        id: link.id,
+    };
     let outcome = tokio::select! {
         outcome = read(&shared, &link, &mut reader, early) => outcome,
         outcome = write(&shared, &link, &mut writer) => outcome,
@@ -315,8 +344,29 @@ where
         Err(LinkError::Io(error)) => debug!(session = shared.terms.name, %error, "a connection ended"),
         Ok(()) => {}
     }
-    shared.remove(link.id);
+    drop(place);
     let _ = timeout(GOODBYE, writer.shutdown()).await;
+}
+
+/// A connection's place in the books, given back also when its task panics.
+struct Place<'a> {
+    shared: &'a Shared,
+    id: ConnectionId,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.remove(self.id);
+    }
+}
+
+/// A connection's task, counted until it has ended.
+struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.tasks.send_modify(|tasks| *tasks -= 1);
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -349,7 +399,7 @@ where
             }
         }
         if heard {
-            shared.book().tunnel.received(Instant::now(), link.id);
+            shared.book().heard(Instant::now(), link.id);
         }
         if !frames.is_empty() {
             shared.traffic.frames_in.fetch_add(frames.len() as u64, Relaxed);

@@ -97,8 +97,7 @@ impl Session {
     pub async fn close(self) {
         const GOODBYE: Duration = Duration::from_secs(2);
         self.tunnel.close();
-        let mut state = self.tunnel.watch();
-        let _ = tokio::time::timeout(GOODBYE, state.wait_for(|state| state.connections == 0)).await;
+        let _ = tokio::time::timeout(GOODBYE, self.tunnel.closed()).await;
     }
 }
 
