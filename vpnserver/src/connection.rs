@@ -14,9 +14,10 @@ use crate::admin;
 use crate::connections::Listed;
 use crate::events::Event;
 use crate::gate::Pass;
-use crate::login::Granted;
+use crate::login::{Granted, Refused};
 use crate::server::Server;
 use crate::session::{self, Origin, Session};
+use crate::sessions::Room;
 
 /// What the server calls itself on the wire.
 pub const PRODUCT: &str = "Hubward VPN Server (64 bit)";
@@ -34,7 +35,7 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
     };
     let reason = match outcome {
         Ok(Ok((negotiation, request))) => {
-            return grant(&server, &listed, negotiation, request, pass, (peer, local)).await;
+            return grant(&server, listed, negotiation, request, pass, (peer, local)).await;
         }
         // A port scan or a health check; not worth a line.
         Ok(Err(AcceptError::Closed)) => return,
@@ -59,7 +60,7 @@ async fn negotiate(server: &Server, tcp: TcpStream) -> Result<(Negotiation, Requ
 
 async fn grant(
     server: &Arc<Server>,
-    listed: &Listed,
+    listed: Listed,
     negotiation: Negotiation,
     request: Request,
     pass: Pass,
@@ -69,6 +70,7 @@ async fn grant(
         Request::Login(login) => {
             let login = Incoming {
                 connection: listed.name(),
+                listed,
                 peer,
                 local,
                 login: *login,
@@ -99,6 +101,7 @@ async fn grant(
 /// A login that arrived.
 struct Incoming {
     connection: String,
+    listed: Listed,
     peer: SocketAddr,
     local: SocketAddr,
     login: Login,
@@ -112,56 +115,90 @@ impl Incoming {
             .await;
         match granted {
             Ok(granted) => self.open(server, negotiation, granted, pass).await,
-            Err(refused) => {
-                server.events.report(&Event::LoginRefused {
-                    connection: self.connection,
-                    peer: self.peer,
-                    hub: self.login.hub,
-                    user: self.login.user,
-                    code: refused.code,
-                    reason: refused.reason,
-                });
-                negotiation.refuse(refused.code).await;
-            }
+            Err(refused) => self.refuse(server, negotiation, refused).await,
         }
+    }
+
+    async fn refuse(self, server: &Server, negotiation: Negotiation, refused: Refused) {
+        server.events.report(&Event::LoginRefused {
+            connection: self.connection,
+            peer: self.peer,
+            hub: self.login.hub,
+            user: self.login.user,
+            code: refused.code,
+            reason: refused.reason,
+        });
+        negotiation.refuse(refused.code).await;
     }
 
     /// Opens the session and stays with it until its end, so that its end is told whatever ends it.
     async fn open(self, server: &Arc<Server>, mut negotiation: Negotiation, granted: Granted, pass: Pass) {
-        let Some(hub) = server.hubs.named(&self.login.hub).filter(|hub| hub.is_online()) else {
-            return negotiation.refuse(ErrorCode::HubStopped).await;
+        let session = match self.book(server, &granted).await {
+            Ok(session) => session,
+            Err(refused) => return self.refuse(server, negotiation, refused).await,
         };
+        let ending = Ending {
+            server,
+            session: &session,
+        };
+        ending.opened();
+        // What belongs to a session is no stranger, and is listed there.
+        drop((self.listed, pass));
+        let welcome = welcome(&session, &granted.message);
+        if negotiation.reply(&welcome.to_pack()).await.is_err() {
+            return;
+        }
+        let (stream, early) = negotiation.into_stream();
+        session.join(stream, &early, session.tunnel.first_direction());
+        session.run().await;
+        drop(ending);
+        session.tunnel.closed().await;
+    }
+
+    /// A session in the books. What was revoked while the login was under way has not found the session there, so that is
+    /// asked again afterwards.
+    async fn book(&self, server: &Server, granted: &Granted) -> Result<Arc<Session>, Refused> {
+        let offline = || Refused {
+            code: ErrorCode::HubStopped,
+            reason: format!("hub {} is offline", granted.hub),
+        };
+        let hub = server.hubs.named(&granted.hub).ok_or_else(offline)?;
         let origin = Origin {
             name: hub.session_name(&granted.user),
-            connection: self.connection,
+            connection: self.connection.clone(),
             hub: hub.name.clone(),
-            user: granted.user,
-            real_name: granted.real_name,
-            group: granted.group,
+            user: granted.user.clone(),
+            user_id: granted.user_id,
+            real_name: granted.real_name.clone(),
+            group: granted.group.clone(),
             peer: self.peer,
             local: self.local,
-            login: session::without_secrets(self.login),
-            policy: granted.policy,
+            login: session::without_secrets(self.login.clone()),
+            policy: session::effective_policy(granted.policy.clone(), &self.login),
             opened_at: std::time::SystemTime::now(),
             opened: Instant::now(),
         };
         let port = session::plug(&hub, &origin);
         let session = Session::open(origin, rand::random(), port);
-        server.sessions.insert(session.clone());
-        let welcome = welcome(&session, &granted.message);
-        // From here on the session is what must be ended in good order, whatever the peer does.
-        let ending = Ending {
-            server,
-            session: &session,
+        let room = Room {
+            of_hub: granted.max_sessions,
+            of_user: granted.user_id.map_or(0, |_| granted.policy.multi_logins),
         };
-        if negotiation.reply(&welcome.to_pack()).await.is_err() {
-            return ending.session.end(session::reason::GONE);
+        let booked = server.sessions.book(session.clone(), room);
+        let outcome = match booked {
+            Err(code) => Err(Refused {
+                code,
+                reason: "somebody else was given the last place".to_owned(),
+            }),
+            Ok(()) if !hub.is_online() => Err(offline()),
+            Ok(()) => server.logins.ask_again(granted).await,
+        };
+        if let Err(refused) = outcome {
+            server.sessions.remove(session.key());
+            session.end(session::reason::USER_REVOKED);
+            return Err(refused);
         }
-        drop(pass);
-        ending.opened();
-        let (stream, early) = negotiation.into_stream();
-        session.join(stream, &early, session.tunnel.first_direction());
-        session.run().await;
+        Ok(session)
     }
 }
 
@@ -188,8 +225,11 @@ impl Ending<'_> {
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.server.sessions.remove(self.session.key());
         self.session.end(session::reason::GONE);
+        if let Some(usage) = self.session.usage() {
+            self.server.usage.add(usage);
+        }
+        self.server.sessions.remove(self.session.key());
         let origin = &self.session.origin;
         let (bytes_in, bytes_out) = self.session.bytes();
         self.server.events.report(&Event::SessionEnded {

@@ -102,7 +102,7 @@ pub enum Event {
         /// Why it ended.
         reason: &'static str,
     },
-    /// SecureNAT leased an address.
+    /// A client got an address from SecureNAT, or from another DHCP server on the hub.
     LeaseGiven {
         /// The hub.
         hub: String,
@@ -112,7 +112,7 @@ pub enum Event {
         mac: MacAddr,
         /// The address.
         address: Ipv4Addr,
-        /// The name the client gave.
+        /// The name the client gave; empty when it is not known.
         host_name: String,
     },
     /// SecureNAT has no address left.

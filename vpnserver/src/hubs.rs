@@ -1,6 +1,7 @@
 //! The virtual hubs as they run: switch, SecureNAT and bridges of each, brought to what the store says.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -26,10 +27,20 @@ pub struct VirtualHub {
     pub switch: Switch,
     /// When it began to run.
     pub since: SystemTime,
+    /// Whether it takes sessions.
+    open: AtomicBool,
+    /// Whether its switch forwards; what was last reported.
     online: AtomicBool,
     next_session: AtomicU32,
+    activity: Mutex<Activity>,
     parts: tokio::sync::Mutex<Parts>,
     events: Events,
+}
+
+/// When frames last passed, as far as has been looked.
+struct Activity {
+    frames: u64,
+    at: SystemTime,
 }
 
 /// What is plugged into a hub beside sessions.
@@ -60,8 +71,13 @@ impl VirtualHub {
             name,
             switch: Switch::new(Hub::new(HubConfig::new(rand::random()))),
             since: SystemTime::now(),
+            open: AtomicBool::new(false),
             online: AtomicBool::new(false),
             next_session: AtomicU32::new(1),
+            activity: Mutex::new(Activity {
+                frames: 0,
+                at: SystemTime::now(),
+            }),
             parts: tokio::sync::Mutex::default(),
             events,
         }
@@ -70,7 +86,12 @@ impl VirtualHub {
     /// Whether it takes sessions.
     #[must_use]
     pub fn is_online(&self) -> bool {
-        self.online.load(Ordering::Acquire)
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Takes no sessions from now on; [`VirtualHub::bring_to`] does the rest.
+    pub fn close(&self) {
+        self.open.store(false, Ordering::Release);
     }
 
     /// A name for the next session: `SID-USER-n` (protocol §9).
@@ -122,6 +143,65 @@ impl VirtualHub {
             .is_some_and(Bridge::is_working)
     }
 
+    /// When frames last passed, to the second; when it began to run, if none has.
+    #[must_use]
+    pub fn last_active(&self) -> SystemTime {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner).at
+    }
+
+    /// Looks at what has happened since the last time: whether frames passed, and which DHCP servers other than
+    /// SecureNAT (which tells of its leases itself) gave which addresses.
+    pub async fn look(&self) {
+        let (frames, seen) = self.switch.with(|hub| {
+            let seen: Vec<_> = std::iter::from_fn(|| hub.poll_event()).collect();
+            (hub.counters().received.frames(), seen)
+        });
+        {
+            let mut activity = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+            if activity.frames != frames {
+                *activity = Activity {
+                    frames,
+                    at: SystemTime::now(),
+                };
+            }
+        }
+        if seen.is_empty() {
+            return;
+        }
+        let parts = self.parts.lock().await;
+        let own = parts.secure_nat.as_ref().map(|nat| nat.config().ip);
+        drop(parts);
+        for event in seen {
+            self.report_lease(&event, own);
+        }
+    }
+
+    fn report_lease(&self, event: &hub_core::hub::Event, own: Option<Ipv4Addr>) {
+        let hub_core::hub::Event::AddressLeased {
+            port,
+            client,
+            address,
+            server,
+            ..
+        } = *event
+        else {
+            return;
+        };
+        if own.is_some() && server == own {
+            return;
+        }
+        let session = self
+            .switch
+            .with(|hub| hub.port(port).map(|port| port.config.name.clone()));
+        self.events.report(&Event::LeaseGiven {
+            hub: self.name.clone(),
+            session,
+            mac: client,
+            address,
+            host_name: String::new(),
+        });
+    }
+
     /// Brings it to what it should be. Parts that cannot start are reported and leave the others alone.
     pub async fn bring_to(&self, wanted: &Wanted) {
         let mut parts = self.parts.lock().await;
@@ -135,6 +215,7 @@ impl VirtualHub {
                 Event::HubOffline { hub }
             });
         }
+        self.open.store(online, Ordering::Release);
         self.bring_secure_nat(&mut parts, wanted).await;
         self.bring_bridges(&mut parts, wanted).await;
     }
@@ -253,7 +334,7 @@ impl VirtualHub {
 
     /// Ends its parts; sessions are ended by who knows them.
     pub async fn shut_down(&self) {
-        self.online.store(false, Ordering::Release);
+        self.close();
         let mut parts = self.parts.lock().await;
         parts.bridges.clear();
         if let Some(Err(error)) = match parts.secure_nat.take() {

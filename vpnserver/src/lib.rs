@@ -26,3 +26,6 @@ pub mod server;
 pub mod session;
 pub mod sessions;
 pub mod store;
+pub mod tasks;
+pub mod upkeep;
+pub mod usage;

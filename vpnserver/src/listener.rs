@@ -25,7 +25,13 @@ pub struct Listeners {
     serve: Serve,
     events: Events,
     gate: Gate,
-    open: Mutex<BTreeMap<SocketAddr, JoinHandle<()>>>,
+    open: Mutex<BTreeMap<SocketAddr, Open>>,
+}
+
+/// An open port.
+struct Open {
+    local: SocketAddr,
+    accepting: JoinHandle<()>,
 }
 
 impl Listeners {
@@ -49,16 +55,18 @@ impl Listeners {
         if open.contains_key(&address) {
             return Ok(());
         }
-        match bind(address) {
-            Ok(listener) => {
+        let bound = bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match bound {
+            Ok((local, listener)) => {
                 let accepting = accept(
                     listener,
                     self.gate.clone(),
                     self.events.clone(),
                     self.serve.clone(),
                 );
-                open.insert(address, tokio::spawn(accepting));
-                self.events.report(&Event::ListenerOpened { address });
+                let accepting = tokio::spawn(accepting);
+                open.insert(address, Open { local, accepting });
+                self.events.report(&Event::ListenerOpened { address: local });
                 Ok(())
             }
             Err(error) => {
@@ -71,8 +79,8 @@ impl Listeners {
 
     /// Closes this port; connections that came through it stay.
     pub fn close(&self, address: SocketAddr) {
-        if let Some(task) = self.lock().remove(&address) {
-            task.abort();
+        if let Some(open) = self.lock().remove(&address) {
+            open.accepting.abort();
             self.events.report(&Event::ListenerClosed { address });
         }
     }
@@ -81,7 +89,7 @@ impl Listeners {
     pub fn close_all(&self) {
         std::mem::take(&mut *self.lock())
             .into_values()
-            .for_each(|task| task.abort());
+            .for_each(|open| open.accepting.abort());
     }
 
     /// Whether this port is open.
@@ -90,13 +98,19 @@ impl Listeners {
         self.lock().contains_key(&address)
     }
 
+    /// Where this port really is: port 0 stands for a free one.
+    #[must_use]
+    pub fn local(&self, address: SocketAddr) -> Option<SocketAddr> {
+        self.lock().get(&address).map(|open| open.local)
+    }
+
     /// The open ones.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.lock().keys().copied().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, JoinHandle<()>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

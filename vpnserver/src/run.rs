@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +17,11 @@ use crate::control::ControlSocket;
 use crate::data_dir::DataDir;
 use crate::events::Events;
 use crate::identity::Identity;
-use crate::listener::Listeners;
 use crate::login::AdminPassword;
 use crate::secret::Vault;
 use crate::server::{Server, Settings};
 use crate::store::{DATABASE_FILE, Db, Id, Listener, Opened, SqliteStore, Store};
-use crate::{admin, connection, log};
+use crate::{admin, log};
 
 /// A server that is told to end does so within this time (design, contracts).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,10 +37,11 @@ pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let (server, control) = begin(options, &folder).await?;
     server.apply().await?;
-    let follower = tokio::spawn({
+    let upkeep = tokio::spawn({
         let server = server.clone();
-        async move { server.follow().await }
+        async move { server.tend().await }
     });
+    tokio::spawn(reassure());
     let administration = tokio::spawn(admin::serve_locally(server.clone(), control));
     greet(&server, &folder);
     let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -48,13 +49,26 @@ pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
     let reason = signals.next().await;
     tracing::info!(reason, "ending");
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    follower.abort();
+    upkeep.abort();
     administration.abort();
     if timeout(SHUTDOWN_TIMEOUT, server.shut_down()).await.is_err() {
         tracing::warn!("not everything could be ended in time");
     }
     drop(lock);
     Ok(())
+}
+
+/// Tells the service manager that all is well, twice as often as it asks for (`WatchdogSec=`). What it hears is that tasks
+/// are run: a process that spins or is stuck falls silent.
+async fn reassure() {
+    let Some(patience) = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero()) else {
+        return;
+    };
+    let mut ticks = tokio::time::interval(patience / 2);
+    loop {
+        ticks.tick().await;
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+    }
 }
 
 async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Server>, ControlSocket)> {
@@ -72,30 +86,12 @@ async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Serv
     let tag = tag(&store.server()?.id);
     let settings = Settings {
         listen: options.listen.iter().map(|listen| listen.0).collect(),
+        address: Ipv6Addr::UNSPECIFIED.into(),
         nat_mode: nat_mode(options.nat_mode),
         tag,
         database: folder.file(DATABASE_FILE),
     };
-    let events = Events::logged();
-    let server = Arc::new_cyclic(|server| {
-        let server = server.clone();
-        let listeners = Listeners::new(
-            events.clone(),
-            Arc::new(move |tcp, pass| {
-                if let Some(server) = server.upgrade() {
-                    tokio::spawn(connection::serve(server, tcp, pass));
-                }
-            }),
-        );
-        Server::new(
-            Db::new(store),
-            vault,
-            events.clone(),
-            identity,
-            listeners,
-            settings,
-        )
-    });
+    let server = Server::new(Db::new(store), vault, Events::logged(), identity, settings);
     let socket = folder.control_socket();
     let control = ControlSocket::bind(&socket)
         .map_err(|error| anyhow::anyhow!("cannot make the socket {}: {error}", socket.display()))?;

@@ -1,16 +1,17 @@
 //! The server: the store's settings, what runs because of them, and the way from the one to the other.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex as StdMutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use nat::Tag;
 use nat::dnat::Publisher;
 use tokio::sync::Mutex;
 
+use crate::connection;
 use crate::connections::Connections;
 use crate::events::{Event, Events};
 use crate::hubs::{Hubs, Wanted};
@@ -21,6 +22,8 @@ use crate::secret::Vault;
 use crate::session::reason;
 use crate::sessions::Sessions;
 use crate::store::{Action, Change, Db, Feed, Noun, StoreError};
+use crate::tasks::Tasks;
+use crate::usage::Usage;
 
 /// How often the store is asked for changes that another process made.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(5);
@@ -30,6 +33,8 @@ const FOLLOW_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// Listen here and not on the stored ports.
     pub listen: Vec<SocketAddr>,
+    /// The address that stored ports are opened on: that of all, unless a test wants to stay by itself.
+    pub address: IpAddr,
     /// Where SecureNAT works.
     pub nat_mode: nat::Mode,
     /// Short text that tells this installation's devices and tables from others'.
@@ -54,6 +59,8 @@ pub struct Server {
     pub sessions: Sessions,
     /// The TCP connections of this moment.
     pub connections: Connections,
+    /// What users have used and the store does not know yet.
+    pub usage: Usage,
     /// The open ports.
     pub listeners: Listeners,
     /// What was said on the command line.
@@ -65,6 +72,7 @@ pub struct Server {
     publishing_problem: StdMutex<Option<String>>,
     applied: Mutex<Option<u64>>,
     next_connection: AtomicU32,
+    tasks: Tasks,
 }
 
 /// What of the running server a set of changes touches.
@@ -78,7 +86,21 @@ struct Touched {
 impl Server {
     /// Puts a server together; [`Server::apply`] makes it run.
     #[must_use]
-    pub fn new(
+    pub fn new(db: Db, vault: Vault, events: Events, identity: Identity, settings: Settings) -> Arc<Self> {
+        Arc::new_cyclic(|server: &std::sync::Weak<Self>| {
+            let server = server.clone();
+            let serve = move |tcp, pass| {
+                if let Some(server) = server.upgrade() {
+                    let tasks = server.tasks.clone();
+                    tasks.spawn(connection::serve(server, tcp, pass));
+                }
+            };
+            let listeners = Listeners::new(events.clone(), Arc::new(serve));
+            Self::with_listeners(db, vault, events.clone(), identity, listeners, settings)
+        })
+    }
+
+    fn with_listeners(
         db: Db,
         vault: Vault,
         events: Events,
@@ -100,6 +122,7 @@ impl Server {
             hubs: Hubs::default(),
             sessions: Sessions::default(),
             connections: Connections::default(),
+            usage: Usage::default(),
             listeners,
             settings,
             since: SystemTime::now(),
@@ -108,6 +131,7 @@ impl Server {
             publishing_problem: StdMutex::default(),
             applied: Mutex::new(None),
             next_connection: AtomicU32::new(1),
+            tasks: Tasks::default(),
         }
     }
 
@@ -170,14 +194,15 @@ impl Server {
             }
             Some(Feed::Gap) | None => None,
         };
-        if touched.as_ref().is_none_or(|touched| touched.listeners) {
-            self.apply_listeners().await?;
-        }
+        self.apply_hubs(touched.as_ref().map(|touched| &touched.hubs))
+            .await?;
         if touched.as_ref().is_none_or(|touched| touched.published) {
             self.apply_published().await?;
         }
-        self.apply_hubs(touched.as_ref().map(|touched| &touched.hubs))
-            .await?;
+        // Last, so that whoever comes in finds everything there.
+        if touched.as_ref().is_none_or(|touched| touched.listeners) {
+            self.apply_listeners().await?;
+        }
         *applied = Some(revision);
         Ok(())
     }
@@ -196,14 +221,15 @@ impl Server {
         }
     }
 
-    /// Ends sessions whose user is gone.
+    /// Ends sessions whose user or hub is gone, also when another one of the same name is there already.
     fn revoke(&self, changes: &[Change]) {
-        for change in changes {
-            if change.noun == Noun::User && change.action == Action::Deleted {
-                let gone = |session: &crate::session::Session| {
-                    session.origin.user.eq_ignore_ascii_case(&change.name)
-                };
-                self.sessions.end(&change.hub, reason::USER_REVOKED, gone);
+        for change in changes.iter().filter(|change| change.action == Action::Deleted) {
+            match change.noun {
+                Noun::User => self.sessions.end(&change.hub, reason::USER_REVOKED, |session| {
+                    session.origin.user_id.is_some() && session.origin.user.eq_ignore_ascii_case(&change.name)
+                }),
+                Noun::Hub => self.sessions.end(&change.name, reason::HUB_DELETED, |_| true),
+                _ => {}
             }
         }
     }
@@ -214,7 +240,7 @@ impl Server {
             stored
                 .iter()
                 .filter(|listener| listener.enabled)
-                .map(|listener| everywhere(listener.port))
+                .map(|listener| self.stored_address(listener.port))
                 .collect()
         } else {
             self.settings.listen.iter().copied().collect()
@@ -287,7 +313,9 @@ impl Server {
                 continue;
             }
             let hub = self.hubs.begin(record.name.as_str(), &self.events);
+            // Closed first, then emptied: a login that is under way finds it closed.
             if !record.online {
+                hub.close();
                 self.sessions.end(&hub.name, reason::HUB_OFFLINE, |_| true);
             }
             let bridges = bridges
@@ -313,15 +341,36 @@ impl Server {
     /// Ends everything in good order: ports, sessions, published hosts, the parts of hubs.
     pub async fn shut_down(&self) {
         self.listeners.close_all();
+        // Closed first: a login that is under way finds its hub closed.
+        for hub in self.hubs.all() {
+            hub.close();
+        }
         for session in self.sessions.all() {
             session.end(reason::SHUTDOWN);
         }
+        for connection in self.connections.all() {
+            connection.hang_up();
+        }
+        tokio::join!(self.take_back(), self.tasks.finished());
+        if let Err(error) = self.settle_usage().await {
+            tracing::warn!(%error, "the last of what users have used could not be written");
+        }
+    }
+
+    /// Takes back what was put into the system: published hosts, bridges, SecureNAT.
+    async fn take_back(&self) {
         if let Err(error) = self.publisher.clear().await {
             tracing::warn!(%error, "published hosts could not be taken back");
         }
         for hub in self.hubs.all() {
             hub.shut_down().await;
         }
+    }
+
+    /// Where a stored port is opened.
+    #[must_use]
+    pub fn stored_address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.settings.address, port)
     }
 }
 
@@ -340,33 +389,12 @@ impl Touched {
     }
 }
 
-/// A port on all addresses.
-#[must_use]
-pub fn everywhere(port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
-}
-
 impl Occupancy for Server {
     fn sessions_of_hub(&self, hub: &str) -> u32 {
-        u32::try_from(self.sessions.of_hub(hub).len()).unwrap_or(u32::MAX)
+        self.sessions.count_of_hub(hub)
     }
 
     fn sessions_of_user(&self, hub: &str, user: &str, except: Option<&[u8; 16]>) -> u32 {
-        let counts = |session: &crate::session::Session| {
-            let origin = &session.origin;
-            let same_client = origin
-                .login
-                .node
-                .as_ref()
-                .is_some_and(|node| Some(&node.unique_id) == except);
-            origin.user.eq_ignore_ascii_case(user) && !same_client
-        };
-        let open = self
-            .sessions
-            .of_hub(hub)
-            .iter()
-            .filter(|session| counts(session))
-            .count();
-        u32::try_from(open).unwrap_or(u32::MAX)
+        self.sessions.count_of_user(hub, user, except)
     }
 }

@@ -15,6 +15,8 @@ use transport::accept::ServerStream;
 use transport::tunnel::{Terms, Tunnel};
 
 use crate::hubs::VirtualHub;
+use crate::store::{Id, UsageReport};
+use crate::usage::Meter;
 
 /// TCP connections of one session at most (protocol §6).
 const MAX_CONNECTIONS: u32 = 32;
@@ -27,6 +29,8 @@ const MIN_QUEUE_BYTES: usize = 320_000;
 const PORT_QUEUE_BYTES: usize = 1 << 20;
 /// A session that may not bridge has a few addresses all the same: its own and what its system makes (protocol §9).
 const MACS_WITHOUT_BRIDGE: u32 = 3;
+/// A session that may not route has a few IP addresses: four of IPv4 and five of IPv6 (protocol §9).
+const IPS_WITHOUT_ROUTING: u32 = 9;
 
 /// Why sessions end, for the log.
 pub mod reason {
@@ -55,6 +59,8 @@ pub struct Origin {
     pub hub: String,
     /// The user's name as recorded.
     pub user: String,
+    /// The user's identity; none for the hub's administrator.
+    pub user_id: Option<Id>,
     /// The user's full name.
     pub real_name: String,
     /// The group, if any.
@@ -82,6 +88,7 @@ pub struct Session {
     key: [u8; 20],
     port: Port,
     ended: OnceLock<&'static str>,
+    meter: Meter,
     last_seen: Mutex<SystemTime>,
 }
 
@@ -105,12 +112,14 @@ impl Session {
                 ingress.send(Instant::now(), &mut frames.drain(..));
             }),
         );
+        let meter = Meter::new(origin.user_id);
         Arc::new(Self {
             origin,
             tunnel,
             key,
             port,
             ended: OnceLock::new(),
+            meter,
             last_seen: Mutex::new(SystemTime::now()),
         })
     }
@@ -167,6 +176,18 @@ impl Session {
         *self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When something was last heard from the peer.
+    #[must_use]
+    pub fn last_heard(&self) -> SystemTime {
+        SystemTime::now() - self.tunnel.last_heard().elapsed()
+    }
+
+    /// What its user has used since the last call.
+    #[must_use]
+    pub fn usage(&self) -> Option<UsageReport> {
+        self.meter.read(&self.port.counters())
+    }
+
     /// Ethernet bytes from and to the peer.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
@@ -211,18 +232,36 @@ pub fn terms(name: String, login: &Login, policy: &Policy) -> Terms {
 /// Plugs a session into its hub, with what its policy and its login make of the port.
 #[must_use]
 pub fn plug(hub: &VirtualHub, origin: &Origin) -> Port {
-    let (policy, asked) = (&origin.policy, &origin.login.options);
+    let policy = &origin.policy;
     let mut config = PortConfig::new(PortKind::Session, origin.name.clone());
-    config.monitor = asked.monitor;
+    config.monitor = origin.login.options.monitor;
     config.check_mac = policy.check_mac;
-    let bridges = asked.bridge && !policy.no_bridge;
-    config.max_macs = limit(policy.max_mac)
-        .into_iter()
-        .chain((!bridges).then_some(MACS_WITHOUT_BRIDGE))
-        .min();
-    config.max_ips = limit(policy.max_ip);
+    config.max_macs = tighter(
+        limit(policy.max_mac),
+        policy.no_bridge.then_some(MACS_WITHOUT_BRIDGE),
+    );
+    config.max_ips = tighter(
+        limit(policy.max_ip),
+        policy.no_routing.then_some(IPS_WITHOUT_ROUTING),
+    );
     config.vlan = u16::try_from(policy.vlan_id).ok().and_then(VlanId::new);
     hub.plug(config, PORT_QUEUE_BYTES)
+}
+
+/// The policy of a session that asked for this: one that did not ask to bridge may neither bridge nor route, and is told
+/// so (protocol §5.1).
+#[must_use]
+pub fn effective_policy(mut policy: Policy, login: &Login) -> Policy {
+    if !login.options.bridge {
+        policy.no_bridge = true;
+        policy.no_routing = true;
+    }
+    policy
+}
+
+/// The lower of two limits, where there are any.
+fn tighter(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    one.into_iter().chain(other).min()
 }
 
 /// A limit of a policy; 0 is none.

@@ -1,23 +1,46 @@
 //! The sessions that are open, by the secret that lets connections join them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::error::ErrorCode;
+
 use crate::session::Session;
+
+/// How many sessions there may be; 0 is any number.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    /// On the hub.
+    pub of_hub: u32,
+    /// Of the user.
+    pub of_user: u32,
+}
+
+type Open = HashMap<[u8; 20], Arc<Session>>;
 
 /// All open sessions.
 #[derive(Default)]
 pub struct Sessions {
-    open: Mutex<HashMap<[u8; 20], Arc<Session>>>,
-    opened: AtomicU64,
+    open: Mutex<Open>,
 }
 
 impl Sessions {
-    /// Adds one.
-    pub fn insert(&self, session: Arc<Session>) {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(*session.key(), session);
+    /// Adds one if there is room for it; of two that ask for the last place at once, one gets it.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub fn book(&self, session: Arc<Session>, room: Room) -> Result<(), ErrorCode> {
+        let origin = &session.origin;
+        let mut open = self.lock();
+        if room.of_hub != 0 && count_of_hub(&open, &origin.hub) >= room.of_hub {
+            return Err(ErrorCode::TooManySessions);
+        }
+        let client = origin.login.node.as_ref().map(|node| &node.unique_id);
+        if room.of_user != 0 && count_of_user(&open, &origin.hub, &origin.user, client) >= room.of_user {
+            return Err(ErrorCode::TooManyUserSessions);
+        }
+        open.insert(*session.key(), session);
+        Ok(())
     }
 
     /// Takes one away.
@@ -71,6 +94,18 @@ impl Sessions {
         self.lock().is_empty()
     }
 
+    /// How many a hub has.
+    #[must_use]
+    pub fn count_of_hub(&self, hub: &str) -> u32 {
+        count_of_hub(&self.lock(), hub)
+    }
+
+    /// How many a user has, those of the client program with this identity not counted.
+    #[must_use]
+    pub fn count_of_user(&self, hub: &str, user: &str, except: Option<&[u8; 16]>) -> u32 {
+        count_of_user(&self.lock(), hub, user, except)
+    }
+
     /// Ends those of a hub that `which` picks.
     pub fn end(&self, hub: &str, why: &'static str, which: impl Fn(&Session) -> bool) {
         for session in self.of_hub(hub).iter().filter(|session| which(session)) {
@@ -78,7 +113,26 @@ impl Sessions {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 20], Arc<Session>>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn count_of_hub(open: &Open, hub: &str) -> u32 {
+    count(open, |session| session.origin.hub.eq_ignore_ascii_case(hub))
+}
+
+/// A client that comes back before its old session is over is not a second one (protocol §4.3, node info).
+fn count_of_user(open: &Open, hub: &str, user: &str, except: Option<&[u8; 16]>) -> u32 {
+    count(open, |session| {
+        let origin = &session.origin;
+        let node = origin.login.node.as_ref();
+        let same_client = node.is_some_and(|node| Some(&node.unique_id) == except);
+        origin.hub.eq_ignore_ascii_case(hub) && origin.user.eq_ignore_ascii_case(user) && !same_client
+    })
+}
+
+fn count(open: &Open, which: impl Fn(&Session) -> bool) -> u32 {
+    let found = open.values().filter(|session| which(session)).count();
+    u32::try_from(found).unwrap_or(u32::MAX)
 }

@@ -64,7 +64,7 @@ fn rule(request: &Dnat) -> Reply<DnatRule> {
         },
         ports: PortRange::new(port(request.port_start)?, port(request.port_end)?).ok_or(wrong)?,
         to: Target {
-            host: v4(request.to_ip_address).ok_or(wrong)?,
+            host: v4(request.to_ip_address).filter(is_host).ok_or(wrong)?,
             port: Some(port(request.to_port)?).filter(|port| *port != 0),
         },
         source: if mask.is_unspecified() {
@@ -74,6 +74,11 @@ fn rule(request: &Dnat) -> Reply<DnatRule> {
         },
         dest: v4(request.dest_ip_address).filter(|address| !address.is_unspecified()),
     })
+}
+
+/// Whether there can be a host of this address.
+fn is_host(address: &Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_multicast() || address.is_broadcast())
 }
 
 fn message(rule: &DnatRule) -> Dnat {

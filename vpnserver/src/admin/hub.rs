@@ -1,6 +1,6 @@
 //! Virtual hubs.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use protocol::error::ErrorCode;
 use protocol::rpc::hub::{HubList, HubMessage, HubOnline, HubRow, HubSettings, HubStatus, HubType};
@@ -143,6 +143,7 @@ impl Summary {
 }
 
 pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) -> Reply<HubList> {
+    server.settle_usage().await?;
     let records = server
         .db
         .run(|store| {
@@ -182,6 +183,7 @@ pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) ->
 }
 
 pub(super) async fn status(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubStatus> {
+    server.settle_usage().await?;
     let (summary, record) = server
         .db
         .run(move |store| {
@@ -254,13 +256,14 @@ fn sessions(server: &Server, hub: &str) -> usize {
         .map_or(0, |hub| hub.switch.with(|hub| hub.ports().count()))
 }
 
-/// While somebody is connected, now; otherwise not before its making.
+/// When frames last passed; for a hub that does not run, its making.
 fn last_communication(server: &Server, name: &str, record: &store::Hub) -> Timestamp {
-    if sessions(server, name) > 0 {
-        time(SystemTime::now())
-    } else {
-        Timestamp(record.created.as_millis())
-    }
+    server
+        .hubs
+        .named(name)
+        .map_or(Timestamp(record.created.as_millis()), |hub| {
+            time(hub.last_active())
+        })
 }
 
 pub(super) async fn message(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubMessage> {

@@ -5,7 +5,7 @@ use protocol::rpc::Nothing;
 use protocol::rpc::listener::{Listener, ListenerList, ListenerRow, SpecialListener, UdpPorts};
 
 use super::{Administrator, Reply};
-use crate::server::{Server, everywhere};
+use crate::server::Server;
 use crate::store;
 
 pub(super) async fn list(server: &Server, _: &Administrator, _: Nothing) -> Reply<ListenerList> {
@@ -16,7 +16,7 @@ pub(super) async fn list(server: &Server, _: &Administrator, _: Nothing) -> Repl
             .map(|listener| ListenerRow {
                 port: listener.port.into(),
                 enabled: listener.enabled,
-                error: listener.enabled && !server.listeners.is_open(everywhere(listener.port)),
+                error: listener.enabled && !server.listeners.is_open(server.stored_address(listener.port)),
             })
             .collect()
     } else {

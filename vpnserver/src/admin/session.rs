@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use hub_core::hub::{Counters, PortKind, PortState};
 use protocol::error::ErrorCode;
@@ -12,6 +12,7 @@ use protocol::rpc::{HubObject, HubRequest};
 
 use super::{Administrator, Reply, count, time};
 use crate::connection::PRODUCT;
+use crate::hubs::VirtualHub;
 use crate::server::Server;
 use crate::session::Session;
 use crate::store;
@@ -24,9 +25,10 @@ pub(super) async fn list(server: &Server, _: &Administrator, request: HubRequest
     let ports: Vec<PortState> = hub.switch.with(|hub| hub.ports().cloned().collect());
     let sessions = ports
         .into_iter()
-        .map(|port| match server.sessions.named(&hub.name, &port.config.name) {
-            Some(session) => of_user(&session),
-            None => of_part(&port, hub.since),
+        .filter_map(|port| match port.config.kind {
+            // One that is just ending has a port and is in no book.
+            PortKind::Session => Some(of_user(&*server.sessions.named(&hub.name, &port.config.name)?)),
+            _ => Some(of_part(&hub, &port)),
         })
         .collect();
     Ok(SessionList {
@@ -40,7 +42,6 @@ fn of_user(session: &Session) -> SessionRow {
     let traffic = session.tunnel.traffic();
     let (bytes_in, bytes_out) = session.bytes();
     let options = &origin.login.options;
-    let now = SystemTime::now();
     SessionRow {
         name: origin.name.clone(),
         username: origin.user.clone(),
@@ -61,13 +62,15 @@ fn of_user(session: &Session) -> SessionRow {
             .map(|node| node.unique_id)
             .unwrap_or_default(),
         created_time: time(origin.opened_at),
-        last_comm_time: time(now),
+        last_comm_time: time(session.last_heard()),
         ..SessionRow::default()
     }
 }
 
 /// SecureNAT or a bridge.
-fn of_part(port: &PortState, since: SystemTime) -> SessionRow {
+fn of_part(hub: &VirtualHub, port: &PortState) -> SessionRow {
+    let now = Instant::now();
+    let wall = |at: Instant| SystemTime::now() - now.saturating_duration_since(at);
     let counters = &port.counters;
     let name = &port.config.name;
     let secure_nat = port.config.kind == PortKind::SecureNat;
@@ -86,10 +89,21 @@ fn of_part(port: &PortState, since: SystemTime) -> SessionRow {
         packet_num: counters.received.frames() + counters.sent.frames(),
         secure_nat_mode: secure_nat,
         bridge_mode: port.config.kind == PortKind::LocalBridge,
-        created_time: time(since),
-        last_comm_time: time(SystemTime::now()),
+        created_time: time(wall(port.attached)),
+        last_comm_time: time(wall(last_frame(hub, port, now))),
         ..SessionRow::default()
     }
+}
+
+/// When one of the stations behind a port last sent something; when it was plugged in, if there is none.
+fn last_frame(hub: &VirtualHub, port: &PortState, now: Instant) -> Instant {
+    let stations = hub.switch.with(|hub| hub.mac_table(now));
+    stations
+        .iter()
+        .filter(|station| station.port == port.id)
+        .map(|station| station.updated)
+        .max()
+        .unwrap_or(port.attached)
 }
 
 pub(super) async fn status(server: &Server, _: &Administrator, request: HubObject) -> Reply<SessionStatus> {
@@ -103,7 +117,10 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubObjec
             .into_iter()
             .find(|port| port.config.name.eq_ignore_ascii_case(&request.name));
         let part = part.ok_or(ErrorCode::ObjectNotFound)?;
-        let row = of_part(&part, hub.since);
+        if part.config.kind == PortKind::Session {
+            return Err(ErrorCode::ObjectNotFound);
+        }
+        let row = of_part(&hub, &part);
         return Ok(SessionStatus {
             hub_name: hub.name.clone(),
             name: row.name.clone(),
@@ -159,6 +176,8 @@ fn link(server: &Server, session: &Session) -> LinkState {
         num_tcp_connections: count(session.tunnel.watch().borrow().connections),
         use_encrypt: true,
         use_compress: terms.compress,
+        is_bridge_mode: origin.login.options.bridge,
+        is_monitor_mode: origin.login.options.monitor,
         start_time: time(origin.opened_at),
         first_connection_established_time: time(origin.opened_at),
         current_connection_established_time: time(session.last_joined()),

@@ -178,6 +178,22 @@ impl Logins {
         Ok(granted)
     }
 
+    /// Whether the user of a login that was granted a moment ago is still there.
+    ///
+    /// # Errors
+    /// When it is not, or the store cannot be read.
+    pub async fn ask_again(&self, granted: &Granted) -> Result<(), Refused> {
+        let Some(id) = granted.user_id else { return Ok(()) };
+        let found = self.find(&granted.hub, &granted.user).await?;
+        if found.user.is_some_and(|user| user.id == id) {
+            return Ok(());
+        }
+        Err(Refused::failed(format!(
+            "user {} was deleted meanwhile",
+            granted.user
+        )))
+    }
+
     async fn find(&self, hub: &str, user: &str) -> Result<Found, StoreError> {
         let (hub, user) = (hub.to_owned(), user.to_owned());
         self.db

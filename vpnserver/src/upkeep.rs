@@ -1,0 +1,41 @@
+//! What the server does by itself, now and then.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::server::Server;
+
+/// How often what users have used is written to the store.
+const USAGE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often hubs are asked what they saw.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Follows the store, counts what users use and watches the hubs, for ever.
+    pub async fn tend(&self) {
+        tokio::join!(self.follow(), self.count_usage(), self.watch_hubs());
+    }
+
+    async fn count_usage(&self) {
+        let mut ticks = interval(USAGE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.settle_usage().await {
+                tracing::warn!(%error, "what users have used could not be written; it is tried again");
+            }
+        }
+    }
+
+    async fn watch_hubs(&self) {
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for hub in self.hubs.all() {
+                hub.look().await;
+            }
+        }
+    }
+}
