@@ -1,0 +1,187 @@
+//! The program itself: in the foreground, in the background, and killed.
+
+use std::fs::File;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use protocol::rpc::Nothing;
+use protocol::rpc::method::{CreateUser, EnumHub, EnumUser};
+use transport::admin::AdminClient;
+use vpnserver::data_dir::DataDir;
+
+use crate::site::{PATIENCE, TempDir, add_hub, anonymous};
+
+/// A command line of the program; no output of it may be left unread.
+fn vpnserver(folder: &Path, verb: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vpnserver"));
+    command
+        .args([verb, "--data-dir"])
+        .arg(folder)
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(Stdio::null());
+    if verb == "run" || verb == "start" {
+        command.args(["--listen", "127.0.0.1:0", "--nat-mode", "user"]);
+    }
+    command
+}
+
+fn outcome(folder: &Path, verb: &str) -> (Option<i32>, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = vpnserver(folder, verb).output().unwrap();
+    let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+    (status.code(), text.into_owned())
+}
+
+async fn admin(folder: &Path) -> AdminClient {
+    let socket = DataDir::locate(Some(folder)).unwrap().control_socket();
+    AdminClient::local(&socket, None).await.unwrap()
+}
+
+/// Ends what a test leaves running.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Ends the background server of a folder when a test fails.
+struct Stopped<'a>(&'a Path);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        let _ = vpnserver(self.0, "stop").output();
+    }
+}
+
+/// Waits for these words on the socket of the service manager.
+fn await_word(socket: &UnixDatagram, word: &str) {
+    let until = Instant::now() + PATIENCE;
+    let mut message = [0; 512];
+    while Instant::now() < until {
+        let length = socket.recv(&mut message).unwrap();
+        if message[..length]
+            .split(|byte| *byte == b'\n')
+            .any(|line| line == word.as_bytes())
+        {
+            return;
+        }
+    }
+    panic!("{word} did not come");
+}
+
+/// The program in the foreground, ready, with a service manager who wants to hear of it.
+fn run(folder: &Path, log: &Path) -> (Running, UnixDatagram) {
+    let path = folder.join("notify.sock");
+    let _ = std::fs::remove_file(&path);
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let child = vpnserver(folder, "run")
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "200000")
+        .stdout(Stdio::null())
+        .stderr(File::create(log).unwrap())
+        .spawn()
+        .unwrap();
+    let running = Running(child);
+    await_word(&socket, "READY=1");
+    (running, socket)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_in_the_background_tells_how_it_is_and_stops() {
+    let folder = TempDir::new();
+    let (code, text) = outcome(folder.path(), "status");
+    assert_eq!(code, Some(3), "{text}");
+    let _stopped = Stopped(folder.path());
+    let (code, text) = outcome(folder.path(), "start");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = outcome(folder.path(), "start");
+    assert_eq!(code, Some(4), "{text}");
+    let (code, text) = outcome(folder.path(), "status");
+    assert_eq!(code, Some(0), "{text}");
+    admin(folder.path())
+        .await
+        .call::<EnumHub>(&Nothing {})
+        .await
+        .unwrap();
+    let (code, text) = outcome(folder.path(), "stop");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = outcome(folder.path(), "stop");
+    assert_eq!(code, Some(3), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_reassures_the_service_manager_and_ends_at_once_when_told_to() {
+    let folder = TempDir::new();
+    let log = folder.path().join("log");
+    let (mut running, socket) = run(folder.path(), &log);
+    for _ in 0..3 {
+        await_word(&socket, "WATCHDOG=1");
+    }
+    let pid = nix::unistd::Pid::from_raw(running.0.id().cast_signed());
+    let told = Instant::now();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    await_word(&socket, "STOPPING=1");
+    let status = running.0.wait().unwrap();
+    assert!(status.success(), "{}", std::fs::read_to_string(&log).unwrap());
+    assert!(told.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_outlives_a_kill() {
+    let folder = TempDir::new();
+    let log = folder.path().join("log");
+    let (running, _socket) = run(folder.path(), &log);
+    let mut before = admin(folder.path()).await;
+    add_hub(&mut before, "lab").await;
+    before
+        .call::<CreateUser>(&anonymous("lab", "alice"))
+        .await
+        .unwrap();
+    drop(running);
+    let (_running, _socket) = run(folder.path(), &log);
+    let request = protocol::rpc::HubRequest {
+        hub_name: "lab".to_owned(),
+    };
+    let users = admin(folder.path())
+        .await
+        .call::<EnumUser>(&request)
+        .await
+        .unwrap()
+        .users;
+    assert_eq!(users[0].name, "alice");
+}
+
+#[test]
+fn a_store_that_cannot_be_used_stops_the_start() {
+    let folder = TempDir::new();
+    std::fs::write(
+        folder.path().join(vpnserver::store::DATABASE_FILE),
+        b"no database",
+    )
+    .unwrap();
+    let (code, text) = outcome(folder.path(), "run");
+    assert_eq!(code, Some(4), "{text}");
+    assert_eq!(
+        text.lines().filter(|line| line.contains("vpnserver:")).count(),
+        1,
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    let folder = TempDir::new();
+    for arguments in [["--listen", "nonsense"], ["--nat-mode", "magic"]] {
+        let output = vpnserver(folder.path(), "run").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}

@@ -1,0 +1,23 @@
+//! A real server on the loopback interface, and what its clients, administrators and strangers may expect of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod administration;
+mod binary;
+mod bridge;
+mod connection;
+mod ending;
+mod frame;
+mod lease;
+mod listener;
+mod login;
+mod peer;
+mod published;
+mod restart;
+mod rights;
+mod securenat;
+mod session;
+mod site;
+mod stranger;
+mod tables;
+mod usage;
+mod user;

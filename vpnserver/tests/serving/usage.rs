@@ -1,0 +1,94 @@
+//! What users have used.
+
+use protocol::rpc::method::{CreateUser, EnumUser, GetUser};
+use protocol::rpc::user::User;
+use protocol::rpc::{HubObject, HubRequest};
+use transport::admin::AdminClient;
+
+use crate::frame::{BROADCAST, frame, station};
+use crate::peer::{enter, login};
+use crate::site::{Site, TempDir, anonymous, lab};
+
+async fn alice(admin: &mut AdminClient) -> User {
+    let object = HubObject {
+        hub_name: "lab".to_owned(),
+        name: "alice".to_owned(),
+    };
+    admin.call::<GetUser>(&object).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_and_traffic_are_counted_while_a_session_lives_and_after() {
+    let folder = TempDir::new();
+    let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
+    let mut bob = enter(&site, login("bob")).await.unwrap();
+    let first = enter(&site, login("alice")).await.unwrap();
+    let hello = frame(BROADCAST, station(1), b"hello");
+    for _ in 0..3 {
+        first.send([hello.clone()]);
+        bob.receive().await;
+    }
+    let now = alice(&mut admin).await;
+    assert_eq!(now.num_login, 1);
+    assert_eq!(now.traffic.recv_broadcast_count, 3);
+    assert_eq!(now.traffic.recv_broadcast_bytes, 3 * hello.len() as u64);
+
+    bob.send([frame(BROADCAST, station(2), b"hello")]);
+    let mut second = enter(&site, login("alice")).await.unwrap();
+    second.send([hello.clone()]);
+    bob.receive().await;
+    bob.send([frame(BROADCAST, station(2), b"to both")]);
+    second.receive().await;
+    for session in site.server.sessions.of_hub("lab") {
+        session.end("the test is over");
+    }
+    site.ended("alice").await;
+    site.ended("bob").await;
+    while !site.server.sessions.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let after = alice(&mut admin).await;
+    assert_eq!((after.num_login, after.traffic.recv_broadcast_count), (2, 4));
+    // One frame to the first session, one to each of both.
+    assert_eq!(after.traffic.send_broadcast_count, 1 + 2 + 1);
+    assert_eq!(alice(&mut admin).await.traffic, after.traffic);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_is_there_after_an_end_in_good_order() {
+    let folder = TempDir::new();
+    let (site, admin) = lab(&folder, &["alice"]).await;
+    drop(admin);
+    let _alice = enter(&site, login("alice")).await.unwrap();
+    site.stop().await;
+    let site = Site::start(&folder).await;
+    let mut admin = site.admin().await;
+    assert_eq!(alice(&mut admin).await.num_login, 1);
+    let request = HubRequest {
+        hub_name: "lab".to_owned(),
+    };
+    let list = admin.call::<EnumUser>(&request).await.unwrap();
+    assert!(list.users[0].last_login_time.0 > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_made_anew_begins_at_zero() {
+    let folder = TempDir::new();
+    let (site, mut admin) = lab(&folder, &["alice"]).await;
+    let before = enter(&site, login("alice")).await.unwrap();
+    let object = HubObject {
+        hub_name: "lab".to_owned(),
+        name: "alice".to_owned(),
+    };
+    admin
+        .call::<protocol::rpc::method::DeleteUser>(&object)
+        .await
+        .unwrap();
+    before.until_no_connection().await;
+    site.ended("alice").await;
+    admin
+        .call::<CreateUser>(&anonymous("lab", "alice"))
+        .await
+        .unwrap();
+    assert_eq!(alice(&mut admin).await.num_login, 0);
+}
