@@ -6,6 +6,8 @@ use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
+
 use crate::Frame;
 
 /// What a queued frame costs on top of its bytes: its place in the queue and its share in a buffer's
@@ -14,6 +16,9 @@ pub const FRAME_COST: usize = mem::size_of::<Frame>() + 16;
 
 /// Places that an emptied queue keeps when it gives back the memory of a burst.
 const KEEP_CAPACITY: usize = 512;
+
+/// A receiver lags when this part of the capacity waits for it.
+const LAG: usize = 4;
 
 /// The queue was closed and everything in it has been received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -183,12 +188,17 @@ impl FrameQueue {
 }
 
 impl State {
-    fn push(&mut self, frame: Frame, capacity: usize) -> Result<(), Frame> {
+    fn push(&mut self, mut frame: Frame, capacity: usize) -> Result<(), Frame> {
         let cost = frame.len() + FRAME_COST;
         if self.closed || cost > capacity - self.cost {
             self.dropped.frames += 1;
             self.dropped.bytes += frame.len() as u64;
             return Err(frame);
+        }
+        // A frame is a slice of the buffer it was read into, and one short frame keeps all of that buffer. While the
+        // receiver keeps up it does not matter; when it lags, the frames that wait for it get bytes of their own.
+        if self.cost > capacity / LAG {
+            frame.bytes = Bytes::copy_from_slice(&frame.bytes);
         }
         self.cost += cost;
         self.frames.push_back(frame);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use bytes::Bytes;
 use hub_core::queue::{Dropped, FRAME_COST};
 use hub_core::{Closed, Frame, FrameQueue};
 use proptest::collection::vec;
@@ -242,4 +243,17 @@ fn threads_lose_only_counted_frames_in_a_queue_that_is_too_small() {
     assert_eq!(received.len() as u64 + dropped.frames, 80_000);
     assert_eq!(dropped.bytes, dropped.frames * 8);
     assert_each_thread_in_order(&received, 4);
+}
+
+#[test]
+fn frames_that_wait_long_do_not_keep_the_buffer_they_were_read_into() {
+    let queue = FrameQueue::new(64 * 1024);
+    let mut buffers = Vec::new();
+    for _ in 0..200 {
+        let buffer = Bytes::from(vec![0_u8; 16 * 1024]);
+        assert!(queue.push(Frame::new(buffer.slice(..200))));
+        buffers.push(buffer);
+    }
+    let kept = buffers.into_iter().filter(|buffer| !buffer.is_unique()).count();
+    assert!(kept < 100, "{kept} buffers are kept by frames of 200 bytes");
 }
