@@ -227,7 +227,7 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.session.end(session::reason::GONE);
         if let Some(usage) = self.session.usage() {
-            self.server.usage.add(usage);
+            self.server.usage.add(&usage);
         }
         self.server.sessions.remove(self.session.key());
         let origin = &self.session.origin;

@@ -31,7 +31,7 @@ pub(crate) fn write(event: &Event) {
         }
         Event::StrangerLeft { .. } | Event::Flooded { .. } | Event::LoginRefused { .. } => refusal(event),
         Event::SessionOpened { .. } | Event::SessionJoined { .. } | Event::SessionEnded { .. } => {
-            session(event)
+            session(event);
         }
         Event::AdminOpened { .. } | Event::AdminRefused { .. } | Event::Changed { .. } => admin(event),
         _ => hub(event),

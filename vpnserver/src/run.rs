@@ -91,7 +91,7 @@ async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Serv
         tag,
         database: folder.file(DATABASE_FILE),
     };
-    let server = Server::new(Db::new(store), vault, Events::logged(), identity, settings);
+    let server = Server::new(Db::new(store), vault, &Events::logged(), identity, settings);
     let socket = folder.control_socket();
     let control = ControlSocket::bind(&socket)
         .map_err(|error| anyhow::anyhow!("cannot make the socket {}: {error}", socket.display()))?;

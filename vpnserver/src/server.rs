@@ -86,7 +86,7 @@ struct Touched {
 impl Server {
     /// Puts a server together; [`Server::apply`] makes it run.
     #[must_use]
-    pub fn new(db: Db, vault: Vault, events: Events, identity: Identity, settings: Settings) -> Arc<Self> {
+    pub fn new(db: Db, vault: Vault, events: &Events, identity: Identity, settings: Settings) -> Arc<Self> {
         Arc::new_cyclic(|server: &std::sync::Weak<Self>| {
             let server = server.clone();
             let serve = move |tcp, pass| {

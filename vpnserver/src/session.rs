@@ -209,8 +209,7 @@ pub fn terms(name: String, login: &Login, policy: &Policy) -> Terms {
     let granted = asked
         .max_connection
         .min(policy.max_connection)
-        .min(MAX_CONNECTIONS)
-        .max(1);
+        .clamp(1, MAX_CONNECTIONS);
     // One connection asked for, without half duplex, is one connection: priority needs a second one.
     let max_connections = if asked.half_connection || granted > 1 {
         granted.max(least)

@@ -83,7 +83,7 @@ fn advance(told: &mut Counted, counted: &Counted) -> store::Counters {
 
 impl Usage {
     /// Adds what a session did.
-    pub fn add(&self, report: UsageReport) {
+    pub fn add(&self, report: &UsageReport) {
         let mut waiting = self.lock();
         if report.login.is_some() {
             waiting.logins.push(UsageReport {
@@ -126,7 +126,7 @@ impl Server {
     pub async fn settle_usage(&self) -> Result<(), StoreError> {
         for session in self.sessions.all() {
             if let Some(report) = session.usage() {
-                self.usage.add(report);
+                self.usage.add(&report);
             }
         }
         let reports = self.usage.take();
@@ -136,7 +136,7 @@ impl Server {
         let written = reports.clone();
         let outcome = self.db.run(move |store| store.add_usage(&written)).await;
         if outcome.is_err() {
-            reports.into_iter().for_each(|report| self.usage.add(report));
+            reports.iter().for_each(|report| self.usage.add(report));
         }
         outcome
     }
@@ -176,8 +176,8 @@ mod tests {
         let user = Id::random();
         for _ in 0..2 {
             let meter = Meter::new(Some(user));
-            usage.add(meter.read(&counted(1)).unwrap());
-            usage.add(meter.read(&counted(4)).unwrap());
+            usage.add(&meter.read(&counted(1)).unwrap());
+            usage.add(&meter.read(&counted(4)).unwrap());
         }
         let reports = usage.take();
         assert_eq!(reports.iter().filter(|report| report.login.is_some()).count(), 2);

@@ -17,7 +17,11 @@ const TAP_NAME: usize = 11;
 const DEVICE_NAME: usize = 15;
 
 pub(super) async fn devices(_: &Server, _: &Administrator, _: Nothing) -> Reply<EthernetList> {
-    let links = Links::new().map_err(failed)?.list().await.map_err(failed)?;
+    let links = Links::new()
+        .map_err(|error| failed(&error))?
+        .list()
+        .await
+        .map_err(|error| failed(&error))?;
     let devices = links
         .into_iter()
         .filter(|link| !link.loopback && link.mac.is_some())
@@ -93,7 +97,7 @@ pub(super) async fn support(_: &Server, _: &Administrator, _: Nothing) -> Reply<
     })
 }
 
-fn failed(error: netdev::Error) -> ErrorCode {
+fn failed(error: &netdev::Error) -> ErrorCode {
     tracing::warn!(%error, "the network devices cannot be listed");
     ErrorCode::Internal
 }

@@ -12,7 +12,7 @@ use crate::server::Server;
 
 pub(super) async fn list(server: &Server, _: &Administrator, _: Nothing) -> Reply<ConnectionList> {
     let row = |connection: Connection| ConnectionRow {
-        kind: kind(&connection).into(),
+        kind: kind(&connection),
         hostname: host_of(connection.peer),
         ip: connection.peer.ip(),
         port: connection.peer.port().into(),
@@ -30,7 +30,7 @@ pub(super) async fn info(server: &Server, _: &Administrator, request: Named) -> 
         .named(&request.name)
         .ok_or(ErrorCode::ObjectNotFound)?;
     Ok(ConnectionInfo {
-        kind: kind(&connection).into(),
+        kind: kind(&connection),
         hostname: host_of(connection.peer),
         ip: connection.peer.ip(),
         port: connection.peer.port().into(),

@@ -89,7 +89,7 @@ fn message(rule: &DnatRule) -> Dnat {
     let source = rule.source.unwrap_or(Ipv4Net::ANY);
     Dnat {
         name: rule.name.clone(),
-        protocol: protocol.into(),
+        protocol,
         port_start: rule.ports.first().into(),
         port_end: rule.ports.last().into(),
         to_ip_address: rule.to.host.into(),

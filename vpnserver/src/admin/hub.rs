@@ -19,7 +19,7 @@ const MESSAGE_BYTES: usize = 20_000;
 
 pub(super) async fn create(server: &Server, _: &Administrator, request: HubSettings) -> Reply<HubSettings> {
     let name = HubName::parse(&request.hub_name).map_err(|_| ErrorCode::InvalidParameter)?;
-    if request.hub_type != HubType::Standalone.into() {
+    if request.hub_type != HubType::Standalone {
         return Err(ErrorCode::NotFarmController);
     }
     let mut hub = store::Hub::new(name);

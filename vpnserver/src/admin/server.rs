@@ -36,7 +36,7 @@ pub(super) async fn info(_: &Server, _: &Administrator, _: Nothing) -> Reply<Ser
         server_ver_int: protocol::VERSION,
         server_build_int: protocol::BUILD,
         server_host_name: kernel_text(|kernel| kernel.nodename()),
-        server_type: ServerType::Standalone.into(),
+        server_type: ServerType::Standalone,
         server_build_date: Timestamp::NONE,
         server_family_name: "Hubward".to_owned(),
         os_type: OS_LINUX,
@@ -94,7 +94,7 @@ pub(super) async fn status(server: &Server, _: &Administrator, _: Nothing) -> Re
     let connections = of_sessions + server.connections.all().len();
     let memory = memory();
     Ok(ServerStatus {
-        server_type: ServerType::Standalone.into(),
+        server_type: ServerType::Standalone,
         num_hub_total: count(hubs.len()),
         num_hub_standalone: count(hubs.len()),
         num_sessions_total: count(sessions.len()),

@@ -129,7 +129,7 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubObjec
                 session_name: row.name,
                 active: true,
                 connected: true,
-                session_state: SessionState::Established.into(),
+                session_state: SessionState::Established,
                 traffic: traffic(&part.counters),
                 ..LinkState::default()
             },
@@ -167,7 +167,7 @@ fn link(server: &Server, session: &Session) -> LinkState {
         connection_name: origin.connection.clone(),
         active: true,
         connected: true,
-        session_state: SessionState::Established.into(),
+        session_state: SessionState::Established,
         num_connections_established: u32::try_from(session.tunnel.traffic().connections.load(Relaxed))
             .unwrap_or(u32::MAX),
         half_connection: terms.half_duplex,

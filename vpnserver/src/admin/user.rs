@@ -26,7 +26,7 @@ pub(super) async fn set(server: &Server, _: &Administrator, request: User) -> Re
     let (hub, name) = (request.hub_name.clone(), request.name.clone());
     let old = server.db.run(move |store| store.user(&hub, &name)).await?;
     // A password user without a new password keeps the old one: reading never shows it, so writing back cannot name it.
-    let kept = request.auth_type == AuthType::Password.into()
+    let kept = request.auth_type == AuthType::Password
         && matches!(old.auth, UserAuth::Password { .. })
         && given_hash(&request)?.is_none();
     let auth = if kept {

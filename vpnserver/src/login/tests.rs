@@ -334,7 +334,7 @@ async fn modes_need_the_policys_word() {
         user.policy = Some(Policy {
             no_bridge: true,
             ..Policy::default()
-        })
+        });
     });
     assert_eq!(code(server.send(&wanted).await), ErrorCode::BridgeDenied);
     wanted.options.bridge = false;
@@ -357,7 +357,7 @@ async fn hubs_and_users_have_their_number_of_sessions() {
         user.policy = Some(Policy {
             multi_logins: 2,
             ..Policy::default()
-        })
+        });
     });
     assert_eq!(
         code(server.login(plain("microsoft")).await),
@@ -479,7 +479,7 @@ async fn a_user_changes_the_password_by_proving_the_old_one() {
         user.policy = Some(Policy {
             fix_password: true,
             ..Policy::default()
-        })
+        });
     });
     assert_eq!(code(ask("new", "newer").await), ErrorCode::NotEnoughRights);
     server.edit_user(|user| user.auth = UserAuth::Anonymous);

@@ -28,7 +28,7 @@ async fn a_stranger_is_listed_and_can_be_hung_up_on() {
     let list = admin.call::<EnumConnection>(&Nothing {}).await.unwrap();
     assert_eq!(list.connections.len(), 1);
     let row = &list.connections[0];
-    assert_eq!(row.kind, ConnectionType::Initialising.into());
+    assert_eq!(row.kind, ConnectionType::Initialising);
     assert_eq!(row.port, u32::from(stranger.local.port()));
     let named = Named {
         name: row.name.clone(),

@@ -154,7 +154,7 @@ async fn a_certificate_lets_in_who_has_its_key() {
         .der()
         .to_vec();
     let user = User {
-        auth_type: AuthType::UserCertificate.into(),
+        auth_type: AuthType::UserCertificate,
         user_x: Some(cert.clone()),
         ..crate::site::anonymous("lab", "alice")
     };

@@ -13,7 +13,7 @@ use crate::site::{TempDir, lab};
 pub(crate) fn web() -> Dnat {
     Dnat {
         name: "web".to_owned(),
-        protocol: DnatProtocol::Tcp.into(),
+        protocol: DnatProtocol::Tcp,
         port_start: 80,
         port_end: 80,
         to_ip_address: Ipv4Addr::new(10, 0, 1, 26).into(),

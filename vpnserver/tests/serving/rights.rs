@@ -11,8 +11,8 @@ use transport::admin::{AdminClient, AdminError};
 use crate::site::{TempDir, add_hub, anonymous, hub, lab};
 
 fn refusal<T>(outcome: Result<T, AdminError>) -> Option<u32> {
-    match outcome {
-        Err(AdminError::Refused(code)) => Some(code.code()),
+    match outcome.err()? {
+        AdminError::Refused(code) => Some(code.code()),
         _ => None,
     }
 }

@@ -108,7 +108,7 @@ impl Site {
             database: folder.path().join(DATABASE_FILE),
         };
         let identity = Identity::of(&data_dir).unwrap();
-        let server = Server::new(Db::new(store), vault, events, identity, settings);
+        let server = Server::new(Db::new(store), vault, &events, identity, settings);
         let control = ControlSocket::bind(&data_dir.control_socket()).unwrap();
         server.apply().await.unwrap();
         let upkeep = tokio::spawn({
@@ -214,7 +214,7 @@ pub(crate) fn hub(name: &str) -> HubSettings {
     HubSettings {
         hub_name: name.to_owned(),
         online: true,
-        hub_type: HubType::Standalone.into(),
+        hub_type: HubType::Standalone,
         ..HubSettings::default()
     }
 }
@@ -224,7 +224,7 @@ pub(crate) fn anonymous(hub: &str, name: &str) -> User {
     User {
         hub_name: hub.to_owned(),
         name: name.to_owned(),
-        auth_type: AuthType::Anonymous.into(),
+        auth_type: AuthType::Anonymous,
         ..User::default()
     }
 }
@@ -232,7 +232,7 @@ pub(crate) fn anonymous(hub: &str, name: &str) -> User {
 /// A user with a password, as administration tools write one.
 pub(crate) fn with_password(hub: &str, name: &str, password: &str) -> User {
     User {
-        auth_type: AuthType::Password.into(),
+        auth_type: AuthType::Password,
         hashed_key: Some(user_hash(password.as_bytes(), name).as_bytes().to_vec().into()),
         nt_lm_secure_hash: Some(vec![0; 16].into()),
         ..anonymous(hub, name)

@@ -70,7 +70,7 @@ async fn users_are_made_changed_and_deleted() {
     };
     let list = admin.call::<EnumUser>(&request).await.unwrap();
     assert_eq!(list.users.len(), 1);
-    assert_eq!(list.users[0].auth_type, AuthType::Password.into());
+    assert_eq!(list.users[0].auth_type, AuthType::Password);
     assert_eq!(list.users[0].note, "back from Wonderland");
     admin.call::<DeleteUser>(&object("alice")).await.unwrap();
     assert!(admin.call::<EnumUser>(&request).await.unwrap().users.is_empty());
