@@ -30,21 +30,45 @@ use crate::{
     text,
 };
 
-/// A connection to a server's administration.
+/// A connection to a server's administration. When it breaks, the call that noticed fails, for nobody knows whether
+/// the server still did what it was asked; the next call makes a new one.
 pub struct Remote {
     runtime: Runtime,
-    client: AdminClient,
+    client: Option<AdminClient>,
+    options: Options,
+    target: Target,
+    password: Zeroizing<String>,
 }
 
 impl Server for Remote {
     fn call(&mut self, method: &str, request: &Pack) -> Result<Pack, ErrorCode> {
-        self.runtime
-            .block_on(self.client.call_pack(method, request.clone()))
-            .map_err(|error| match error {
-                AdminError::Refused(code) => code,
-                AdminError::Unreadable(_) => ErrorCode::Protocol,
-                _ => ErrorCode::Disconnected,
-            })
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => self
+                .reach()
+                .map_err(|failure| ErrorCode::from_code(failure.code()))?,
+        };
+        let answer = self.runtime.block_on(client.call_pack(method, request.clone()));
+        if matches!(answer, Ok(_) | Err(AdminError::Refused(_))) {
+            self.client = Some(client);
+        }
+        answer.map_err(|error| match error {
+            AdminError::Refused(code) => code,
+            AdminError::Unreadable(_) => ErrorCode::Protocol,
+            _ => ErrorCode::Disconnected,
+        })
+    }
+}
+
+impl Remote {
+    /// A new connection, over the control socket where that is the way, otherwise over the network.
+    fn reach(&self) -> Outcome<AdminClient> {
+        self.runtime.block_on(async {
+            match local(&self.options, &self.target).await? {
+                Some(client) => Ok(client),
+                None => login(&self.options, &self.target, &self.password).await,
+            }
+        })
     }
 }
 
@@ -61,19 +85,26 @@ pub fn connect(options: &Options, console: &mut Console) -> Outcome<Remote> {
     let target: Target = text
         .parse()
         .map_err(|error: dial::NotATarget| Failure::Invalid(text::sentence(&error)))?;
-    if let Some(client) = runtime.block_on(local(options, &target))? {
-        return Ok(Remote { runtime, client });
-    }
-    let mut password = given_password(options)?;
+    let password = given_password(options)?;
+    let mut remote = Remote {
+        runtime,
+        client: None,
+        options: options.clone(),
+        target,
+        password,
+    };
     loop {
-        match runtime.block_on(login(options, &target, &password)) {
-            Ok(client) => return Ok(Remote { runtime, client }),
+        match remote.reach() {
+            Ok(client) => {
+                remote.client = Some(client);
+                return Ok(remote);
+            }
             Err(Failure::Refused(ErrorCode::AccessDenied)) if console.interactive() && console.may_ask() => {
                 console.print_line(
                     "Access has been denied: the password is wrong, or it is another administrator's. Ctrl+D cancels.",
                 );
                 let typed = console.password("Password: ")?;
-                password = typed.ok_or(Failure::Refused(ErrorCode::AccessDenied))?;
+                remote.password = typed.ok_or(Failure::Refused(ErrorCode::AccessDenied))?;
                 console.print_line("");
             }
             Err(failure) => return Err(failure),

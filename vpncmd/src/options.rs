@@ -11,7 +11,7 @@ use crate::console::Style;
 ///
 /// The stock language works too: vpncmd HOST[:PORT] /SERVER [/HUB:name | /ADMINHUB:name] [/PASSWORD:text] [/IN:file]
 /// [/OUT:file] [/CSV] [/PROGRAMMING] [/CMD command...]. Without a command, commands are read line by line.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "vpncmd", version, max_term_width = 100)]
 pub struct Options {
     /// The server: HOST, HOST:PORT or [IPV6]:PORT; this machine unless named, and port 443

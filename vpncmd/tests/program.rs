@@ -67,6 +67,9 @@ impl Drop for Server {
 fn serve(mut stream: UnixStream) {
     let mut greeted = false;
     while let Some(request) = read(&mut stream) {
+        if request.str("function_name") == Some("RebootServer") {
+            return;
+        }
         let answer = if greeted {
             answer(&request)
         } else {
@@ -240,6 +243,17 @@ fn a_script_runs_to_its_end_and_its_output_is_copied() {
     );
     assert_eq!(fs::read_to_string(copy).unwrap(), text);
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_broken_connection_fails_one_command_and_is_made_anew() {
+    let server = Server::start();
+    let script = server.file("script", "Reboot\nHubList\n");
+    let output = server.run(&[&format!("/IN:{}", script.display())]);
+    let text = stdout(&output);
+    assert!(text.contains("Error occurred. (Error code: 3)\n"), "{text}");
+    assert!(text.contains("|mikalab\n"), "{text}");
+    assert_eq!(status(&output), 0);
 }
 
 #[test]
