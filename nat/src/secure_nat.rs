@@ -99,7 +99,7 @@ enum Running {
     /// The virtual host answers by itself: user mode, and either mode without NAT.
     Host(Task),
     Kernel(KernelNat),
-    /// A change of settings failed half-way.
+    /// A change of settings failed, and the way back as well.
     Nothing,
 }
 
@@ -191,7 +191,8 @@ impl SecureNat {
     }
 
     /// Takes other settings. Leases whose address is still in the pool stay; flows stay unless the virtual host's
-    /// address or the NAT itself changes. In kernel mode a change of more than DHCP takes the device down and up.
+    /// address or the NAT itself changes. In kernel mode a change of more than DHCP takes the device down and up. After
+    /// an error the former settings are in force.
     pub async fn set_config(&self, config: &SecureNatConfig) -> Result<(), StartError> {
         config.validate()?;
         let mut running = self.running.lock().await;
@@ -204,7 +205,16 @@ impl SecureNat {
         }
         std::mem::replace(&mut *running, Running::Nothing).end().await?;
         self.shared.set_config(config);
-        *running = begin(&self.shared, self.mode, &self.tag).await?;
+        match begin(&self.shared, self.mode, &self.tag).await {
+            Ok(begun) => *running = begun,
+            Err(error) => {
+                self.shared.set_config(&former);
+                *running = begin(&self.shared, self.mode, &self.tag)
+                    .await
+                    .unwrap_or(Running::Nothing);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

@@ -180,6 +180,26 @@ fn settings_change_in_operation() {
 }
 
 #[test]
+fn a_change_that_fails_leaves_the_former_settings_in_force() {
+    in_namespace(|| async {
+        prepare();
+        let server = Host::join("wan0", "10.0.1.1", "10.0.1.26", false);
+        server.serve("10.0.1.26:80");
+        let (nat, mut station, _switch) = start(|_| {}).await;
+        let taken = SecureNatConfig {
+            ip: "10.0.1.77".parse().unwrap(),
+            ..config()
+        };
+        let error = nat.set_config(&taken).await.unwrap_err().to_string();
+        assert!(error.contains("wan0"), "{error}");
+        assert_eq!(nat.config(), config());
+        let answer = station.exchange("10.0.1.26:80", b"still here").await;
+        assert!(answer.ends_with(b"still here"));
+        nat.stop().await.unwrap();
+    });
+}
+
+#[test]
 fn a_start_that_fails_leaves_nothing() {
     in_namespace(|| async {
         prepare();
