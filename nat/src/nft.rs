@@ -198,11 +198,14 @@ async fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, NftError> {
                 e.into()
             }
         })?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that ends early closes the pipe; its exit status says why, so that is what we report.
-        let _ = stdin.write_all(input).await;
-    }
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+    let talk = async {
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that ends early closes the pipe; its exit status says why, so that is what we report.
+            let _ = stdin.write_all(input).await;
+        }
+        child.wait_with_output().await
+    };
+    let output = tokio::time::timeout(PATIENCE, talk)
         .await
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
     if output.status.success() {

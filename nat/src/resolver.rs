@@ -44,8 +44,15 @@ impl Resolvers {
         }
     }
 
-    /// The resolvers now. A machine without the file is taken to be its own, as the C library takes it.
-    pub(crate) async fn servers(&self) -> Vec<SocketAddr> {
+    /// The resolvers now, without `own`, which is the virtual host that asks: it would ask itself for ever. A machine
+    /// without the file is taken to be its own, as the C library takes it.
+    pub(crate) async fn servers(&self, own: Ipv4Addr) -> Vec<SocketAddr> {
+        let mut servers = self.listed().await;
+        servers.retain(|server| server.ip() != own);
+        servers
+    }
+
+    async fn listed(&self) -> Vec<SocketAddr> {
         let metadata = tokio::fs::metadata(&self.path).await.ok();
         let changed = metadata
             .as_ref()
@@ -68,14 +75,14 @@ impl Resolvers {
         servers
     }
 
-    /// Answers a question. When no resolver does, the answer is that the server failed; what is no question is
+    /// Answers a question that the virtual host `own` was asked. When no resolver does, the answer is that the server failed; what is no question is
     /// not answered.
-    pub(crate) async fn ask(&self, question: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) async fn ask(&self, own: Ipv4Addr, question: &[u8]) -> Option<Vec<u8>> {
         if !is_question(question) {
             return None;
         }
         let _permit = self.open.try_acquire().ok()?;
-        let servers = self.servers().await;
+        let servers = self.servers(own).await;
         for server in std::iter::repeat_n(&servers, ROUNDS).flatten() {
             if let Ok(Some(answer)) = timeout(PATIENCE, ask_one(*server, question)).await {
                 return Some(answer);
@@ -174,10 +181,24 @@ mod tests {
         let path = folder.join("resolv.conf");
         // Port 53 of this address is closed: the socket learns at once.
         std::fs::write(&path, "nameserver 127.11.22.33\n").unwrap();
-        let resolvers = Resolvers::new(path);
+        let (resolvers, own) = (Resolvers::new(path.clone()), Ipv4Addr::new(192, 168, 30, 1));
         let question = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'x', 0, 0, 1, 0, 1];
-        let answer = resolvers.ask(&question).await.unwrap();
+        let answer = resolvers.ask(own, &question).await.unwrap();
         assert_eq!((answer[1], answer[3] & 0x0f), (7, SERVER_FAILURE));
+        std::fs::write(
+            &path,
+            "# a file of another time\nnameserver 192.168.30.1\nnameserver 9.9.9.9\n",
+        )
+        .unwrap();
+        let changed = std::fs::File::options().append(true).open(&path).unwrap();
+        changed
+            .set_modified(SystemTime::now() + Duration::from_secs(5))
+            .unwrap();
+        assert_eq!(
+            resolvers.servers(own).await,
+            ["9.9.9.9:53".parse().unwrap()],
+            "the new file, without ourselves"
+        );
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

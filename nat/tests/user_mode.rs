@@ -330,6 +330,40 @@ fn two_stations_and_many_connections_share_the_nat() {
     });
 }
 
+#[test]
+fn hundreds_of_connections_that_break_off_leave_nothing_behind() {
+    in_namespace(|| async {
+        let mut lab = Lab::new(|_| {}).await;
+        serve("10.0.1.26:80");
+        let handles: Vec<_> = (0..300).map(|_| lab.station.begin("10.0.1.26:80")).collect();
+        let open = |station: &mut Station| handles.iter().all(|handle| station.socket(*handle).may_send());
+        assert!(lab.station.drive(Duration::from_secs(20), open).await);
+        assert_eq!(lab.nat.status().await.tcp, 300);
+        for (i, handle) in handles.iter().enumerate() {
+            let socket = lab.station.socket(*handle);
+            if i % 2 == 0 {
+                socket.abort();
+            } else {
+                socket.close();
+            }
+        }
+        let table_is_empty = async {
+            while !lab.nat.nat_table().await.is_empty() {
+                lab.station.drive(Duration::from_millis(20), |_| false).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), table_is_empty)
+            .await
+            .expect("every flow ends");
+        let (mut opened, mut closed) = (0, 0);
+        for event in lab.events.lock().unwrap().iter() {
+            opened += u32::from(matches!(event, Event::FlowOpened { .. }));
+            closed += u32::from(matches!(event, Event::FlowClosed { .. }));
+        }
+        assert_eq!((opened, closed), (300, 300));
+    });
+}
+
 /// Time on a processor that this program has used, in ticks of 10 ms.
 fn ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();

@@ -54,7 +54,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
 
 /// The resolvers bound how many questions are open; one more is not answered.
 async fn answer(socket: Arc<UdpSocket>, shared: Arc<Shared>, client: SocketAddr, question: Vec<u8>) {
-    if let Some(answer) = shared.resolvers.ask(&question).await {
+    if let Some(answer) = shared.resolvers.ask(shared.address(), &question).await {
         let _ = socket.send_to(&answer, client).await;
     }
 }
@@ -83,7 +83,7 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn relay(mut client: TcpStream, shared: &Shared) {
-    for server in shared.resolvers.servers().await {
+    for server in shared.resolvers.servers(shared.address()).await {
         if let Ok(mut resolver) = TcpStream::connect(server).await {
             let _ = copy_bidirectional(&mut client, &mut resolver).await;
             return;

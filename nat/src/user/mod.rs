@@ -345,7 +345,7 @@ impl Sorter {
         let (shared, question) = (Arc::clone(&self.shared), question.to_vec());
         self.tasks.spawn(async move {
             flow.sent(Instant::now(), question.len());
-            if let Some(answer) = shared.resolvers.ask(&question).await {
+            if let Some(answer) = shared.resolvers.ask(*service.ip(), &question).await {
                 let now = Instant::now();
                 flow.received(now, answer.len());
                 shared.send(now, Some(Outgoing::udp(service, client, &answer)));

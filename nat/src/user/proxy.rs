@@ -61,7 +61,7 @@ impl Connection {
     async fn connect(&self) -> io::Result<TcpStream> {
         let addresses: Vec<SocketAddr> = match self.destination {
             Destination::Address(address) => vec![address.into()],
-            Destination::Resolver => self.shared.resolvers.servers().await,
+            Destination::Resolver => self.shared.resolvers.servers(self.request.destination).await,
         };
         let mut last = io::Error::from(ErrorKind::HostUnreachable);
         for address in addresses {

@@ -130,8 +130,8 @@ impl Station {
         self.sockets.get_mut(handle)
     }
 
-    /// Asks for a connection.
-    pub(crate) async fn connect(&mut self, to: &str, patience: Duration) -> Connected {
+    /// Asks for a connection, and does not wait for the answer.
+    pub(crate) fn begin(&mut self, to: &str) -> SocketHandle {
         let to: SocketAddrV4 = to.parse().unwrap();
         let buffer = || SocketBuffer::new(vec![0; 256 * 1024]);
         let handle = self.sockets.add(Socket::new(buffer(), buffer()));
@@ -142,6 +142,12 @@ impl Station {
             .get_mut::<Socket<'_>>(handle)
             .connect(context, remote, self.next_port)
             .unwrap();
+        handle
+    }
+
+    /// Asks for a connection.
+    pub(crate) async fn connect(&mut self, to: &str, patience: Duration) -> Connected {
+        let handle = self.begin(to);
         let settled = |station: &mut Station| station.socket(handle).state() != State::SynSent;
         if !self.drive(patience, settled).await {
             self.sockets.remove(handle);
