@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use protocol::error::ErrorCode;
 use protocol::handshake::{Attached, Hello, HubList, Login, Request, TIMEOUT_MS, Welcome};
 use tokio::net::TcpStream;
@@ -27,6 +28,7 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
     let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
         return;
     };
+    notice_silent_death(&tcp);
     let (peer, local) = (canonical(peer), canonical(local));
     let listed = server.connections.enter(server.connection_number(), peer, local);
     let outcome = tokio::select! {
@@ -43,6 +45,16 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
         Err(_) => format!("no login within {} seconds", NEGOTIATION_TIMEOUT.as_secs()),
     };
     server.events.report(&Event::StrangerLeft { peer, reason });
+}
+
+/// Lets the kernel find out that a peer is gone for good, in about two minutes: sessions have keep-alives of their own,
+/// administrators may be quiet for days.
+fn notice_silent_death(tcp: &TcpStream) {
+    // Where the kernel refuses, such a connection stays until the server ends; it does no harm.
+    let _ = setsockopt(tcp, sockopt::KeepAlive, &true);
+    let _ = setsockopt(tcp, sockopt::TcpKeepIdle, &60);
+    let _ = setsockopt(tcp, sockopt::TcpKeepInterval, &15);
+    let _ = setsockopt(tcp, sockopt::TcpKeepCount, &4);
 }
 
 async fn negotiate(server: &Server, tcp: TcpStream) -> Result<(Negotiation, Request), AcceptError> {

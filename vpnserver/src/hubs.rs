@@ -48,6 +48,10 @@ struct Activity {
 struct Parts {
     secure_nat: Option<SecureNat>,
     bridges: BTreeMap<String, Bridge>,
+    /// What there should be.
+    wanted: Option<Wanted>,
+    /// What was last said about parts that cannot work.
+    troubles: BTreeMap<String, String>,
 }
 
 /// What one hub should be.
@@ -218,6 +222,32 @@ impl VirtualHub {
         self.open.store(online, Ordering::Release);
         self.bring_secure_nat(&mut parts, wanted).await;
         self.bring_bridges(&mut parts, wanted).await;
+        parts.wanted = Some(wanted.clone());
+    }
+
+    /// Tries again what could not start or has ended since: a device may come, or come back.
+    pub async fn mend(&self) {
+        let mut parts = self.parts.lock().await;
+        let Some(wanted) = parts.wanted.clone() else {
+            return;
+        };
+        self.bring_secure_nat(&mut parts, &wanted).await;
+        self.bring_bridges(&mut parts, &wanted).await;
+    }
+
+    fn report_start(&self, parts: &mut Parts, part: String) {
+        parts.troubles.remove(&part);
+        let hub = Some(self.name.clone());
+        self.events.report(&Event::PartStarted { hub, part });
+    }
+
+    /// Says why a part cannot work, unless just that was said before.
+    fn report_failure(&self, parts: &mut Parts, part: String, reason: String) {
+        let before = parts.troubles.insert(part.clone(), reason.clone());
+        if before.as_ref() != Some(&reason) {
+            let hub = Some(self.name.clone());
+            self.events.report(&Event::PartFailed { hub, part, reason });
+        }
     }
 
     async fn bring_secure_nat(&self, parts: &mut Parts, wanted: &Wanted) {
@@ -237,22 +267,13 @@ impl VirtualHub {
             (None, true) => match self.start_secure_nat(wanted).await {
                 Ok(started) => {
                     parts.secure_nat = Some(started);
-                    self.events.report(&Event::PartStarted {
-                        hub: Some(self.name.clone()),
-                        part,
-                    });
-                    return;
+                    return self.report_start(parts, part);
                 }
                 Err(error) => Err(error),
             },
         };
         if let Err(error) = outcome {
-            let reason = error.to_string();
-            self.events.report(&Event::PartFailed {
-                hub: Some(self.name.clone()),
-                part,
-                reason,
-            });
+            self.report_failure(parts, part, error.to_string());
         }
     }
 
@@ -315,19 +336,12 @@ impl VirtualHub {
                     Bridge::to_interface(port, &bridge.device).await,
                 ),
             };
-            let hub = Some(self.name.clone());
             match started {
                 Ok(running) => {
                     parts.bridges.insert(bridge.device.clone(), running);
-                    self.events.report(&Event::PartStarted { hub, part });
+                    self.report_start(parts, part);
                 }
-                Err(error) => {
-                    self.events.report(&Event::PartFailed {
-                        hub,
-                        part,
-                        reason: error.to_string(),
-                    });
-                }
+                Err(error) => self.report_failure(parts, part, error.to_string()),
             }
         }
     }
@@ -336,6 +350,7 @@ impl VirtualHub {
     pub async fn shut_down(&self) {
         self.close();
         let mut parts = self.parts.lock().await;
+        parts.wanted = None;
         parts.bridges.clear();
         if let Some(Err(error)) = match parts.secure_nat.take() {
             Some(running) => Some(running.stop().await),

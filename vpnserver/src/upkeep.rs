@@ -8,13 +8,20 @@ use crate::server::Server;
 
 /// How often what users have used is written to the store.
 const USAGE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often parts of hubs that do not work are tried again.
+const MENDING_INTERVAL: Duration = Duration::from_secs(10);
 /// How often hubs are asked what they saw.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Follows the store, counts what users use and watches the hubs, for ever.
+    /// Follows the store, counts what users use, watches the hubs and mends them, for ever.
     pub async fn tend(&self) {
-        tokio::join!(self.follow(), self.count_usage(), self.watch_hubs());
+        tokio::join!(
+            self.follow(),
+            self.count_usage(),
+            self.watch_hubs(),
+            self.mend_hubs()
+        );
     }
 
     async fn count_usage(&self) {
@@ -35,6 +42,17 @@ impl Server {
             ticks.tick().await;
             for hub in self.hubs.all() {
                 hub.look().await;
+            }
+        }
+    }
+
+    async fn mend_hubs(&self) {
+        let mut ticks = interval(MENDING_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for hub in self.hubs.all() {
+                hub.mend().await;
             }
         }
     }

@@ -37,6 +37,23 @@ async fn one_that_cannot_work_is_kept_listed_as_idle_and_explained_in_the_log() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_work_is_tried_again_and_complained_of_once() {
+    let folder = TempDir::new();
+    let (site, mut admin) = lab(&folder, &[]).await;
+    let bridge = LocalBridge {
+        device_name: "hw-not-there".to_owned(),
+        hub_name: "lab".to_owned(),
+        tap_mode: false,
+    };
+    admin.call::<AddLocalBridge>(&bridge).await.unwrap();
+    let hub = site.server.hubs.named("lab").unwrap();
+    hub.mend().await;
+    hub.mend().await;
+    let complaints = site.count(|event| matches!(event, Event::PartFailed { .. }));
+    assert_eq!(complaints, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_that_no_device_can_have_are_refused() {
     let folder = TempDir::new();
     let (_site, mut admin) = lab(&folder, &[]).await;

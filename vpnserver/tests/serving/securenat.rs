@@ -22,13 +22,15 @@ fn of_lab() -> HubRequest {
 async fn option(admin: &mut AdminClient) -> SecureNatOption {
     let request = SecureNatRequest {
         hub_name: "lab".to_owned(),
-        ..SecureNatRequest::default()
     };
     admin.call::<GetSecureNATOption>(&request).await.unwrap()
 }
 
 fn not_running<T>(outcome: Result<T, AdminError>) -> bool {
-    matches!(outcome, Err(AdminError::Refused(ErrorCode::SecureNatNotRunning)))
+    matches!(
+        outcome.err(),
+        Some(AdminError::Refused(ErrorCode::SecureNatNotRunning))
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,3 +92,22 @@ async fn a_user_made_anew_begins_at_zero() {
         .unwrap();
     assert_eq!(alice(&mut admin).await.num_login, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_users_use_reaches_the_store_by_itself() {
+    let folder = TempDir::new();
+    let (site, _admin) = lab(&folder, &["alice"]).await;
+    let alice = enter(&site, login("alice")).await.unwrap();
+    alice.send([frame(BROADCAST, station(1), b"hello")]);
+    let stored = async {
+        loop {
+            let user = site.server.db.blocking().user("lab", "alice").unwrap();
+            if user.usage.logins == 1 && user.usage.traffic.received.broadcast_packets == 1 {
+                break;
+            }
+            // The store tells of no such change: it is asked.
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(crate::site::PATIENCE, stored).await.unwrap();
+}
