@@ -16,6 +16,7 @@ pub mod known;
 pub mod line;
 pub mod matching;
 pub mod md4;
+pub mod network;
 pub mod options;
 pub mod params;
 pub mod shell;

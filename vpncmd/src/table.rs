@@ -9,6 +9,8 @@ use crate::text::printable;
 pub struct Table {
     columns: Vec<String>,
     rows: Vec<Row>,
+    /// Positions of the columns whose cells stand at the right.
+    right: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ impl Table {
         Table {
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
             rows: Vec::new(),
+            right: Vec::new(),
         }
     }
 
@@ -44,6 +47,12 @@ impl Table {
     /// Adds an item and its value to a two-column table.
     pub fn item(&mut self, name: &str, value: impl Into<String>) -> &mut Table {
         self.row([name.to_owned(), value.into()])
+    }
+
+    /// Puts the cells of these columns at the right, as the stock tool does with some numbers.
+    pub fn right(&mut self, columns: &[usize]) -> &mut Table {
+        self.right = columns.to_vec();
+        self
     }
 
     /// Adds a dashed line.
@@ -79,11 +88,11 @@ impl Table {
             .map(|&width| "-".repeat(width))
             .collect::<Vec<_>>()
             .join("+");
-        let mut out = format!("{}\n{rule}\n", line(&self.columns, &widths));
+        let mut out = format!("{}\n{rule}\n", line(&self.columns, &widths, &[]));
         for row in &cells {
             out.push_str(
                 &row.as_ref()
-                    .map_or_else(|| rule.clone(), |row| line(row, &widths)),
+                    .map_or_else(|| rule.clone(), |row| line(row, &widths, &self.right)),
             );
             out.push('\n');
         }
@@ -126,16 +135,20 @@ impl Table {
     }
 }
 
-/// The last cell is not padded: nothing stands behind it.
-fn line(cells: &[String], widths: &[usize]) -> String {
+/// The last cell is not padded behind: nothing stands there.
+fn line(cells: &[String], widths: &[usize], right: &[usize]) -> String {
     let mut out = String::new();
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         if index > 0 {
             out.push('|');
         }
+        let padding = " ".repeat(width - cell.width());
+        if right.contains(&index) {
+            out.push_str(&padding);
+        }
         out.push_str(cell);
-        if index + 1 < widths.len() {
-            out.push_str(&" ".repeat(width - cell.width()));
+        if !right.contains(&index) && index + 1 < widths.len() {
+            out.push_str(&padding);
         }
     }
     out
@@ -180,6 +193,13 @@ mod tests {
             sample().csv(),
             "Name,Bytes\na,\"135,950\"\n\"long \"\"one\"\"\",0\n"
         );
+    }
+
+    #[test]
+    fn numbers_can_stand_at_the_right() {
+        let mut table = Table::new(&["ID", "Text"]);
+        table.right(&[0]).row(["1", "a"]).row(["10", "b"]);
+        assert_eq!(table.grid(), "ID|Text\n--+----\n 1|a\n10|b\n");
     }
 
     #[test]

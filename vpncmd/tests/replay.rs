@@ -23,6 +23,15 @@ const OUTPUTS: &str = include_str!("data/captures.txt");
 /// Elements that are random in both tools: the password of a user who has just been made.
 const RANDOM: &[&str] = &["HashedKey", "NtLmSecureHash"];
 
+/// In a rule for IPv6 the stock tool sends leftovers as IPv4 addresses, and it takes `established` for its opposite.
+const OF_IPV6_RULES: &[&str] = &[
+    "SrcIpAddress",
+    "SrcSubnetMask",
+    "DestIpAddress",
+    "DestSubnetMask",
+    "Established",
+];
+
 /// In its list of users the stock tool adds the bytes of sent broadcasts (796) to the frames, instead of their number
 /// (10). Ours counts frames.
 const MISCOUNTED: &[(u32, &str, &str)] = &[(173, "Transfer Packets|1,044", "Transfer Packets|258")];
@@ -79,7 +88,7 @@ fn calls(wanted: u32) -> VecDeque<(Pack, Pack)> {
 /// Answers as the stock server did, and complains when it is asked something else.
 struct Replay {
     calls: VecDeque<(Pack, Pack)>,
-    creates_user: bool,
+    but: &'static [&'static str],
 }
 
 impl Server for Replay {
@@ -97,12 +106,7 @@ impl Server for Replay {
             }
         };
         let changes = !method.starts_with("Get") && !method.starts_with("Enum");
-        compare(
-            request,
-            &asked,
-            changes,
-            if self.creates_user { RANDOM } else { &[] },
-        );
+        compare(request, &asked, changes, self.but);
         answer.error().map_or(Ok(answer), Err)
     }
 }
@@ -120,6 +124,11 @@ fn compare(ours: &Pack, stock: &Pack, changes: bool, but: &[&str]) {
             (Some(kind), count),
             "{name}"
         );
+        // An IPv6 address travels with an IPv4 one beside it, into which stock software puts what it likes.
+        let filler = (0..count).any(|i| stock.bool_at(&format!("{name}@ipv6_bool"), i));
+        if filler {
+            continue;
+        }
         // An address that is IPv4 travels with parts for IPv6, in which stock software leaves what it had there.
         if changes || !is_empty(ours, name) {
             assert_eq!(values(ours, name), values(stock, name), "{name}");
@@ -204,9 +213,14 @@ fn replay(capture: &Capture, folder: &Path) {
     for word in &mut words {
         prepare_file(word, &capture.calls, folder);
     }
+    let but = match capture.words[0].as_str() {
+        "UserCreate" => RANDOM,
+        "AccessAdd6" => OF_IPV6_RULES,
+        _ => &[],
+    };
     let server = Replay {
         calls: capture.calls.clone(),
-        creates_user: capture.words[0] == "UserCreate",
+        but,
     };
     let (mut shell, screen) = common::shell(server, capture.hub.as_deref(), Style::default(), "");
     shell.run_once(&words);

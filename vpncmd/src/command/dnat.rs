@@ -15,6 +15,7 @@ use crate::{
     check,
     command::{Command, Scope},
     failure::{Failure, Outcome},
+    network,
     params::{Arguments, Param},
     shell::Shell,
     table::Table,
@@ -104,20 +105,15 @@ fn destination(text: &str) -> Option<SocketAddrV4> {
         .filter(|to: &SocketAddrV4| to.port() != 0 && !to.ip().is_unspecified())
 }
 
-/// `a.b.c.d/len` or `a.b.c.d/mask`, or one address; empty for everybody.
-fn network(text: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
+/// A network without bits behind its mask; empty for everybody.
+fn source_network(text: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
     if text.is_empty() {
         return Some((Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED));
     }
-    let (address, length) = text.split_once('/').unwrap_or((text, "32"));
-    let address: Ipv4Addr = address.parse().ok()?;
-    let mask = match length.parse::<u32>() {
-        Ok(length) if length <= 32 => u32::MAX.checked_shl(32 - length).unwrap_or(0),
-        Ok(_) => return None,
-        Err(_) => length.parse::<Ipv4Addr>().ok()?.to_bits(),
-    };
-    let whole = mask.leading_ones() == mask.count_ones() && address.to_bits() & !mask == 0;
-    whole.then(|| (address, Ipv4Addr::from_bits(mask)))
+    let (address, mask) = network::parse_v4(text)?;
+    let bits = mask.to_bits();
+    let whole = bits.leading_ones() == bits.count_ones() && address.to_bits() & !bits == 0;
+    whole.then_some((address, mask))
 }
 
 fn is_protocol(text: &str) -> Result<(), String> {
@@ -139,7 +135,7 @@ fn is_destination(text: &str) -> Result<(), String> {
 }
 
 fn is_network(text: &str) -> Result<(), String> {
-    network(text).map(drop).ok_or_else(|| {
+    source_network(text).map(drop).ok_or_else(|| {
         "The source is a network such as 203.0.113.0/24, without bits behind its mask.".to_owned()
     })
 }
@@ -154,7 +150,7 @@ fn add(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 fn rule(arguments: &Arguments) -> Option<Dnat> {
     let ports = ports(arguments.text("DPORT"))?;
     let to = destination(arguments.text("TO"))?;
-    let (source, mask) = network(arguments.text("SOURCE"))?;
+    let (source, mask) = source_network(arguments.text("SOURCE"))?;
     let dest = arguments.text("DEST").parse().unwrap_or(Ipv4Addr::UNSPECIFIED);
     Some(Dnat {
         name: arguments.text("name").to_owned(),
@@ -216,7 +212,7 @@ fn list(shell: &mut Shell, _: &Arguments) -> Outcome {
             format!("{}:{}", rule.to_ip_address, rule.to_port),
             any(
                 rule.src_subnet_mask,
-                source(rule.src_ip_address, rule.src_subnet_mask),
+                network::show(rule.src_ip_address, rule.src_subnet_mask),
             ),
             any(rule.dest_ip_address, rule.dest_ip_address.to_string()),
             text::thousands(row.packets),
@@ -235,13 +231,6 @@ fn protocol_text(protocol: DnatProtocol) -> String {
     }
 }
 
-fn source(address: IpAddr, mask: IpAddr) -> String {
-    match mask {
-        IpAddr::V4(mask) => format!("{address}/{}", mask.to_bits().leading_ones()),
-        IpAddr::V6(mask) => format!("{address}/{mask}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,13 +244,13 @@ mod tests {
             Some(SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, 26), 80))
         );
         let net = (Ipv4Addr::new(203, 0, 113, 0), Ipv4Addr::new(255, 255, 255, 0));
-        assert_eq!(network("203.0.113.0/24"), Some(net));
-        assert_eq!(network("203.0.113.0/255.255.255.0"), Some(net));
+        assert_eq!(source_network("203.0.113.0/24"), Some(net));
+        assert_eq!(source_network("203.0.113.0/255.255.255.0"), Some(net));
         assert_eq!(
-            network("203.0.113.9"),
+            source_network("203.0.113.9"),
             Some((Ipv4Addr::new(203, 0, 113, 9), Ipv4Addr::BROADCAST))
         );
-        assert_eq!(network("0.0.0.0/0"), network(""));
+        assert_eq!(source_network("0.0.0.0/0"), source_network(""));
     }
 
     #[test]

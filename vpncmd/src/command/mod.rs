@@ -7,6 +7,8 @@ use crate::{
     shell::Shell,
 };
 
+mod access;
+mod access_rule;
 mod address_table;
 mod authority;
 mod bridge;
@@ -30,6 +32,7 @@ mod securenat;
 mod server;
 mod server_cert;
 mod session;
+mod source_rule;
 mod syslog;
 mod user;
 mod user_auth;
@@ -63,6 +66,7 @@ pub enum Scope {
 }
 
 const GROUPS: &[&[Command]] = &[
+    access::COMMANDS,
     address_table::COMMANDS,
     authority::COMMANDS,
     bridge::COMMANDS,
@@ -85,6 +89,7 @@ const GROUPS: &[&[Command]] = &[
     server::COMMANDS,
     server_cert::COMMANDS,
     session::COMMANDS,
+    source_rule::COMMANDS,
     syslog::COMMANDS,
     user::COMMANDS,
     user_auth::COMMANDS,
