@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use protocol::error::ErrorCode;
-use protocol::handshake::{Attached, Hello, HubList, Login, Request, TIMEOUT_MS, Welcome};
+use protocol::handshake::{Attached, ChangePassword, Hello, HubList, Login, Request, TIMEOUT_MS, Welcome};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use transport::accept::{AcceptError, NEGOTIATION_TIMEOUT, Negotiation};
@@ -93,13 +93,7 @@ async fn grant(
             join(server, negotiation, &session_key, peer).await;
         }
         Request::EnumHub => list_hubs(server, negotiation).await,
-        Request::ChangePassword(change) => {
-            let changed = server
-                .logins
-                .change_password(&change, negotiation.random(), peer)
-                .await;
-            finish(negotiation, changed.err().map(|refused| refused.code)).await;
-        }
+        Request::ChangePassword(change) => change_password(server, negotiation, change, peer).await,
         Request::Admin(login) => {
             listed.administers(&login.client.product);
             tokio::select! {
@@ -278,13 +272,46 @@ fn welcome(session: &Session, message: &str) -> Welcome {
     }
 }
 
+async fn change_password(
+    server: &Server,
+    negotiation: Negotiation,
+    change: ChangePassword,
+    peer: SocketAddr,
+) {
+    let outcome = server
+        .logins
+        .change_password(&change, negotiation.random(), peer)
+        .await;
+    let (hub, user) = (change.hub, change.user);
+    match outcome {
+        Ok(()) => {
+            server.events.report(&Event::PasswordChanged { peer, hub, user });
+            finish(negotiation).await;
+        }
+        Err(Refused { code, reason }) => {
+            server.events.report(&Event::PasswordRefused {
+                peer,
+                hub,
+                user,
+                code,
+                reason,
+            });
+            negotiation.refuse(code).await;
+        }
+    }
+}
+
 /// Another TCP connection of a session (protocol §5.5). More than granted are refused, but for one: the stock client
 /// opens a replacement before the server has noticed that the old one is dead.
 async fn join(server: &Server, mut negotiation: Negotiation, key: &[u8; 20], peer: SocketAddr) {
     let Some(session) = server.sessions.with_key(key) else {
+        let reason = "wanted to join a session that is over or never was".to_owned();
+        server.events.report(&Event::StrangerLeft { peer, reason });
         return negotiation.refuse(ErrorCode::SessionTimeout).await;
     };
     if session.tunnel.is_full() {
+        let reason = format!("session {} has all its connections", session.origin.name);
+        server.events.report(&Event::StrangerLeft { peer, reason });
         return negotiation.refuse(ErrorCode::TooManyConnections).await;
     }
     let direction = session.tunnel.next_direction();
@@ -319,17 +346,12 @@ async fn list_hubs(server: &Server, mut negotiation: Negotiation) {
     }
 }
 
-/// Answers a request that ends the connection.
-async fn finish(mut negotiation: Negotiation, error: Option<ErrorCode>) {
-    match error {
-        Some(code) => negotiation.refuse(code).await,
-        None => {
-            let mut done = protocol::pack::Pack::new();
-            done.set_int("error", 0);
-            if negotiation.reply(&done).await.is_ok() {
-                negotiation.close().await;
-            }
-        }
+/// Says that a request that ends the connection has been done.
+async fn finish(mut negotiation: Negotiation) {
+    let mut done = protocol::pack::Pack::new();
+    done.set_int("error", 0);
+    if negotiation.reply(&done).await.is_ok() {
+        negotiation.close().await;
     }
 }
 

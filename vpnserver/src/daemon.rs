@@ -60,7 +60,7 @@ pub enum DaemonError {
     Io(#[from] io::Error),
 }
 
-/// Runs `vpnserver run` with the same options in a session of its own and waits until it is ready.
+/// Runs `vpnserver run` with the same options in a process group of its own and waits until it is ready.
 ///
 /// # Errors
 /// When it does not become ready; it is not left behind then.

@@ -57,6 +57,28 @@ pub enum Event {
         /// What the administrator is told.
         reason: String,
     },
+    /// A user changed the password.
+    PasswordChanged {
+        /// From where.
+        peer: SocketAddr,
+        /// The user's hub.
+        hub: String,
+        /// The name that was given.
+        user: String,
+    },
+    /// A user wanted to change the password and was refused.
+    PasswordRefused {
+        /// From where.
+        peer: SocketAddr,
+        /// The hub that was named.
+        hub: String,
+        /// The name that was given.
+        user: String,
+        /// What the peer was told.
+        code: ErrorCode,
+        /// What the administrator is told.
+        reason: String,
+    },
     /// A session began.
     SessionOpened {
         /// Its name.

@@ -30,6 +30,7 @@ pub(crate) fn write(event: &Event) {
             listener(event);
         }
         Event::StrangerLeft { .. } | Event::Flooded { .. } | Event::LoginRefused { .. } => refusal(event),
+        Event::PasswordChanged { .. } | Event::PasswordRefused { .. } => password(event),
         Event::SessionOpened { .. } | Event::SessionJoined { .. } | Event::SessionEnded { .. } => {
             session(event);
         }
@@ -60,6 +61,24 @@ fn refusal(event: &Event) {
             reason,
         } => {
             warn!(connection, %peer, hub, user, code = code.code(), reason, "login refused");
+        }
+        _ => {}
+    }
+}
+
+fn password(event: &Event) {
+    match event {
+        Event::PasswordChanged { peer, hub, user } => {
+            info!(%peer, hub, user, "password changed by its owner");
+        }
+        Event::PasswordRefused {
+            peer,
+            hub,
+            user,
+            code,
+            reason,
+        } => {
+            warn!(%peer, hub, user, code = code.code(), reason, "change of a password refused");
         }
         _ => {}
     }

@@ -8,6 +8,7 @@ use protocol::rpc::method::{CreateUser, DeleteUser, EnumUser, GetUser, SetUser};
 use protocol::rpc::user::{AuthType, User};
 use protocol::rpc::{HubObject, HubRequest};
 use transport::admin::AdminError;
+use vpnserver::events::Event;
 use zeroize::Zeroizing;
 
 use crate::peer::{client, enter, login};
@@ -121,4 +122,11 @@ async fn a_hub_that_keeps_no_standard_hashes_cannot_let_users_change_them() {
         change(&site, "old", "new").await,
         Some(ErrorCode::NotEnoughRights.code())
     );
+    let reason = site
+        .event(|event| match event {
+            Event::PasswordRefused { user, reason, .. } if user == "alice" => Some(reason.clone()),
+            _ => None,
+        })
+        .await;
+    assert!(reason.contains("AllowStandardPassword"), "{reason}");
 }
