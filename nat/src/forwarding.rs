@@ -21,6 +21,7 @@ const NOTE: &str = "found";
 static HELD: Mutex<BTreeMap<String, Held>> = Mutex::new(BTreeMap::new());
 
 struct Held {
+    value: String,
     former: Option<String>,
     holders: usize,
 }
@@ -43,7 +44,14 @@ impl Setting {
         }
         let found = sysctl::swap(key, value)?;
         let former = former.filter(|f| *f != value).map(str::to_owned).or(found);
-        table.insert(key.to_owned(), Held { former, holders: 1 });
+        table.insert(
+            key.to_owned(),
+            Held {
+                value: value.to_owned(),
+                former,
+                holders: 1,
+            },
+        );
         Ok(Setting(key.to_owned()))
     }
 }
@@ -62,6 +70,19 @@ impl Drop for Setting {
             && let Err(error) = sysctl::write(&self.0, &former)
         {
             tracing::warn!(setting = %self.0, %former, %error, "could not put a kernel setting back");
+        }
+    }
+}
+
+/// Sets the settings that are held once more, where somebody else has changed them since.
+pub(crate) fn reassert() {
+    for (key, entry) in held().iter() {
+        match sysctl::swap(key, &entry.value) {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                tracing::warn!(setting = %key, %found, "somebody changed a kernel setting; it is back");
+            }
+            Err(error) => tracing::debug!(setting = %key, %error, "a kernel setting could not be looked at"),
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod tag;
 
 mod forwarding;
 mod fragment;
+mod keeper;
 mod kernel;
 mod nft;
 mod packet;

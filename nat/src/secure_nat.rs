@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hub_core::Port;
 use tokio::sync::Mutex;
@@ -12,6 +12,7 @@ use crate::config::{ConfigError, SecureNatConfig};
 use crate::dnat::Publisher;
 use crate::event::{Events, FlowProtocol};
 use crate::host::VirtualHost;
+use crate::keeper;
 use crate::kernel::{KernelNat, conntrack};
 use crate::net::Ipv4Net;
 use crate::nft::NftError;
@@ -40,6 +41,8 @@ pub struct Setup {
     pub resolv_conf: PathBuf,
     /// Who hears what happens.
     pub events: Events,
+    /// How often kernel mode looks whether somebody removed its ruleset, to put it back.
+    pub watch: Duration,
 }
 
 impl Setup {
@@ -54,6 +57,7 @@ impl Setup {
             limits: Limits::default(),
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             events: Events::ignored(),
+            watch: keeper::EVERY,
         }
     }
 }
@@ -92,6 +96,7 @@ pub struct SecureNat {
     shared: Arc<Shared>,
     mode: Mode,
     tag: Tag,
+    watch: Duration,
     running: Mutex<Running>,
 }
 
@@ -124,7 +129,7 @@ impl SecureNat {
             setup.published,
             setup.events,
         ));
-        let running = begin(&shared, setup.mode, &setup.tag).await?;
+        let running = begin(&shared, setup.mode, &setup.tag, setup.watch).await?;
         let mut host = shared.host();
         host.announce();
         shared.flush(Instant::now(), host);
@@ -132,6 +137,7 @@ impl SecureNat {
             shared,
             mode: setup.mode,
             tag: setup.tag,
+            watch: setup.watch,
             running: Mutex::new(running),
         })
     }
@@ -205,11 +211,11 @@ impl SecureNat {
         }
         std::mem::replace(&mut *running, Running::Nothing).end().await?;
         self.shared.set_config(config);
-        match begin(&self.shared, self.mode, &self.tag).await {
+        match begin(&self.shared, self.mode, &self.tag, self.watch).await {
             Ok(begun) => *running = begun,
             Err(error) => {
                 self.shared.set_config(&former);
-                *running = begin(&self.shared, self.mode, &self.tag)
+                *running = begin(&self.shared, self.mode, &self.tag, self.watch)
                     .await
                     .unwrap_or(Running::Nothing);
                 return Err(error);
@@ -225,10 +231,10 @@ impl SecureNat {
     }
 }
 
-async fn begin(shared: &Arc<Shared>, mode: Mode, tag: &Tag) -> Result<Running, StartError> {
+async fn begin(shared: &Arc<Shared>, mode: Mode, tag: &Tag, watch: Duration) -> Result<Running, StartError> {
     let use_nat = shared.host().config().use_nat;
     if mode == Mode::Kernel && use_nat {
-        return Ok(Running::Kernel(KernelNat::start(shared, tag).await?));
+        return Ok(Running::Kernel(KernelNat::start(shared, tag, watch).await?));
     }
     Ok(Running::Host(Task(tokio::spawn(user::run(Arc::clone(shared))))))
 }

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use nat::Tag;
 use nat::dnat::{DnatRule, Publisher};
 use support::hosts::{Host, serve, who_am_i};
@@ -213,5 +215,30 @@ fn what_a_killed_process_left_is_cleared_away() {
             (ruleset(), setting("net.ipv4.ip_forward")),
             (before, "0".to_owned())
         );
+    });
+}
+
+#[test]
+fn a_firewall_reload_does_not_end_the_publishing() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let publisher = Publisher::kernel_watched(Tag::new("t2"), Duration::from_millis(100));
+        publisher
+            .apply(&[rule("web", "80", "10.0.1.26", "", "")])
+            .await
+            .unwrap();
+        run("nft", "flush ruleset");
+        let mut reached = None;
+        for _ in 0..50 {
+            reached = lab.client.who_am_i("203.0.113.1:80");
+            if reached.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(reached.is_some());
+        publisher.clear().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(ruleset(), "", "what was cleared stays away");
     });
 }

@@ -18,7 +18,7 @@ const OTHER_TABLE: &str = "add table inet other { chain c { type filter hook inp
 fn machine() -> (String, String, String, String) {
     (
         ruleset(),
-        run("ip", "-o -br addr"),
+        run("ip", "-4 -o addr") + &run("ls", "/sys/class/net"),
         setting("net.ipv4.ip_forward"),
         setting("net.ipv4.conf.all.send_redirects"),
     )
@@ -176,6 +176,37 @@ fn settings_change_in_operation() {
             (before.0, "0".to_owned())
         );
         nat.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn a_firewall_reload_does_not_end_the_nat() {
+    in_namespace(|| async {
+        prepare();
+        let server = Host::join("wan0", "10.0.1.1", "10.0.1.26", false);
+        server.serve("10.0.1.26:80");
+        let before = machine();
+        let (switch, port) = hub();
+        let mut station = Station::new(session(&switch), 50);
+        let mut setup = Setup::new(port, config(), Mode::Kernel, Tag::new("t1"));
+        setup.watch = Duration::from_millis(100);
+        let nat = SecureNat::start(setup).await.unwrap();
+        let during = machine();
+        run("nft", "flush ruleset");
+        run("nft", OTHER_TABLE);
+        netdev::sysctl::write("net.ipv4.ip_forward", "0").unwrap();
+        let is_back = async {
+            while machine() != during {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), is_back)
+            .await
+            .expect("the ruleset and the setting are put back");
+        let answer = station.exchange("10.0.1.26:80", b"hello").await;
+        assert!(answer.ends_with(b"hello"));
+        nat.stop().await.unwrap();
+        assert_eq!(machine(), before);
     });
 }
 

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use netdev::Links;
+use nftables::schema::Nftables;
 use tokio::sync::Mutex;
 
 use super::render::render;
 use super::rule::{DnatRule, Protocol, RuleError, check};
 use crate::forwarding::{Former, Forwarding};
+use crate::keeper::{self, Keeper};
 use crate::net::Ipv4Net;
 use crate::nft::{self, NftError};
 use crate::tag::Tag;
@@ -63,15 +66,31 @@ struct Shared {
     kernel: Option<Mutex<Kernel>>,
 }
 
-#[derive(Default)]
 struct Kernel {
-    forwarding: Option<Forwarding>,
+    watch: Duration,
+    in_force: Option<InForce>,
+}
+
+/// What the kernel has of us.
+struct InForce {
+    document: Nftables<'static>,
+    keeper: Keeper,
+    forwarding: Forwarding,
 }
 
 impl Publisher {
     /// A publisher that puts its rules into the kernel's table named after `tag`.
     pub fn kernel(tag: Tag) -> Self {
-        Self::new(tag, Some(Mutex::default()))
+        Self::kernel_watched(tag, keeper::EVERY)
+    }
+
+    /// As [`kernel`](Self::kernel), looking every so often whether somebody removed the table, to put it back.
+    pub fn kernel_watched(tag: Tag, watch: Duration) -> Self {
+        let kernel = Kernel {
+            watch,
+            in_force: None,
+        };
+        Self::new(tag, Some(Mutex::new(kernel)))
     }
 
     /// A publisher without privileges: its rules hold for clients of hubs with user-mode NAT only.
@@ -159,35 +178,54 @@ impl fmt::Debug for Publisher {
 impl Kernel {
     async fn apply(&mut self, tag: &Tag, rules: &[DnatRule]) -> Result<(), DnatError> {
         let counters = read_counters(tag).await?;
-        let fresh = match self.forwarding {
-            Some(_) => None,
-            None => Some(Forwarding::hold(&left_behind(tag).await?)?),
-        };
         let links = connected_networks().await?;
-        let note = self
-            .forwarding
-            .as_ref()
-            .or(fresh.as_ref())
-            .map(Forwarding::note)
-            .unwrap_or_default();
-        nft::apply(&render(rules, tag, &links, &counters, &note)).await?;
-        self.forwarding = self.forwarding.take().or(fresh);
-        Ok(())
+        let former = self.in_force.take();
+        let (before, forwarding) = match former {
+            Some(InForce {
+                document,
+                keeper,
+                forwarding,
+            }) => {
+                // Two hands on one table: the keeper's must rest first.
+                keeper.stop().await;
+                (Some(document), forwarding)
+            }
+            None => (None, Forwarding::hold(&left_behind(tag).await?)?),
+        };
+        let document = render(rules, tag, &links, &counters, &forwarding.note());
+        let outcome = nft::apply(&document).await;
+        let in_force = if outcome.is_ok() { Some(document) } else { before };
+        self.in_force = in_force.map(|document| InForce {
+            keeper: Keeper::start(tag.dnat_table(), document.clone(), self.watch),
+            document,
+            forwarding,
+        });
+        Ok(outcome?)
     }
 
     async fn clear(&mut self, tag: &Tag) -> Result<(), DnatError> {
         let stale = match left_behind(tag).await {
             Ok(former) => former,
             // Nothing of ours is in force, and what cannot be asked has nothing of ours either.
-            Err(NftError::Missing | NftError::Forbidden) if self.forwarding.is_none() => return Ok(()),
+            Err(NftError::Missing | NftError::Forbidden) if self.in_force.is_none() => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        nft::remove(&tag.dnat_table()).await?;
-        if self.forwarding.is_none() && stale != Former::default() {
-            // A killed process turned forwarding on: hold it for a moment to put back what it had found.
-            drop(Forwarding::hold(&stale)?);
+        match self.in_force.take() {
+            Some(InForce {
+                keeper, forwarding, ..
+            }) => {
+                keeper.stop().await;
+                nft::remove(&tag.dnat_table()).await?;
+                drop(forwarding);
+            }
+            None => {
+                nft::remove(&tag.dnat_table()).await?;
+                if stale != Former::default() {
+                    // A killed process turned forwarding on: hold it for a moment to put back what it had found.
+                    drop(Forwarding::hold(&stale)?);
+                }
+            }
         }
-        self.forwarding = None;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ mod ruleset;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use hub_core::frame::Frame;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::config::SecureNatConfig;
 use crate::forwarding::{Former, Forwarding};
+use crate::keeper::Keeper;
 use crate::net::Ipv4Net;
 use crate::nft::{self, NftError};
 use crate::secure_nat::StartError;
@@ -37,20 +38,22 @@ const MIN_MTU: u32 = 68;
 pub(crate) struct KernelNat {
     tasks: JoinSet<()>,
     table: String,
+    keeper: Keeper,
     /// Held only to be put back.
     _forwarding: Forwarding,
 }
 
 impl KernelNat {
     /// Sets everything up for the settings of `shared`. When it fails nothing is left behind.
-    pub(crate) async fn start(shared: &Arc<Shared>, tag: &Tag) -> Result<Self, StartError> {
+    pub(crate) async fn start(shared: &Arc<Shared>, tag: &Tag, watch: Duration) -> Result<Self, StartError> {
         let config = shared.host().config().clone();
         let table = tag.nat_table();
         let former = left_behind(&table).await?;
         let forwarding = Forwarding::hold(&former)?;
         refuse_taken_network(config.network()).await?;
         let tap = make_device(&config, &tag.device()).await?;
-        nft::apply(&ruleset::render(&config, &table, tap.name(), &forwarding.note())).await?;
+        let document = ruleset::render(&config, &table, tap.name(), &forwarding.note());
+        nft::apply(&document).await?;
         for warning in nft::dropping_forward_chains().await.unwrap_or_default() {
             tracing::warn!(hub = %config.network(), "SecureNAT may not reach the outside: {warning}");
         }
@@ -59,9 +62,11 @@ impl KernelNat {
         tasks.spawn(device_to_hub(Arc::clone(&tap), Arc::clone(shared)));
         tasks.spawn(hub_to_device(tap, Arc::clone(shared), config.mac_address));
         name_service::spawn(&mut tasks, shared, config.ip).await;
+        let keeper = Keeper::start(table.clone(), document, watch);
         Ok(KernelNat {
             tasks,
             table,
+            keeper,
             _forwarding: forwarding,
         })
     }
@@ -70,6 +75,7 @@ impl KernelNat {
     pub(crate) async fn stop(mut self) -> Result<(), StartError> {
         // The device goes with its last user, and its addresses and routes with it.
         self.tasks.shutdown().await;
+        self.keeper.stop().await;
         nft::remove(&self.table).await?;
         Ok(())
     }
