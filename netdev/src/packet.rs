@@ -14,9 +14,6 @@ use tokio::io::unix::AsyncFd;
 use crate::segment::{self, VnetHeader};
 use crate::{Error, Result, name, sys};
 
-/// An interface that goes down is told as an error without data.
-const READABLE: Interest = Interest::READABLE.add(Interest::ERROR);
-
 /// A tap into an existing interface: what arrives there is received, what is sent here leaves there.
 ///
 /// - The interface passes frames for any address while the socket is open (promiscuous).
@@ -85,7 +82,9 @@ impl PacketSocket {
         if let Some(len) = self.take_waiting(buf) {
             return Ok(len);
         }
-        self.socket.async_io(READABLE, |fd| self.receive(fd, buf)).await
+        self.socket
+            .async_io(sys::READABLE, |fd| self.receive(fd, buf))
+            .await
     }
 
     /// As [`PacketSocket::recv`], with `WouldBlock` instead of waiting.
@@ -93,7 +92,7 @@ impl PacketSocket {
         if let Some(len) = self.take_waiting(buf) {
             return Ok(len);
         }
-        self.socket.try_io(READABLE, |fd| self.receive(fd, buf))
+        sys::try_read(&self.socket, |fd| self.receive(fd, buf))
     }
 
     /// Sends one frame, waiting while the interface cannot take it.
@@ -113,7 +112,7 @@ impl PacketSocket {
     /// Waits until there may be a frame to receive.
     pub async fn readable(&self) -> io::Result<()> {
         if self.waiting().is_empty() {
-            self.socket.ready(READABLE).await.map(drop)
+            self.socket.ready(sys::READABLE).await.map(drop)
         } else {
             Ok(())
         }

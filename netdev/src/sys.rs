@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use bytes::BytesMut;
 use nix::libc;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Frames up to this long are read straight into the caller's buffer; longer ones take one copy.
@@ -19,6 +20,22 @@ pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open until it is dropped, and `AsyncFd` drops it only after it is done watching.
     // The modules of this crate only borrow it.
     Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+/// Something to read, or an error without data: a device that was deleted, an interface that went down.
+pub(crate) const READABLE: Interest = Interest::READABLE.add(Interest::ERROR);
+
+/// Reads if there may be something, with `WouldBlock` otherwise.
+///
+/// `AsyncFd::try_io` knows only one interest at a time (a sum of two is never ready), so each is asked for itself.
+pub(crate) fn try_read<R>(
+    fd: &AsyncFd<OwnedFd>,
+    mut read: impl FnMut(&OwnedFd) -> io::Result<R>,
+) -> io::Result<R> {
+    match fd.try_io(Interest::READABLE, &mut read) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => fd.try_io(Interest::ERROR, read),
+        done => done,
+    }
 }
 
 mod ioctl {

@@ -101,17 +101,18 @@ impl Tap {
     }
 
     /// Waits for a frame that the host sends through the device, appends it to `buf` and returns its length.
+    ///
+    /// Once the device was deleted this fails with `EBADFD`.
     pub async fn recv(&self, buf: &mut BytesMut) -> io::Result<usize> {
         self.file
-            .async_io(Interest::READABLE, |file| sys::read_frame(file.as_fd(), buf))
+            .async_io(sys::READABLE, |file| sys::read_frame(file.as_fd(), buf))
             .await
     }
 
     /// As [`Tap::recv`], with `WouldBlock` instead of waiting: for taking all that is there after [`Tap::recv`]
     /// or [`Tap::readable`].
     pub fn try_recv(&self, buf: &mut BytesMut) -> io::Result<usize> {
-        self.file
-            .try_io(Interest::READABLE, |file| sys::read_frame(file.as_fd(), buf))
+        sys::try_read(&self.file, |file| sys::read_frame(file.as_fd(), buf))
     }
 
     /// Hands one frame to the host, waiting while the device cannot take it.
@@ -145,7 +146,7 @@ impl Tap {
 
     /// Waits until there may be a frame to receive.
     pub async fn readable(&self) -> io::Result<()> {
-        self.file.readable().await.map(drop)
+        self.file.ready(sys::READABLE).await.map(drop)
     }
 
     /// Waits until a frame may be sent.

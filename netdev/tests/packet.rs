@@ -63,6 +63,29 @@ fn frames_for_anyone_are_received_and_sent_frames_leave() {
 }
 
 #[test]
+fn a_batch_is_taken_frame_by_frame_until_nothing_is_left() {
+    in_namespace(|| async {
+        let links = Links::new().unwrap();
+        let tap = tap_up(&links, "tap0").await;
+        let socket = PacketSocket::open("tap0").unwrap();
+        for _ in 0..3 {
+            tap.send(&frame(B, A, &[0x88, 0xb5])).await.unwrap();
+        }
+
+        let (mut buf, mut lens) = (BytesMut::new(), Vec::new());
+        while lens.len() < 3 {
+            socket.readable().await.unwrap();
+            while let Ok(len) = socket.try_recv(&mut buf) {
+                lens.push(len);
+            }
+        }
+        assert_eq!(lens, [64; 3]);
+        let end = socket.try_recv(&mut buf).unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
 fn a_vlan_tag_is_kept() {
     in_namespace(|| async {
         let links = Links::new().unwrap();
