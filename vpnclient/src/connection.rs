@@ -56,12 +56,12 @@ pub struct Settings {
 pub async fn run(wish: &Wish, settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
     // Before the server learns of us: what cannot work here should not be tried there.
     capability::probe().require_tap()?;
+    let mut connection = Connection::open(settings, reporter)?;
     let mut interrupt = Interrupt::new()?;
     let mut backoff = Backoff::new(rand::random());
     let Some(first) = begin(wish, settings, reporter, &mut backoff, &mut interrupt).await? else {
         return Ok(());
     };
-    let mut connection = Connection::open(settings, reporter)?;
     let done = connection.live(wish, first, &mut backoff, &mut interrupt).await;
     connection.close().await;
     done
@@ -213,6 +213,7 @@ impl<'a> Connection<'a> {
         backoff: &mut Backoff,
         interrupt: &mut Interrupt,
     ) -> Result<(), Failure> {
+        self.began = Instant::now();
         self.network.up().await?;
         let mut next = Some(first);
         while let Some(established) = next {
@@ -268,16 +269,13 @@ impl<'a> Connection<'a> {
         let session = Session::start(established, self.settings.connections, inbound);
         let server = session.place.peer.ip();
         let limit = Duration::from_secs(session.welcome.policy.auto_disconnect.into());
-        let pump = Pump::start(self.tap.clone(), &session);
+        let mut pump = Pump::start(self.tap.clone(), &session);
         let session = self.session.insert(session);
+        // Half-duplex, the server can answer only when there is a connection towards us (protocol §6.1).
+        let needed = if session.tunnel.terms().half_duplex { 2 } else { 1 };
+        let mut state = session.tunnel.watch();
+        let mut asking = !self.settings.dhcp;
         let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);
-        if self.settings.dhcp {
-            if self.dhcp.lease().is_none() {
-                self.reporter.show(&Event::AskingForAddress);
-            }
-            self.dhcp.start(Instant::now());
-        }
-        let mut pump = pump;
         let end = loop {
             send_dhcp(&mut self.dhcp, session);
             while let Some(event) = self.dhcp.poll_event() {
@@ -306,6 +304,13 @@ impl<'a> Connection<'a> {
                     if !self.dhcp.handle_input(Instant::now(), &frame) {
                         let _ = self.tap.try_send(&frame);
                     }
+                }
+                _ = state.wait_for(|state| state.connections >= needed), if !asking => {
+                    asking = true;
+                    if self.dhcp.lease().is_none() {
+                        self.reporter.show(&Event::AskingForAddress);
+                    }
+                    self.dhcp.start(Instant::now());
                 }
                 () = until(timer) => self.dhcp.handle_timeout(Instant::now()),
                 () = until(deadline) => return Err(Failure::Refused(format!(

@@ -17,13 +17,18 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code of the program: 2 usage, 3 the other side, 4 this machine.
-    pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    /// The number of the exit code: 2 usage, 3 the other side, 4 this machine.
+    pub fn number(&self) -> u8 {
+        match self {
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
             Self::Local(_) => 4,
-        })
+        }
+    }
+
+    /// The exit code of the program.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.number())
     }
 }
 

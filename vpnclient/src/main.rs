@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use vpnclient::cli::{Cli, Command, Connect};
 use vpnclient::connection;
 use vpnclient::failure::Failure;
-use vpnclient::report::{Reporter, Style};
+use vpnclient::report::{Event, Reporter, Style};
 
 fn main() -> ExitCode {
     let Command::Connect(connect) = Cli::parse().command;
@@ -18,8 +18,9 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("vpnclient: {failure}");
-            failure.code()
+            let code = failure.code();
+            reporter.show(&Event::Failed(failure));
+            code
         }
     }
 }

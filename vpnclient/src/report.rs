@@ -7,6 +7,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
+
 /// A longer message of a server is cut off.
 const MAX_MESSAGE: usize = 4096;
 
@@ -75,6 +77,8 @@ pub enum Event {
     },
     /// Worth knowing, and no failure.
     Note(String),
+    /// The program ends because of this.
+    Failed(Failure),
     /// Everything is taken back.
     Closed {
         /// Bytes received.
@@ -137,13 +141,15 @@ impl Reporter {
             }
             Style::Lines => self.line(&event.to_string()),
             Style::Terminal if event.is_passing() => {
+                if self.moving.is_finished() {
+                    self.moving.reset();
+                }
                 self.moving.set_message(event.to_string());
                 self.moving.enable_steady_tick(Duration::from_millis(120));
             }
             Style::Terminal => {
-                self.moving.disable_steady_tick();
-                self.moving.set_message("");
-                self.moving.suspend(|| self.line(&event.to_string()));
+                self.finish();
+                self.line(&event.to_string());
             }
         }
     }
@@ -212,6 +218,9 @@ impl Event {
                 json!({"event": "retrying", "reason": reason, "after_ms": millis(*after)})
             }
             Self::Note(text) => json!({"event": "note", "text": text}),
+            Self::Failed(failure) => {
+                json!({"event": "failed", "exit_code": failure.number(), "reason": failure.to_string()})
+            }
             Self::Closed {
                 received,
                 sent,
@@ -272,6 +281,7 @@ impl std::fmt::Display for Event {
             Self::Ended(reason) => write!(f, "the session is over: {reason}"),
             Self::Retrying { reason, after } => write!(f, "{reason}; next try in {}", human(*after)),
             Self::Note(text) => write!(f, "note: {text}"),
+            Self::Failed(failure) => write!(f, "vpnclient: {failure}"),
             Self::Closed {
                 received,
                 sent,

@@ -191,6 +191,30 @@ fn a_machine_that_moves_finds_the_server_by_its_new_way() {
 }
 
 #[test]
+fn a_route_left_behind_by_a_killed_client_is_taken_back_and_another_one_is_not() {
+    in_namespace(|| async {
+        let mut machine = Machine::new().await;
+        let before = machine.settings().await;
+        let left_behind = Route::to_host(SERVER)
+            .via([203, 0, 113, 254].into())
+            .dev(machine.lan.index());
+        machine.links.add_route(&left_behind).await.unwrap();
+        machine.apply(&lease(), RouteMode::Dhcp).await;
+        machine.network.clear().await;
+        assert_eq!(machine.settings().await, before);
+
+        let set_by_hand = Route::to_host(SERVER)
+            .via([203, 0, 113, 253].into())
+            .dev(machine.lan.index());
+        machine.links.add_route(&set_by_hand).await.unwrap();
+        machine.apply(&lease(), RouteMode::Dhcp).await;
+        machine.network.clear().await;
+        let way = machine.links.route_to(SERVER).await.unwrap();
+        assert_eq!(way.gateway, Some([203, 0, 113, 253].into()));
+    });
+}
+
+#[test]
 fn a_route_that_is_there_is_left_alone() {
     in_namespace(|| async {
         let mut machine = Machine::new().await;

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use dns::Resolver;
 use netdev::{Links, Route};
-use plan::underlay;
 pub use plan::{Dns, Plan, PlannedRoute, RouteMode, plan};
+use plan::{is_same, underlay};
 
 /// The settings of this machine that the client has changed.
 #[derive(Debug)]
@@ -131,16 +131,27 @@ impl Network {
     /// Sets a route to the server alone, by the way that packets to it take without the VPN.
     async fn keep_server_reachable(&mut self, server: IpAddr) -> netdev::Result<()> {
         let routes = self.links.routes().await?;
-        let best = underlay(&routes, server, self.index, self.server_route.as_ref());
-        let wanted = best.map(|way| Route {
+        let host = Route::to_host(server);
+        let is_host = |route: &&Route| (route.destination, route.prefix) == (host.destination, host.prefix);
+        let theirs = routes
+            .iter()
+            .find(is_host)
+            .filter(|route| !is_same(route, self.server_route.as_ref()));
+        let others: Vec<_> = routes.iter().filter(|route| !is_host(route)).copied().collect();
+        // Without another route there is no way to spare: the server is this machine, or out of reach.
+        let wanted = underlay(&others, server, self.index).map(|way| Route {
             gateway: way.gateway,
             device: way.device,
             source: way.source,
             onlink: way.onlink,
-            ..Route::to_host(server)
+            ..host
         });
-        // Without a route there is no way to spare: the server is this machine, or out of reach.
-        if wanted == self.server_route || best.is_some_and(|way| way.destination == server) {
+        if let Some(theirs) = theirs {
+            // One that says just the same was left behind when this program was killed; it is taken back at the end.
+            self.server_route = wanted.filter(|wanted| is_same(theirs, Some(wanted)));
+            return Ok(());
+        }
+        if wanted == self.server_route {
             return Ok(());
         }
         if let Some(old) = self.server_route.take() {

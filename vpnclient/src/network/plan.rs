@@ -171,11 +171,10 @@ fn holds(network: Ipv4Addr, prefix: u8, address: IpAddr) -> bool {
 }
 
 /// The route by which packets to `server` leave this machine when the VPN's device is left out of account.
-pub(super) fn underlay(routes: &[Route], server: IpAddr, device: u32, ours: Option<&Route>) -> Option<Route> {
+pub(super) fn underlay(routes: &[Route], server: IpAddr, device: u32) -> Option<Route> {
     routes
         .iter()
         .filter(|route| route.device.is_some_and(|index| index != device))
-        .filter(|route| !ours.is_some_and(|ours| is_same(ours, route)))
         .filter(|route| route.destination.is_ipv4() == server.is_ipv4())
         .filter(|route| Route::to(server, route.prefix).destination == route.destination)
         .min_by_key(|route| (u8::MAX - route.prefix, route.metric.unwrap_or(0)))
@@ -183,9 +182,9 @@ pub(super) fn underlay(routes: &[Route], server: IpAddr, device: u32, ours: Opti
 }
 
 /// Whether the kernel lists `ours` as `listed`; it may have filled in what we left open.
-fn is_same(ours: &Route, listed: &Route) -> bool {
+pub(super) fn is_same(listed: &Route, ours: Option<&Route>) -> bool {
     let key = |route: &Route| (route.destination, route.prefix, route.device, route.gateway);
-    key(ours) == key(listed)
+    ours.is_some_and(|ours| key(ours) == key(listed))
 }
 
 #[cfg(test)]
@@ -353,10 +352,10 @@ mod tests {
         let default = to("0.0.0.0", 0, 2).via(gateway).metric(100);
         let worse = to("0.0.0.0", 0, 3).metric(600);
         let vpn = [to("0.0.0.0", 1, 9), to("128.0.0.0", 1, 9)];
-        let host = to("203.0.113.1", 32, 2).via(gateway);
-        let routes = [worse, vpn[0], vpn[1], default, host];
-        assert_eq!(underlay(&routes, SERVER, 9, Some(&host)), Some(default));
-        assert_eq!(underlay(&routes, SERVER, 9, None), Some(host));
-        assert_eq!(underlay(&vpn, SERVER, 9, None), None);
+        let routes = [worse, vpn[0], vpn[1], default];
+        assert_eq!(underlay(&routes, SERVER, 9), Some(default));
+        let near = to("203.0.113.0", 24, 3);
+        assert_eq!(underlay(&[worse, default, near], SERVER, 9), Some(near));
+        assert_eq!(underlay(&vpn, SERVER, 9), None);
     }
 }
