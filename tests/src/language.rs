@@ -9,7 +9,7 @@ use crate::stock::Stock;
 
 /// Where the tables are worked through, and the administrator's password there.
 const SERVER: &str = "203.0.113.1:443";
-/// See [`SERVER`].
+/// See `SERVER`.
 pub const PASSWORD: &str = "Kita-3193";
 
 /// What both tools must be able to do to both servers: (hub needed, command, what the answer must hold).
