@@ -1,5 +1,8 @@
 //! The command line.
 
+// What is written here is printed as help, and its brackets are no links.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};

@@ -63,6 +63,8 @@ pub struct Wanted {
     pub bridges: Vec<LocalBridge>,
     /// Where SecureNAT works.
     pub nat_mode: nat::Mode,
+    /// Whether that mode alone will do.
+    pub nat_mode_is_forced: bool,
     /// Tells devices and tables of this installation from others'.
     pub tag: String,
     /// The published hosts, which clients of SecureNAT reach too.
@@ -266,6 +268,7 @@ impl VirtualHub {
             },
             (None, true) => match self.start_secure_nat(wanted).await {
                 Ok(started) => {
+                    let part = format!("SecureNAT in {} mode", started.mode());
                     parts.secure_nat = Some(started);
                     return self.report_start(parts, part);
                 }
@@ -277,14 +280,25 @@ impl VirtualHub {
         }
     }
 
+    /// The kernel can have a network once. A second hub with the same one, and that is what new hubs have, works in user
+    /// space unless the mode is forced.
     async fn start_secure_nat(&self, wanted: &Wanted) -> Result<SecureNat, nat::StartError> {
+        match SecureNat::start(self.secure_nat_setup(wanted, wanted.nat_mode)).await {
+            Err(nat::StartError::NetworkTaken { .. }) if !wanted.nat_mode_is_forced => {
+                SecureNat::start(self.secure_nat_setup(wanted, nat::Mode::User)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn secure_nat_setup(&self, wanted: &Wanted, mode: nat::Mode) -> Setup {
         let name = self.session_name("SecureNAT");
         let port = self.plug(PortConfig::new(PortKind::SecureNat, name), PART_QUEUE_BYTES);
         let tag = Tag::new(&format!("{}{}", wanted.tag, short(&self.name)));
-        let mut setup = Setup::new(port, wanted.hub.secure_nat.config.clone(), wanted.nat_mode, tag);
+        let mut setup = Setup::new(port, wanted.hub.secure_nat.config.clone(), mode, tag);
         setup.published = Some(wanted.published.clone());
         setup.events = self.nat_events();
-        SecureNat::start(setup).await
+        setup
     }
 
     /// What SecureNAT reports, with what the hub knows of the client added.

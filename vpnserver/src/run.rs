@@ -88,6 +88,7 @@ async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Serv
         listen: options.listen.iter().map(|listen| listen.0).collect(),
         address: Ipv6Addr::UNSPECIFIED.into(),
         nat_mode: nat_mode(options.nat_mode),
+        nat_mode_is_forced: options.nat_mode != NatMode::Auto,
         tag,
         database: folder.file(DATABASE_FILE),
     };

@@ -37,6 +37,8 @@ pub struct Settings {
     pub address: IpAddr,
     /// Where SecureNAT works.
     pub nat_mode: nat::Mode,
+    /// Whether that mode alone will do.
+    pub nat_mode_is_forced: bool,
     /// Short text that tells this installation's devices and tables from others'.
     pub tag: String,
     /// The file of the store.
@@ -330,6 +332,7 @@ impl Server {
                 hub: record,
                 bridges,
                 nat_mode,
+                nat_mode_is_forced: self.settings.nat_mode_is_forced,
                 tag,
                 published,
             })

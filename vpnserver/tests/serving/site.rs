@@ -104,6 +104,7 @@ impl Site {
             listen,
             address: Ipv4Addr::LOCALHOST.into(),
             nat_mode: nat::Mode::User,
+            nat_mode_is_forced: true,
             tag: "test".to_owned(),
             database: folder.path().join(DATABASE_FILE),
         };
