@@ -151,3 +151,44 @@ fn our_client_comes_back_when_the_server_restarts() {
         server.stop()
     });
 }
+
+#[test]
+fn log_of_a_session_tells_who_came_from_where_with_which_address_and_why_it_ended() {
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let client = Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure"])?;
+        fetches_the_page(&site, &client)?;
+        let address = ours::address_of(&site.user, "lab", LOGIN)?;
+
+        let opened = server.daemon().line_with("session opened", LOGIN)?;
+        for told in [
+            "user=\"tsumura\"",
+            "hub=\"mikalab\"",
+            "peer=203.0.113.10:",
+            "client=",
+        ] {
+            ensure!(opened.contains(told), "{told} is not in {opened:?}");
+        }
+        let leased = server.daemon().line_with("address leased", LOGIN)?;
+        ensure!(leased.contains(&format!("address={address}")), "{leased:?}");
+        let session = opened
+            .split("session=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
+        let session = session.context("the session has no name")?;
+        ours::administer(&site.nat, HUB, &[&format!("SessionDisconnect {session}")])?;
+        let ended = server.daemon().line_with("session ended", LOGIN)?;
+        for told in [
+            session,
+            "user=\"tsumura\"",
+            "bytes_in=",
+            "bytes_out=",
+            "seconds=",
+            "reason=\"",
+        ] {
+            ensure!(ended.contains(told), "{told} is not in {ended:?}");
+        }
+        client.kill();
+        server.stop()
+    });
+}
