@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -161,6 +162,19 @@ impl Lab {
                 "echo 0 > /proc/sys/net/ipv6/conf/{device}/accept_dad 2>/dev/null || true
                  ip address add {address} dev {device}; ip link set {device} up"
             ))?;
+        }
+        for (host, device, _) in [a, b] {
+            // A veth pair has its carrier a moment after its second end is up.
+            process::eventually(
+                Duration::from_secs(5),
+                &format!("the carrier of {device}"),
+                || {
+                    Ok(host
+                        .sh(&format!("ip -brief link show {device}"))?
+                        .contains(" UP ")
+                        .then_some(()))
+                },
+            )?;
         }
         Ok(())
     }

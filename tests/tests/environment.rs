@@ -1,5 +1,7 @@
 //! A machine that lacks something: what is missing is named, with the way out, and the exit code says whose fault it is.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use hubward_tests::host::Host;
 use hubward_tests::lab;
@@ -54,13 +56,18 @@ fn server_without_a_place_for_its_state_names_the_folder() {
 fn server_whose_port_is_taken_names_the_port() {
     lab::run(|lab| {
         let site = Site::new(lab)?;
-        let taken = site
-            .nat
-            .within(|| std::net::TcpListener::bind("203.0.113.1:5555"))??;
-        let said = refuses_to_start(&site.nat, &["--listen", "203.0.113.1:5555"])?;
-        ensure!(said.contains("203.0.113.1:5555"), "{said}");
-        drop(taken);
-        Server::start(&site.nat, &["--listen", "203.0.113.1:5555"])?.stop()
+        let _taken = site.nat.within(|| std::net::TcpListener::bind("[::]:992"))??;
+        let server = Server::start(&site.nat, &[])?;
+        let line = server
+            .daemon()
+            .line_with("cannot listen", Duration::from_secs(5))?;
+        ensure!(
+            line.contains(":992") && line.contains("another program"),
+            "{line}"
+        );
+        // The other ports serve all the same.
+        site.nat.listens(443, Duration::from_secs(5))?;
+        server.stop()
     });
 }
 
