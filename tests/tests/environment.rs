@@ -72,6 +72,22 @@ fn server_whose_port_is_taken_names_the_port() {
 }
 
 #[test]
+fn server_that_cannot_listen_where_it_was_told_to_does_not_start() {
+    lab::run(|lab| {
+        let site = Site::new(lab)?;
+        let _taken = site
+            .nat
+            .within(|| std::net::TcpListener::bind("203.0.113.1:4443"))??;
+        let said = refuses_to_start(&site.nat, &["--listen", "203.0.113.1:4443"])?;
+        ensure!(
+            said.contains("203.0.113.1:4443") && said.contains("--listen"),
+            "{said}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
 fn second_server_on_the_same_folder_is_refused() {
     lab::run(|lab| {
         let site = Site::new(lab)?;

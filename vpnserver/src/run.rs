@@ -36,7 +36,10 @@ pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
     let lock = folder.lock()?;
     let mut signals = Signals::new()?;
     let (server, control) = begin(options, &folder).await?;
-    server.apply().await?;
+    if let Err(error) = come_up(&server).await {
+        server.shut_down().await;
+        return Err(error);
+    }
     let upkeep = tokio::spawn({
         let server = server.clone();
         async move { server.tend().await }
@@ -55,6 +58,19 @@ pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
         tracing::warn!("not everything could be ended in time");
     }
     drop(lock);
+    Ok(())
+}
+
+/// Brings everything up. Of the stored listeners those that can be opened will do; one that was asked for on the command
+/// line must open.
+async fn come_up(server: &Server) -> anyhow::Result<()> {
+    server.apply().await?;
+    for address in &server.settings.listen {
+        anyhow::ensure!(
+            server.listeners.is_open(*address),
+            "cannot listen on {address}, the line before says why; give another address with --listen"
+        );
+    }
     Ok(())
 }
 
