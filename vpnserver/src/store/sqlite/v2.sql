@@ -1,0 +1,1 @@
+-- What administrators shape beside hubs and users.
