@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod certificate;
+pub mod config;
 pub mod error;
 pub mod handshake;
 pub mod http;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use bytes::BytesMut;
 use protocol::block::{BLOCK_BYTES, BlockDecoder, BlockEncoder, FRAME_BYTES, Item};
+use protocol::config::Folder;
 use protocol::error::ErrorCode;
 use protocol::handshake::{ClientEvent, ClientHandshake, Hello, Redirect, Request, ServerHandshake, Welcome};
 use protocol::http::HeadReader;
@@ -21,6 +22,7 @@ pub const TARGETS: &[Target] = &[
     ("blocks", blocks),
     ("server_handshake", server_handshake),
     ("client_handshake", client_handshake),
+    ("config", config),
 ];
 
 /// Whatever decodes, encodes to bytes that decode to the same value.
@@ -47,6 +49,14 @@ pub fn pack(input: &[u8]) {
             "what was written does not read back"
         );
     }
+}
+
+/// A configuration file that was understood is written in a form that reads back as the same tree.
+pub fn config(input: &[u8]) {
+    let Ok(read) = Folder::parse(input) else { return };
+    let written = read.to_text("# head");
+    let again = Folder::parse(written.as_bytes());
+    assert!(again.as_ref() == Ok(&read), "what was written does not read back");
 }
 
 /// A message that was understood is understood the same way after being written again.
