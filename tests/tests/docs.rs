@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use hubward_tests::sources::{rust_files, top};
 
 /// What comments cite, and the page whose headings it means.
-const CITED: [(&str, &str); 3] = [
+const CITED: [(&str, &str); 4] = [
     ("protocol §", "docs/protocol.md"),
     ("policies §", "docs/policies.md"),
     ("admin rpc §", "docs/admin-rpc.md"),
+    ("client rpc §", "docs/client-rpc.md"),
 ];
 
 /// The folders that a path in a document may begin with.

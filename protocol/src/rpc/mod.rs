@@ -12,6 +12,7 @@ pub mod bridge;
 pub mod caps;
 pub mod cascade;
 pub mod certificate;
+pub mod client;
 pub mod cluster;
 pub mod connection;
 pub mod dnat;

@@ -12,12 +12,21 @@ pub(crate) struct Call {
 }
 
 pub(crate) fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/admin")
+    data().join("admin")
+}
+
+fn data() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
 /// The names of the methods that were captured.
 pub(crate) fn methods() -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder())
+    methods_in("admin")
+}
+
+/// As [`methods`], of a folder of captures.
+pub(crate) fn methods_in(folder: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(data().join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
@@ -29,7 +38,12 @@ pub(crate) fn methods() -> Vec<String> {
 
 /// The captured calls of a method.
 pub(crate) fn calls(method: &str) -> Vec<Call> {
-    let bytes = std::fs::read(folder().join(format!("{method}.bin"))).unwrap();
+    calls_in("admin", method)
+}
+
+/// As [`calls`], of a folder of captures.
+pub(crate) fn calls_in(folder: &str, method: &str) -> Vec<Call> {
+    let bytes = std::fs::read(data().join(folder).join(format!("{method}.bin"))).unwrap();
     let mut rest = &bytes[..];
     let mut calls = Vec::new();
     while !rest.is_empty() {

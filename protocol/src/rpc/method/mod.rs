@@ -100,7 +100,7 @@ pub struct Codec {
 }
 
 impl Codec {
-    const fn of<T: RpcMessage>() -> Self {
+    pub(in crate::rpc) const fn of<T: RpcMessage>() -> Self {
         Self {
             pack_to_pack: |pack| Ok(T::from_pack(pack)?.to_pack()),
             pack_to_json: |pack| Ok(T::from_pack(pack)?.to_json()),
