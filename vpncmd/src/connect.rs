@@ -113,7 +113,7 @@ pub fn connect(options: &Options, console: &mut Console) -> Outcome<Remote> {
 }
 
 /// The password of the start-up line; without one the empty password is tried, as stock scripts expect.
-fn given_password(options: &Options) -> Outcome<Zeroizing<String>> {
+pub(crate) fn given_password(options: &Options) -> Outcome<Zeroizing<String>> {
     let Some(path) = &options.password_file else {
         return Ok(options.password.clone().unwrap_or_default());
     };
@@ -218,11 +218,12 @@ fn unreached(error: &DialError) -> Failure {
 }
 
 fn is_this_machine(target: &Target) -> bool {
-    target.host.eq_ignore_ascii_case("localhost")
-        || target
-            .host
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
+    is_loopback(&target.host)
+}
+
+/// Whether a host is this machine, by name or by address.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The server's control socket, which asks for no password. It is used when the options name it, and otherwise for a

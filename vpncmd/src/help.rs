@@ -95,11 +95,11 @@ fn fold(first: &str, rest: &str, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command;
+    use crate::command::{self, Mode};
 
     #[test]
     fn help_fits_a_terminal_and_names_every_parameter() {
-        for command in command::all(true) {
+        for command in Mode::ALL.into_iter().flat_map(command::all) {
             let text = of(command);
             assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
             assert!(
@@ -107,7 +107,11 @@ mod tests {
                 "{text}"
             );
         }
-        assert!(list(&command::all(true)).lines().all(|line| line.len() <= WIDTH));
+        assert!(
+            list(&command::all(Mode::Server))
+                .lines()
+                .all(|line| line.len() <= WIDTH)
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The administration tool: the stock command language over the administration protocol.
 //!
 //! A start-up line goes through [`dialect`] (the stock switches become ours) into [`options`]; [`connect`] finds the
-//! server and is let in; [`shell`] runs lines. What a line can say is the table in [`command`]: one row per command,
+//! server and is let in, [`service`] does the same with a client service; [`shell`] runs lines. What a line can say is
+//! the table in [`command`]: one row per command,
 //! from which [`matching`], [`params`], [`help`] and completion follow. [`table`], [`text`] and [`calendar`] print.
 
 pub mod calendar;
@@ -19,6 +20,7 @@ pub mod md4;
 pub mod network;
 pub mod options;
 pub mod params;
+pub mod service;
 pub mod shell;
 pub mod start;
 pub mod table;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use zeroize::Zeroizing;
 
-use crate::console::Style;
+use crate::{command::Mode, console::Style};
 
 /// Administers VPN servers.
 ///
@@ -77,6 +77,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// What is to be administered: a server, unless something else is asked for.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match (self.client, self.tools) {
+            (true, _) => Mode::Client,
+            (_, true) => Mode::Tools,
+            _ => Mode::Server,
+        }
+    }
+
     /// How the output shall look.
     #[must_use]
     pub fn style(&self) -> Style {

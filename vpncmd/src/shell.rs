@@ -3,19 +3,19 @@
 use protocol::{
     error::ErrorCode,
     pack::Pack,
-    rpc::{RpcMessage, method::Method},
+    rpc::{RpcMessage, client, method::Method},
 };
 
 use crate::{
     calendar::Calendar,
-    command::{self, Command, Scope},
+    command::{self, Command, Mode, Scope},
     console::Console,
     failure::{Failure, Outcome},
     help, line, matching,
     params::Given,
 };
 
-/// The server at the other end: one call, one answer.
+/// The server or client service at the other end: one call, one answer.
 pub trait Server {
     /// Calls a method.
     ///
@@ -28,6 +28,8 @@ pub trait Server {
 pub enum Target {
     /// A server.
     Server(Box<dyn Server>),
+    /// A client service.
+    Client(Box<dyn Server>),
     /// The tools that need none.
     Tools,
 }
@@ -151,6 +153,18 @@ impl Shell {
         M::Response::from_pack(&answer).map_err(|_| ErrorCode::Protocol.into())
     }
 
+    /// Calls a method of the client service.
+    ///
+    /// # Errors
+    /// The service refuses, the connection is gone, or the answer is not one.
+    pub fn call_client<M: client::method::Method>(&mut self, request: &M::Request) -> Outcome<M::Response> {
+        let Target::Client(service) = &mut self.target else {
+            return Err(ErrorCode::NotSupported.into());
+        };
+        let answer = service.call(M::NAME, &request.to_pack())?;
+        M::Response::from_pack(&answer).map_err(|_| ErrorCode::Protocol.into())
+    }
+
     /// In `--json`, prints an answer as JSON and says so.
     pub fn json(&mut self, answer: &impl RpcMessage) -> bool {
         if self.console.style.json {
@@ -165,10 +179,20 @@ impl Shell {
         self.hub.clone().unwrap_or_default()
     }
 
+    /// What is administered.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match self.target {
+            Target::Server(_) => Mode::Server,
+            Target::Client(_) => Mode::Client,
+            Target::Tools => Mode::Tools,
+        }
+    }
+
     /// The commands that work here.
     #[must_use]
     pub fn commands(&self) -> Vec<&'static Command> {
-        command::all(matches!(self.target, Target::Server(_)))
+        command::all(self.mode())
     }
 
     /// `VPN Server/HUB>`.
@@ -176,6 +200,7 @@ impl Shell {
     pub fn prompt(&self) -> String {
         match (&self.target, &self.hub) {
             (Target::Tools, _) => "VPN Tools>".to_owned(),
+            (Target::Client(_), _) => "VPN Client>".to_owned(),
             (Target::Server(_), None) => "VPN Server>".to_owned(),
             (Target::Server(_), Some(hub)) => format!("VPN Server/{hub}>"),
         }

@@ -6,16 +6,18 @@ use std::{
 };
 
 use clap::Parser;
+use protocol::rpc::{Nothing, client::method::GetClientVersion};
 use transport::dial::Target as Address;
 
 use crate::{
     calendar::Calendar,
-    command::{self, hub, local},
+    command::{self, Mode, hub, local},
     connect,
     console::{Console, Input, Lines, on_terminal},
     dialect,
     failure::{Failure, Outcome},
     options::Options,
+    service,
     shell::{Shell, Target},
     terminal::Terminal,
 };
@@ -86,7 +88,7 @@ fn console(options: &Options) -> Outcome<Console> {
             Box::new(Lines::script(BufReader::new(file)))
         }
         None if on_terminal() => {
-            let terminal = Terminal::new(command::all(!options.tools));
+            let terminal = Terminal::new(command::all(options.mode()));
             Box::new(terminal.map_err(|error| Failure::Local(format!("cannot use the terminal: {error}")))?)
         }
         None => Box::new(Lines::new(BufReader::new(io::stdin()))),
@@ -96,32 +98,52 @@ fn console(options: &Options) -> Outcome<Console> {
 
 /// Gets the shell ready: connected, with its hub selected. The console comes back when that fails, to say so.
 fn open(options: &Options, mut console: Console) -> Result<Shell, (Console, Failure)> {
-    if options.client {
-        let text = "This build administers servers; the administration of client services (/CLIENT) is not in it yet.";
-        return Err((console, Failure::Invalid(text.to_owned())));
-    }
-    if options.tools {
-        return Ok(Shell::new(console, Calendar::local(), Target::Tools, None));
-    }
-    let server = match connect::connect(options, &mut console) {
-        Ok(server) => server,
+    let connected = match options.mode() {
+        Mode::Server => {
+            connect::connect(options, &mut console).map(|server| Target::Server(Box::new(server)))
+        }
+        Mode::Client => {
+            service::connect(options, &mut console).map(|client| Target::Client(Box::new(client)))
+        }
+        Mode::Tools => Ok(Target::Tools),
+    };
+    let target = match connected {
+        Ok(target) => target,
         Err(failure) => return Err((console, failure)),
     };
     greet(options, &mut console);
-    let mut shell = Shell::new(
-        console,
-        Calendar::local(),
-        Target::Server(Box::new(server)),
-        options.hub.clone(),
-    );
-    if let (None, Some(name)) = (&options.hub, &options.adminhub) {
-        select(&mut shell, name);
+    let mut shell = Shell::new(console, Calendar::local(), target, None);
+    match options.mode() {
+        Mode::Server => start_server(options, &mut shell),
+        Mode::Client => start_client(&mut shell),
+        Mode::Tools => {}
     }
     Ok(shell)
 }
 
+fn start_server(options: &Options, shell: &mut Shell) {
+    match (&options.hub, &options.adminhub) {
+        (Some(hub), _) => shell.hub = Some(hub.clone()),
+        (None, Some(name)) => select(shell, name),
+        (None, None) => {}
+    }
+}
+
+/// The stock tool asks a client service for its version first, on every connection (client RPC §1). What the answer
+/// is matters to nobody yet.
+fn start_client(shell: &mut Shell) {
+    if let Err(failure) = shell.call_client::<GetClientVersion>(&Nothing {}) {
+        shell.report(&failure);
+    }
+}
+
 fn greet(options: &Options, console: &mut Console) {
     let text = options.host.as_deref().unwrap_or("localhost");
+    match options.mode() {
+        Mode::Server => {}
+        Mode::Client => return console.remark(&format!("Connected to VPN Client \"{text}\".\n")),
+        Mode::Tools => return,
+    }
     // It was read once already, to connect.
     if let Ok(Address { host, port }) = text.parse() {
         console.remark(&format!(

@@ -152,11 +152,11 @@ impl Helper for Completion {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command;
+    use crate::command::{self, Mode};
 
     #[test]
     fn commands_and_then_their_parameters_are_completed() {
-        let completion = Completion(command::all(true));
+        let completion = Completion(command::all(Mode::Server));
         assert_eq!(
             completion.candidates("userpassw"),
             (0, vec!["UserPasswordSet".to_owned()])
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_line_with_a_password_stays_out_of_the_history() {
-        let commands = command::all(true);
+        let commands = command::all(Mode::Server);
         assert!(holds_secret("UserPasswordSet bob /PASSWORD:x", &commands));
         assert!(holds_secret("ups bob -pass=x", &commands));
         assert!(holds_secret("UserPasswordSett bob /PASSWORD:x", &commands));

@@ -63,6 +63,34 @@ pub enum Scope {
     Server,
     /// A server and a selected hub.
     Hub,
+    /// A client service.
+    Client,
+}
+
+/// What the tool administers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A server, or one of its hubs.
+    Server,
+    /// A client service.
+    Client,
+    /// Nothing: the tools that need neither.
+    Tools,
+}
+
+impl Mode {
+    /// All of them, in the order in which the tool offers them.
+    pub const ALL: [Mode; 3] = [Mode::Server, Mode::Client, Mode::Tools];
+
+    /// Whether a command can run here.
+    #[must_use]
+    pub fn has(self, scope: Scope) -> bool {
+        match scope {
+            Scope::Local => true,
+            Scope::Server | Scope::Hub => self == Mode::Server,
+            Scope::Client => self == Mode::Client,
+        }
+    }
 }
 
 const GROUPS: &[&[Command]] = &[
@@ -95,14 +123,14 @@ const GROUPS: &[&[Command]] = &[
     user_auth::COMMANDS,
 ];
 
-/// The commands that can run with or without a server, in the order of their names.
+/// The commands of a mode, in the order of their names.
 #[must_use]
-pub fn all(with_server: bool) -> Vec<&'static Command> {
+pub fn all(mode: Mode) -> Vec<&'static Command> {
     let mut commands: Vec<&Command> = GROUPS
         .iter()
         .copied()
         .flatten()
-        .filter(|command| with_server || command.scope == Scope::Local)
+        .filter(|command| mode.has(command.scope))
         .collect();
     commands.sort_by_key(|command| command.name);
     commands
@@ -116,8 +144,12 @@ mod tests {
 
     #[test]
     fn every_row_is_complete_and_has_a_name_of_its_own() {
+        Mode::ALL.into_iter().for_each(rows_are_complete);
+    }
+
+    fn rows_are_complete(mode: Mode) {
         let mut names = HashSet::new();
-        for command in all(true) {
+        for command in all(mode) {
             assert!(
                 names.insert(command.name.to_ascii_lowercase()),
                 "{} is there twice",
