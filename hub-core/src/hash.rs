@@ -8,8 +8,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-/// Words of a key that get a multiplier of their own: the longest key, an IPv6 address, has two.
-const WORDS: usize = 2;
+/// Words of a key that get a multiplier of their own: the longest key, a flow in the access list, has nine and a length.
+const WORDS: usize = 10;
 
 /// The secret multipliers of one table.
 #[derive(Clone, Debug)]
@@ -55,6 +55,11 @@ impl Hasher for SeededHasher {
         let multiplier = self.multipliers[self.next % WORDS];
         self.sum = self.sum.wrapping_add(multiplier.wrapping_mul(u128::from(word)));
         self.next += 1;
+    }
+
+    #[inline]
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -10,6 +10,7 @@
 //!
 //! Two hubs are two values: nothing crosses from one to the other because neither knows of the other.
 
+pub mod access;
 pub mod frame;
 pub mod hub;
 pub mod mac;

@@ -18,6 +18,9 @@ use crate::store::{self, LocalBridge, folded};
 
 /// Bytes that may wait for SecureNAT or a device.
 const PART_QUEUE_BYTES: usize = 4 << 20;
+/// The user names under which access rules know parts of the server.
+const SECURE_NAT_USER: &str = "SecureNAT";
+const BRIDGE_USER: &str = "Local Bridge";
 
 /// One hub as it runs.
 pub struct VirtualHub {
@@ -293,7 +296,9 @@ impl VirtualHub {
 
     fn secure_nat_setup(&self, wanted: &Wanted, mode: nat::Mode) -> Setup {
         let name = self.session_name("SecureNAT");
-        let port = self.plug(PortConfig::new(PortKind::SecureNat, name), PART_QUEUE_BYTES);
+        let mut config = PortConfig::new(PortKind::SecureNat, name);
+        config.user = Some(SECURE_NAT_USER.to_owned());
+        let port = self.plug(config, PART_QUEUE_BYTES);
         let tag = Tag::new(&format!("{}{}", wanted.tag, short(&self.name)));
         let mut setup = Setup::new(port, wanted.hub.secure_nat.config.clone(), mode, tag);
         setup.published = Some(wanted.published.clone());
@@ -338,7 +343,8 @@ impl VirtualHub {
             if parts.bridges.contains_key(&bridge.device) {
                 continue;
             }
-            let config = PortConfig::new(PortKind::LocalBridge, self.session_name("LOCALBRIDGE"));
+            let mut config = PortConfig::new(PortKind::LocalBridge, self.session_name("LOCALBRIDGE"));
+            config.user = Some(BRIDGE_USER.to_owned());
             let port = self.plug(config, PART_QUEUE_BYTES);
             let (part, started) = match bridge.tap {
                 Some(mac) => {

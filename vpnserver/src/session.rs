@@ -233,6 +233,8 @@ pub fn terms(name: String, login: &Login, policy: &Policy) -> Terms {
 pub fn plug(hub: &VirtualHub, origin: &Origin) -> Port {
     let policy = &origin.policy;
     let mut config = PortConfig::new(PortKind::Session, origin.name.clone());
+    config.user = Some(origin.user.clone());
+    config.group.clone_from(&origin.group);
     config.monitor = origin.login.options.monitor;
     config.check_mac = policy.check_mac;
     config.max_macs = tighter(

@@ -2,12 +2,14 @@
 
 mod dhcp;
 mod offload;
+mod transport;
 mod view;
 
 use bytes::Bytes;
 
 pub use dhcp::DhcpAck;
 pub use offload::{Checksum, Offload, SegmentKind, Segmentation};
+pub use transport::{TcpFlags, Transport};
 pub use view::{Arp, FrameView, Ipv4, Ipv6, Network, Ports, VlanTag};
 
 /// The longest frame, in bytes, that may carry [`Offload::NONE`]. Stock peers drop longer ones (protocol

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::transport::{ICMP, TCP, UDP};
 use super::{DhcpAck, MIN_FRAME};
 use crate::MacAddr;
 use crate::hash::mix;
@@ -14,9 +15,6 @@ const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 /// Tags read through on the way to the network header: one of the provider, one of the customer.
 const MAX_VLAN_TAGS: usize = 2;
 
-const PROTOCOL_ICMP: u8 = 1;
-const PROTOCOL_TCP: u8 = 6;
-const PROTOCOL_UDP: u8 = 17;
 /// IPv6 extension headers read through; real packets have at most three or four.
 const MAX_EXTENSION_HEADERS: usize = 8;
 
@@ -98,6 +96,8 @@ pub struct Ipv4 {
     pub tos: u8,
     /// Whether this is a piece of a fragmented packet, the first one included.
     pub fragment: bool,
+    /// Where in the packet a piece belongs, in units of eight bytes; 0 for a first piece and a whole packet.
+    pub fragment_offset: u16,
     /// Where the payload begins, in bytes from the start of the frame.
     pub transport_offset: u16,
     /// Ports of a TCP or UDP header, which later fragments do not have.
@@ -116,6 +116,8 @@ pub struct Ipv6 {
     pub protocol: u8,
     /// Whether this is a piece of a fragmented packet, the first one included.
     pub fragment: bool,
+    /// Where in the packet a piece belongs, in units of eight bytes; 0 for a first piece and a whole packet.
+    pub fragment_offset: u16,
     /// Where that protocol's header begins, in bytes from the start of the frame.
     pub transport_offset: u16,
     /// Ports of a TCP or UDP header, which later fragments do not have.
@@ -203,7 +205,7 @@ impl FrameView {
         let Network::Ipv4(ip) = &self.network else {
             return false;
         };
-        !matches!(ip.tos, 0x00 | 0x08) || (ip.protocol == PROTOCOL_ICMP && (34..=128).contains(&self.length))
+        !matches!(ip.tos, 0x00 | 0x08) || (ip.protocol == ICMP && (34..=128).contains(&self.length))
     }
 
     /// The address that a DHCP server confirms to a client in `frame`, which must be the bytes this view was
@@ -213,7 +215,7 @@ impl FrameView {
         let Network::Ipv4(ip) = &self.network else {
             return None;
         };
-        if ip.protocol != PROTOCOL_UDP || ip.fragment || ip.ports?.source != SERVER_PORT {
+        if ip.protocol != UDP || ip.fragment || ip.ports?.source != SERVER_PORT {
             return None;
         }
         DhcpAck::parse(frame.get(usize::from(ip.transport_offset) + 8..)?)
@@ -248,7 +250,7 @@ impl Ipv4 {
         // What follows the packet is padding up to the shortest frame of a real wire.
         let packet = frame.get(at..at + total_len)?;
         let fragment_field = u16_at(header, 6)?;
-        let later_fragment = fragment_field & 0x1fff != 0;
+        let fragment_offset = fragment_field & 0x1fff;
         let more_fragments = fragment_field & 0x2000 != 0;
         let protocol = header[9];
         Some(Self {
@@ -256,9 +258,10 @@ impl Ipv4 {
             destination: Ipv4Addr::from(*chunk::<4>(header, 16)?),
             protocol,
             tos: header[1],
-            fragment: later_fragment || more_fragments,
+            fragment: fragment_offset != 0 || more_fragments,
+            fragment_offset,
             transport_offset: (at + header_len) as u16,
-            ports: if later_fragment {
+            ports: if fragment_offset != 0 {
                 None
             } else {
                 Ports::parse(protocol, packet, header_len)
@@ -280,8 +283,9 @@ impl Ipv6 {
             destination: Ipv6Addr::from(*chunk::<16>(header, 24)?),
             protocol: chain.protocol,
             fragment: chain.fragment,
+            fragment_offset: chain.fragment_offset,
             transport_offset: (at + chain.end) as u16,
-            ports: if chain.later_fragment {
+            ports: if chain.fragment_offset != 0 {
                 None
             } else {
                 Ports::parse(chain.protocol, packet, chain.end)
@@ -290,31 +294,39 @@ impl Ipv6 {
     }
 }
 
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION: u8 = 60;
+const MOBILITY: u8 = 135;
+const HOST_IDENTITY: u8 = 139;
+const SHIM6: u8 = 140;
+
+/// Whether a protocol number is one of the headers that IPv6 puts before the payload.
+pub(super) fn is_extension_header(protocol: u8) -> bool {
+    matches!(
+        protocol,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HOST_IDENTITY | SHIM6
+    )
+}
+
 /// Where the extension headers of an IPv6 packet lead.
 struct ExtensionChain {
     protocol: u8,
     end: usize,
     fragment: bool,
-    later_fragment: bool,
+    fragment_offset: u16,
 }
 
 impl ExtensionChain {
     /// Walks from the fixed header to the first header that is none of IPv6's own (RFC 8200 §4, RFC 7045).
     fn read(protocol: u8, packet: &[u8]) -> Self {
-        const HOP_BY_HOP: u8 = 0;
-        const ROUTING: u8 = 43;
-        const FRAGMENT: u8 = 44;
-        const AUTHENTICATION: u8 = 51;
-        const DESTINATION: u8 = 60;
-        const MOBILITY: u8 = 135;
-        const HOST_IDENTITY: u8 = 139;
-        const SHIM6: u8 = 140;
-
         let mut chain = Self {
             protocol,
             end: 40,
             fragment: false,
-            later_fragment: false,
+            fragment_offset: 0,
         };
         for _ in 0..MAX_EXTENSION_HEADERS {
             let Some(&[next, len, f0, f1]) = chunk(packet, chain.end) else {
@@ -334,12 +346,12 @@ impl ExtensionChain {
             }
             if chain.protocol == FRAGMENT {
                 let field = u16::from_be_bytes([f0, f1]);
-                chain.later_fragment = field >> 3 != 0;
-                chain.fragment = chain.later_fragment || field & 1 != 0;
+                chain.fragment_offset = field >> 3;
+                chain.fragment = field & !0b110 != 0;
             }
             chain.protocol = next;
             chain.end += skip;
-            if chain.later_fragment {
+            if chain.fragment_offset != 0 {
                 break;
             }
         }
@@ -350,7 +362,7 @@ impl ExtensionChain {
 impl Ports {
     /// The ports at `at` in `packet`, if `protocol` has any.
     fn parse(protocol: u8, packet: &[u8], at: usize) -> Option<Self> {
-        if !matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP) {
+        if !matches!(protocol, TCP | UDP) {
             return None;
         }
         Some(Self {
@@ -368,10 +380,10 @@ fn flow_word(protocol: u8, ports: Option<Ports>, fragment: bool) -> u64 {
     u64::from(protocol) << 32 | ports
 }
 
-fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+pub(super) fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
     bytes.get(at..)?.first_chunk()
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     chunk(bytes, at).map(|word| u16::from_be_bytes(*word))
 }

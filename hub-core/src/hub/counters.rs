@@ -145,6 +145,8 @@ drop_reasons! {
     BadSource "bad_source" "its source address is a group or zero",
     BadDestination "bad_destination" "its destination address is zero",
     ForeignVlan "foreign_vlan" "it carries a VLAN tag on a port that belongs to one VLAN",
+    HiddenTransport "hidden_transport" "it hides its transport header from those who must look at it",
+    AccessList "access_list" "a rule of the access list discards it",
     MacInUse "mac_in_use" "its source address belongs to another port, which is in use",
     MacLimit "mac_limit" "the port has as many MAC addresses as it may",
     MacTableFull "mac_table_full" "the hub's MAC table is full",

@@ -1,6 +1,9 @@
 //! The switch as a state machine.
 
+mod access;
+mod admit;
 mod counters;
+mod deliver;
 mod port;
 mod stations;
 mod table;
@@ -14,12 +17,12 @@ pub use counters::{Counters, DropReason, Drops, Traffic};
 pub use port::{PortConfig, PortId, PortKind, PortState, VlanId};
 pub use stations::{IP_LIFETIME, IpEntry, LEASED_IP_LIFETIME, MAC_LIFETIME, MacEntry, TAKE_OVER_AFTER};
 
-use crate::frame::{DhcpAck, MAX_PLAIN_FRAME, MAX_SUPER_FRAME};
-use crate::{Frame, FrameView, MacAddr};
+use crate::MacAddr;
+use crate::access::AccessList;
+use access::Access;
 use port::Ports;
-use stations::{IpKey, IpStation, MacKey, MacStation, listed_v4, shown_ip};
-use table::{Refused, Sighting, Table};
-use vlan::Shapes;
+use stations::{IpKey, IpStation, MacKey, MacStation};
+use table::Table;
 
 /// Events kept for [`Hub::poll_event`]; the oldest goes when nobody fetches them.
 const MAX_EVENTS: usize = 256;
@@ -45,6 +48,8 @@ pub struct HubConfig {
     /// Whether only link-local and unique local IPv6 addresses are listed (hub option
     /// `ManageOnlyLocalUnicastIPv6`).
     pub only_local_ipv6: bool,
+    /// Whether access rules about IPv4 addresses match ARP too (hub option `ApplyIPv4AccessListOnArpPacket`).
+    pub arp_as_ipv4: bool,
 }
 
 impl HubConfig {
@@ -59,6 +64,7 @@ impl HubConfig {
             ip_table: true,
             only_private_ipv4: true,
             only_local_ipv6: true,
+            arp_as_ipv4: false,
         }
     }
 }
@@ -106,32 +112,23 @@ pub struct Hub {
     monitors: Vec<PortId>,
     macs: Table<MacKey, MacStation>,
     ips: Table<IpKey, IpStation>,
+    access: Access,
     counters: Counters,
     events: VecDeque<Event>,
-}
-
-/// Where an admitted frame goes.
-enum Route {
-    Port(PortId),
-    Flood,
-}
-
-/// A frame that keeps the rules.
-struct Admitted {
-    view: FrameView,
-    vlan: Option<VlanId>,
-    route: Route,
 }
 
 impl Hub {
     /// A hub without ports, online.
     pub fn new(config: HubConfig) -> Self {
+        let mut access = Access::new(config.seed.rotate_left(32));
+        access.set_arp_as_ipv4(config.arp_as_ipv4);
         Self {
             online: true,
             ports: Ports::default(),
             monitors: Vec::new(),
             macs: Table::new(config.max_macs, config.seed),
             ips: Table::new(config.max_ips, !config.seed),
+            access,
             counters: Counters::default(),
             events: VecDeque::new(),
             config,
@@ -152,9 +149,15 @@ impl Hub {
         };
         self.macs.set_limit(config.max_macs);
         self.ips.set_limit(config.max_ips);
+        self.access.set_arp_as_ipv4(config.arp_as_ipv4);
         if !config.ip_table {
             self.ips.clear();
         }
+    }
+
+    /// Puts an access list in force, in place of the one before.
+    pub fn set_access_list(&mut self, list: AccessList) {
+        self.access.set_list(list);
     }
 
     /// Adds a port.
@@ -188,229 +191,6 @@ impl Hub {
             self.macs.clear();
             self.ips.clear();
         }
-    }
-
-    /// Forwards a frame that came from port `from`: calls `deliver` for every port that it goes to. A port in
-    /// a VLAN may be given the frame in another shape than one that sees all VLANs.
-    ///
-    /// A super-frame reaches only ports that take it; toward others it is dropped and counted.
-    pub fn forward(
-        &mut self,
-        now: Instant,
-        from: PortId,
-        frame: &Frame,
-        deliver: &mut dyn FnMut(PortId, &Frame),
-    ) -> Verdict {
-        let Admitted { view, vlan, route } = match self.admit(now, from, frame) {
-            Ok(admitted) => admitted,
-            Err(reason) => {
-                self.count_drop(from, reason);
-                return Verdict::Dropped(reason);
-            }
-        };
-        let to_group = view.destination.is_multicast();
-        if let Some(port) = self.ports.get_mut(from) {
-            port.counters.received.count(to_group, frame.len());
-        }
-        self.counters.received.count(to_group, frame.len());
-
-        let mut shapes = Shapes::new(frame, &view, vlan);
-        let counters = &mut self.counters;
-        let mut hand_over = |port: &mut PortState| {
-            let frame = shapes.seen_from(port.config.vlan)?;
-            if !port.config.offload && !frame.offload.is_finished() {
-                port.counters.dropped.add(DropReason::OffloadRefused, 1);
-                counters.dropped.add(DropReason::OffloadRefused, 1);
-                return Some(Err(DropReason::OffloadRefused));
-            }
-            port.counters.sent.count(to_group, frame.len());
-            counters.sent.count(to_group, frame.len());
-            deliver(port.id, frame);
-            Some(Ok(()))
-        };
-        match route {
-            Route::Port(to) => {
-                let outcome = self.ports.get_mut(to).and_then(&mut hand_over);
-                for monitor in &self.monitors {
-                    self.ports.get_mut(*monitor).and_then(&mut hand_over);
-                }
-                match outcome {
-                    Some(Err(reason)) => Verdict::Dropped(reason),
-                    _ => Verdict::Unicast(to),
-                }
-            }
-            Route::Flood => {
-                let others = self.ports.iter_mut().filter(|port| port.id != from);
-                let reached = others.filter_map(hand_over).filter(Result::is_ok).count();
-                Verdict::Flood(reached as u32)
-            }
-        }
-    }
-
-    /// Checks `frame` against the rules, cheapest first, learns from it, and finds where it goes.
-    fn admit(&mut self, now: Instant, from: PortId, frame: &Frame) -> Result<Admitted, DropReason> {
-        let port = self.ports.get(from).ok_or(DropReason::UnknownPort)?;
-        if !self.online {
-            return Err(DropReason::Offline);
-        }
-        if port.config.monitor {
-            return Err(DropReason::MonitorPort);
-        }
-        let view = FrameView::parse(&frame.bytes).ok_or(DropReason::TooShort)?;
-        check_offload(frame)?;
-        if !view.source.is_unicast() {
-            return Err(DropReason::BadSource);
-        }
-        if view.destination == MacAddr::ZERO {
-            return Err(DropReason::BadDestination);
-        }
-        let vlan = match (port.config.vlan, vlan::of_frame(&view)) {
-            (Some(_), Some(_)) => return Err(DropReason::ForeignVlan),
-            (of_port, of_frame) => of_port.or(of_frame),
-        };
-        let macs = Sighting {
-            port: from,
-            limit: port.config.max_macs.unwrap_or(self.config.macs_per_port),
-            take_over_after: port.config.check_mac.then_some(TAKE_OVER_AFTER),
-        };
-        let max_ips = port.config.max_ips;
-        self.macs
-            .see(now, MacKey::new(view.source, vlan), MacStation, macs)
-            .map_err(|refused| match refused {
-                Refused::InUse => DropReason::MacInUse,
-                Refused::PortLimit => DropReason::MacLimit,
-                Refused::Full => DropReason::MacTableFull,
-            })?;
-        if self.config.ip_table {
-            self.learn_ip(now, from, &view, max_ips)?;
-            if let Some(ack) = view.dhcp_ack(&frame.bytes) {
-                self.learn_lease(now, &ack, vlan);
-            }
-        }
-        let route = self.route(now, from, view.destination, vlan)?;
-        Ok(Admitted { view, vlan, route })
-    }
-
-    /// Lists the sender's IP address. Only a limit of the port's own stops the frame.
-    fn learn_ip(
-        &mut self,
-        now: Instant,
-        from: PortId,
-        view: &FrameView,
-        max_ips: Option<u32>,
-    ) -> Result<(), DropReason> {
-        let Some(ip) = shown_ip(view, &self.config) else {
-            return Ok(());
-        };
-        let limit = max_ips.unwrap_or(self.config.ips_per_port);
-        let sighting = Sighting {
-            port: from,
-            limit,
-            take_over_after: None,
-        };
-        match self.ips.see(
-            now,
-            IpKey(ip),
-            IpStation {
-                mac: view.source,
-                leased: false,
-            },
-            sighting,
-        ) {
-            Err(Refused::PortLimit) if max_ips.is_some() => Err(DropReason::IpLimit),
-            _ => Ok(()),
-        }
-    }
-
-    /// Lists the address that a DHCP server gives to a station whose port is known, and reports it if it is
-    /// news.
-    fn learn_lease(&mut self, now: Instant, ack: &DhcpAck, vlan: Option<VlanId>) {
-        let Some(port) = self
-            .macs
-            .get(now, MacKey::new(ack.client, vlan))
-            .map(|entry| entry.port)
-        else {
-            return;
-        };
-        let Some(ip) = listed_v4(ack.address, &self.config) else {
-            return;
-        };
-        let known = self.ips.get(now, IpKey(ip)).is_some_and(|entry| {
-            entry.station.leased && entry.station.mac == ack.client && entry.port == port
-        });
-        let limit = self
-            .ports
-            .get(port)
-            .and_then(|p| p.config.max_ips)
-            .unwrap_or(self.config.ips_per_port);
-        let sighting = Sighting {
-            port,
-            limit,
-            take_over_after: None,
-        };
-        let listed = self.ips.see(
-            now,
-            IpKey(ip),
-            IpStation {
-                mac: ack.client,
-                leased: true,
-            },
-            sighting,
-        );
-        if known || listed.is_err() {
-            return;
-        }
-        if self.events.len() == MAX_EVENTS {
-            self.events.pop_front();
-        }
-        let DhcpAck {
-            client,
-            address,
-            server,
-            lease_time,
-        } = *ack;
-        self.events.push_back(Event::AddressLeased {
-            port,
-            client,
-            address,
-            server,
-            lease_time,
-        });
-    }
-
-    /// The port that `destination` is behind, or all of them.
-    fn route(
-        &self,
-        now: Instant,
-        from: PortId,
-        destination: MacAddr,
-        vlan: Option<VlanId>,
-    ) -> Result<Route, DropReason> {
-        if destination.is_multicast() {
-            return Ok(Route::Flood);
-        }
-        match self.macs.get(now, MacKey::new(destination, vlan)) {
-            Some(entry) if entry.port == from => Err(DropReason::SamePort),
-            Some(entry) => Ok(Route::Port(entry.port)),
-            None => Ok(Route::Flood),
-        }
-    }
-
-    fn count_drop(&mut self, port: PortId, reason: DropReason) {
-        self.counters.dropped.add(reason, 1);
-        if let Some(port) = self.ports.get_mut(port) {
-            port.counters.dropped.add(reason, 1);
-        }
-    }
-
-    /// Takes back the delivery of `frame` to port `by`, whose queue had no room for it.
-    pub fn refused(&mut self, by: PortId, frame: &Frame) {
-        let to_group = frame.bytes.first().is_some_and(|octet| octet & 1 != 0);
-        self.counters.sent.take_back(to_group, frame.len());
-        if let Some(port) = self.ports.get_mut(by) {
-            port.counters.sent.take_back(to_group, frame.len());
-        }
-        self.count_drop(by, DropReason::QueueFull);
     }
 
     /// The attached port `id`.
@@ -493,22 +273,5 @@ impl Hub {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.macs.handle_timeout(now);
         self.ips.handle_timeout(now);
-    }
-}
-
-/// Whether the frame and its offload description belong together. A finished frame has an ordinary length.
-fn check_offload(frame: &Frame) -> Result<(), DropReason> {
-    let longest = if frame.offload.segmentation.is_some() {
-        MAX_SUPER_FRAME
-    } else {
-        MAX_PLAIN_FRAME
-    };
-    if frame.len() > longest {
-        return Err(DropReason::TooLong);
-    }
-    if frame.offload.fits(frame.len()) {
-        Ok(())
-    } else {
-        Err(DropReason::BadOffload)
     }
 }

@@ -19,6 +19,11 @@ impl PortId {
     pub(crate) fn slot(self) -> usize {
         self.slot as usize
     }
+
+    /// The port in one word.
+    pub(super) fn word(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
 }
 
 impl fmt::Debug for PortId {
@@ -67,6 +72,10 @@ pub struct PortConfig {
     pub kind: PortKind,
     /// The session name that tables and logs show, such as `SID-ALICE-1`.
     pub name: String,
+    /// The user that access rules can name.
+    pub user: Option<String>,
+    /// The user's group, likewise.
+    pub group: Option<String>,
     /// The port hears every frame of the hub and sends none.
     pub monitor: bool,
     /// The port takes frames that are not [finished](crate::Offload::is_finished). Without it such frames do
@@ -94,6 +103,8 @@ impl PortConfig {
         Self {
             kind,
             name: name.into(),
+            user: None,
+            group: None,
             monitor: false,
             offload: false,
             check_mac: kind == PortKind::LocalBridge,
@@ -187,7 +198,13 @@ impl Ports {
         self.slots.iter().filter_map(|slot| slot.port.as_ref())
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PortState> {
-        self.slots.iter_mut().filter_map(|slot| slot.port.as_mut())
+    /// How many slots there are, empty ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The port in a slot.
+    pub(super) fn in_slot(&self, slot: usize) -> Option<PortId> {
+        self.slots.get(slot)?.port.as_ref().map(|port| port.id)
     }
 }

@@ -1,6 +1,7 @@
 //! What the crate promises, through its public interface.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod forwarding;
 mod frames;
 mod limits;
