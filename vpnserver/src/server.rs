@@ -385,7 +385,7 @@ impl Touched {
                 Noun::Hub | Noun::LocalBridge => drop(touched.hubs.insert(change.hub.clone())),
                 Noun::Listener => touched.listeners = true,
                 Noun::DnatRule => touched.published = true,
-                Noun::Server | Noun::User | Noun::Group => {}
+                Noun::Server | Noun::User | Noun::Group | Noun::Cascade | Noun::Layer3Switch => {}
             }
         }
         touched

@@ -23,6 +23,12 @@ pub enum Identity {
     HubAdmin(Id),
     /// A user's standard password hash.
     StandardPassword(Id),
+    /// The private key of the server's certificate.
+    ServerKey,
+    /// A cascade's password, hash or key.
+    Cascade(Id),
+    /// The password that a cascade gives to its proxy.
+    CascadeProxy(Id),
 }
 
 impl Identity {
@@ -32,6 +38,9 @@ impl Identity {
             Self::ServerAdmin => ("server-admin", None),
             Self::HubAdmin(hub) => ("hub-admin", Some(hub)),
             Self::StandardPassword(user) => ("standard-password", Some(user)),
+            Self::ServerKey => ("server-key", None),
+            Self::Cascade(cascade) => ("cascade", Some(cascade)),
+            Self::CascadeProxy(cascade) => ("cascade-proxy", Some(cascade)),
         };
         let mut bytes = format!("hubward/{FORMAT}/{name}/").into_bytes();
         if let Some(id) = id {

@@ -17,10 +17,14 @@ pub enum Noun {
     LocalBridge,
     /// A DNAT rule.
     DnatRule,
+    /// A cascade of a hub.
+    Cascade,
+    /// A layer 3 switch.
+    Layer3Switch,
 }
 
 impl Noun {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Server,
         Self::Listener,
         Self::Hub,
@@ -28,6 +32,8 @@ impl Noun {
         Self::Group,
         Self::LocalBridge,
         Self::DnatRule,
+        Self::Cascade,
+        Self::Layer3Switch,
     ];
 
     /// Its word in the store.
@@ -40,6 +46,8 @@ impl Noun {
             Self::Group => "group",
             Self::LocalBridge => "local-bridge",
             Self::DnatRule => "dnat-rule",
+            Self::Cascade => "cascade",
+            Self::Layer3Switch => "layer3-switch",
         }
     }
 

@@ -58,6 +58,23 @@ pub enum StoreError {
     /// A published host of this name exists.
     #[error("a DNAT rule {0:?} exists already")]
     RuleExists(String),
+    /// No cascade of this name on the hub.
+    #[error("hub {hub:?} has no cascade {name:?}")]
+    CascadeNotFound {
+        /// The hub.
+        hub: String,
+        /// The cascade that was asked for.
+        name: String,
+    },
+    /// A cascade of this name exists on the hub.
+    #[error("a cascade {0:?} exists already")]
+    CascadeExists(String),
+    /// No layer 3 switch of this name.
+    #[error("there is no layer 3 switch {0:?}")]
+    SwitchNotFound(String),
+    /// A layer 3 switch of this name exists.
+    #[error("a layer 3 switch {0:?} exists already")]
+    SwitchExists(String),
     /// A name that names may not be.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -91,6 +108,10 @@ impl StoreError {
             Self::UserNotFound { .. } | Self::BridgeNotFound { .. } | Self::RuleNotFound(_) => {
                 ErrorCode::ObjectNotFound
             }
+            Self::CascadeNotFound { .. } => ErrorCode::ObjectNotFound,
+            Self::CascadeExists(_) => ErrorCode::LinkExists,
+            Self::SwitchNotFound(_) => ErrorCode::L3SwitchNotFound,
+            Self::SwitchExists(_) => ErrorCode::L3SwitchExists,
             Self::UserExists(_) => ErrorCode::UserExists,
             Self::GroupNotFound(_) => ErrorCode::GroupNotFound,
             Self::GroupExists(_) => ErrorCode::GroupExists,

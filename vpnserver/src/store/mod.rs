@@ -6,11 +6,14 @@
 //! Nobody owns the store for ever: each change has a revision, and readers follow [`Store::changes_since`], woken by
 //! [`Store::watch`] for changes of this process.
 
+mod cascade;
 mod change;
 mod error;
+mod layer3;
 mod name;
 mod option;
 mod record;
+mod server_settings;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,8 +22,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use cascade::{Cascade, CascadeProof, CascadeProxy, ProxyKind};
 pub use change::{Action, Change, Feed, Noun};
 pub use error::{OpenError, StoreError};
+pub use layer3::{Layer3Interface, Layer3Route, Layer3Switch};
 pub use name::{HubName, MAX_NAME, NameError, UserName, folded};
 pub use nat::dnat::DnatRule;
 pub use option::{Effect, HubOption, HubOptions, OptionRow};
@@ -28,6 +33,7 @@ pub use record::{
     Counters, Group, Hub, HubKind, Id, Lease, Listener, LocalBridge, LogSettings, SecureNat, Server,
     Timestamp, Traffic, Usage, UsageReport, User, UserAuth,
 };
+pub use server_settings::{KeepAlive, KeepProtocol, ServerCertificate, Syslog};
 pub use sqlite::{DATABASE_FILE, KEY_FILE, Opened, SqliteStore};
 
 /// Result of a store call.
@@ -99,6 +105,28 @@ pub trait Store: Send + Sync {
     fn update_group(&self, hub: &str, group: &str, edit: Edit<'_, Group>) -> Result<Group>;
     /// Removes one; its members stay, without a group.
     fn delete_group(&self, hub: &str, group: &str) -> Result<()>;
+
+    /// All cascades of a hub in the order they were made.
+    fn cascades(&self, hub: &str) -> Result<Vec<Cascade>>;
+    /// One cascade.
+    fn cascade(&self, hub: &str, name: &str) -> Result<Cascade>;
+    /// Adds one.
+    fn add_cascade(&self, hub: &str, cascade: &Cascade) -> Result<()>;
+    /// Changes one, perhaps its name; the identity stays.
+    fn update_cascade(&self, hub: &str, name: &str, edit: Edit<'_, Cascade>) -> Result<Cascade>;
+    /// Removes one.
+    fn delete_cascade(&self, hub: &str, name: &str) -> Result<()>;
+
+    /// All layer 3 switches by name.
+    fn layer3_switches(&self) -> Result<Vec<Layer3Switch>>;
+    /// One layer 3 switch.
+    fn layer3_switch(&self, name: &str) -> Result<Layer3Switch>;
+    /// Adds one.
+    fn add_layer3_switch(&self, switch: &Layer3Switch) -> Result<()>;
+    /// Changes one; the name stays.
+    fn update_layer3_switch(&self, name: &str, edit: Edit<'_, Layer3Switch>) -> Result<Layer3Switch>;
+    /// Removes one.
+    fn delete_layer3_switch(&self, name: &str) -> Result<()>;
 
     /// All local bridges in the order they were made.
     fn local_bridges(&self) -> Result<Vec<LocalBridge>>;

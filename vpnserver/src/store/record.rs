@@ -8,6 +8,7 @@ use protocol::policy::Policy;
 
 use super::name::{HubName, UserName};
 use super::option::HubOptions;
+use super::server_settings::{KeepAlive, ServerCertificate, Syslog};
 use crate::secret::{PasswordRecord, Sealed};
 
 /// The lasting identity of a hub, a user or a group: 16 random bytes, so that two nodes never choose the same.
@@ -73,6 +74,14 @@ pub struct Server {
     pub name: String,
     /// The administrator's password hash; without one nobody administers over the network.
     pub admin_password: Option<Sealed>,
+    /// The certificate that it shows; none until the first start has made one.
+    pub certificate: Option<ServerCertificate>,
+    /// The TLS cipher that an administrator prefers, by its OpenSSL name; none for the built-in order.
+    pub cipher: Option<String>,
+    /// What keeps its Internet line alive.
+    pub keep_alive: KeepAlive,
+    /// Where logs are sent.
+    pub syslog: Syslog,
 }
 
 /// A TCP port the server listens on.

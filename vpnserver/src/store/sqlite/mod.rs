@@ -4,7 +4,9 @@
 //! rows costs microseconds. WAL with `synchronous = FULL` makes a commit durable before it is acknowledged, and lets
 //! another process read meanwhile. Each public call is one transaction.
 
+mod cascade;
 mod hub;
+mod layer3;
 mod open;
 mod row;
 mod schema;
@@ -21,8 +23,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::watch;
 
 use super::{
-    Action, Change, DnatRule, Edit, Feed, Group, Hub, Lease, Listener, LocalBridge, Noun, OpenError, Result,
-    Server, Store, StoreError, Timestamp, UsageReport, User,
+    Action, Cascade, Change, DnatRule, Edit, Feed, Group, Hub, Layer3Switch, Lease, Listener, LocalBridge,
+    Noun, OpenError, Result, Server, Store, StoreError, Timestamp, UsageReport, User,
 };
 pub use open::Opened;
 
@@ -247,6 +249,46 @@ impl Store for SqliteStore {
 
     fn delete_group(&self, hub: &str, group: &str) -> Result<()> {
         self.write(|write| user::delete_group(write, hub, group))
+    }
+
+    fn cascades(&self, hub: &str) -> Result<Vec<Cascade>> {
+        self.read(|connection| cascade::all(connection, hub))
+    }
+
+    fn cascade(&self, hub: &str, name: &str) -> Result<Cascade> {
+        self.read(|connection| cascade::load(connection, hub, name))
+    }
+
+    fn add_cascade(&self, hub: &str, cascade: &Cascade) -> Result<()> {
+        self.write(|write| cascade::add(write, hub, cascade))
+    }
+
+    fn update_cascade(&self, hub: &str, name: &str, edit: Edit<'_, Cascade>) -> Result<Cascade> {
+        self.write(|write| cascade::update(write, hub, name, edit))
+    }
+
+    fn delete_cascade(&self, hub: &str, name: &str) -> Result<()> {
+        self.write(|write| cascade::delete(write, hub, name))
+    }
+
+    fn layer3_switches(&self) -> Result<Vec<Layer3Switch>> {
+        self.read(layer3::all)
+    }
+
+    fn layer3_switch(&self, name: &str) -> Result<Layer3Switch> {
+        self.read(|connection| layer3::load(connection, name))
+    }
+
+    fn add_layer3_switch(&self, switch: &Layer3Switch) -> Result<()> {
+        self.write(|write| layer3::add(write, switch))
+    }
+
+    fn update_layer3_switch(&self, name: &str, edit: Edit<'_, Layer3Switch>) -> Result<Layer3Switch> {
+        self.write(|write| layer3::update(write, name, edit))
+    }
+
+    fn delete_layer3_switch(&self, name: &str) -> Result<()> {
+        self.write(|write| layer3::delete(write, name))
     }
 
     fn local_bridges(&self) -> Result<Vec<LocalBridge>> {

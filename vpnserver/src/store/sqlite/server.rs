@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::row::{self, get};
 use super::{Action, DnatRule, Edit, Listener, LocalBridge, Noun, Result, Server, StoreError, Write};
 use crate::secret::Sealed;
-use crate::store::HubName;
+use crate::store::{HubName, KeepAlive, KeepProtocol, ServerCertificate, Syslog, server_settings};
 
 /// Linux' limit for the name of an interface, and ours for what follows `tap_`.
 const MAX_DEVICE: usize = 15;
@@ -15,28 +15,79 @@ const MAX_TAP: usize = MAX_DEVICE - "tap_".len();
 const MAX_SERVER_NAME: usize = 253;
 
 pub(super) fn load(connection: &Connection) -> Result<Server> {
-    let server = connection.query_row("SELECT id, name, admin_password FROM server", [], |row| {
-        Ok(Server {
-            id: row::id(row, "id")?,
-            name: row.get("name")?,
-            admin_password: row.get::<_, Option<_>>("admin_password")?.map(Sealed::from_bytes),
-        })
-    })?;
-    Ok(server)
+    let chain = connection
+        .prepare("SELECT der FROM server_certificate ORDER BY place")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut query = connection.prepare("SELECT * FROM server")?;
+    let mut rows = query.query([])?;
+    let row = rows.next()?.ok_or(StoreError::Damaged("server"))?;
+    let sealed = |column| Ok::<_, StoreError>(get::<Option<_>>(row, column)?.map(Sealed::from_bytes));
+    Ok(Server {
+        id: row::id(row, "id")?,
+        name: get(row, "name")?,
+        admin_password: sealed("admin_password")?,
+        certificate: sealed("tls_key")?.map(|key| ServerCertificate { chain, key }),
+        cipher: get(row, "tls_cipher")?,
+        keep_alive: KeepAlive {
+            enabled: get(row, "keep_enabled")?,
+            host: get(row, "keep_host")?,
+            port: get(row, "keep_port")?,
+            protocol: KeepProtocol::from_code(get(row, "keep_protocol")?)
+                .ok_or(StoreError::Damaged("keep_protocol"))?,
+            interval: get(row, "keep_interval")?,
+        },
+        syslog: Syslog {
+            level: get(row, "syslog_level")?,
+            host: get(row, "syslog_host")?,
+            port: get(row, "syslog_port")?,
+        },
+    })
 }
 
 pub(super) fn update(write: &Write<'_>, edit: Edit<'_, Server>) -> Result<Server> {
-    let mut server = load(write)?;
-    let id = server.id;
+    let before = load(write)?;
+    let mut server = before.clone();
     edit(&mut server)?;
-    server.id = id;
+    server.id = before.id;
     row::check_length("server name", &server.name, MAX_SERVER_NAME)?;
+    server_settings::check(&server)?;
+    let (keep, syslog) = (&server.keep_alive, &server.syslog);
     write.execute(
-        "UPDATE server SET name = ?1, admin_password = ?2",
-        params![server.name, server.admin_password.as_ref().map(Sealed::as_bytes)],
+        "UPDATE server SET name = ?1, admin_password = ?2, tls_key = ?3, tls_cipher = ?4, keep_enabled = ?5,
+             keep_host = ?6, keep_port = ?7, keep_protocol = ?8, keep_interval = ?9, syslog_level = ?10,
+             syslog_host = ?11, syslog_port = ?12",
+        params![
+            server.name,
+            server.admin_password.as_ref().map(Sealed::as_bytes),
+            server.certificate.as_ref().map(|shown| shown.key.as_bytes()),
+            server.cipher,
+            keep.enabled,
+            keep.host,
+            keep.port,
+            keep.protocol.code(),
+            keep.interval,
+            syslog.level,
+            syslog.host,
+            syslog.port,
+        ],
     )?;
+    if server.certificate != before.certificate {
+        save_chain(write, server.certificate.as_ref())?;
+    }
     write.note(Noun::Server, Action::Changed, "", "")?;
     Ok(server)
+}
+
+fn save_chain(write: &Write<'_>, certificate: Option<&ServerCertificate>) -> Result<()> {
+    write.execute("DELETE FROM server_certificate", [])?;
+    for (place, der) in (0_u32..).zip(certificate.iter().flat_map(|shown| &shown.chain)) {
+        write.execute(
+            "INSERT INTO server_certificate (place, der) VALUES (?1, ?2)",
+            params![place, der],
+        )?;
+    }
+    Ok(())
 }
 
 pub(super) fn listeners(connection: &Connection) -> Result<Vec<Listener>> {
