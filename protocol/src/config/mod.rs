@@ -7,6 +7,7 @@
 //!
 //! What the keys mean is for others to know; this is the tree alone.
 
+pub mod hidden;
 mod read;
 mod token;
 mod tree;
