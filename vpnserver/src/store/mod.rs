@@ -43,6 +43,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// It may run more than once.
 pub type Edit<'a, T> = &'a dyn Fn(&mut T) -> Result<()>;
 
+/// Several changes as one; see [`Store::together`].
+pub type Changes<'a> = &'a mut dyn FnMut(&dyn Store) -> Result<()>;
+
 /// Durable settings. A call that returns `Ok` is on the disk; names are looked up ignoring case.
 pub trait Store: Send + Sync {
     /// The number of the last change.
@@ -55,6 +58,9 @@ pub trait Store: Send + Sync {
     /// Tells the last revision whenever this process made one. Changes of other processes are seen by asking for
     /// [`Store::revision`] now and then.
     fn watch(&self) -> watch::Receiver<u64>;
+    /// Makes several changes as one: all of them, or none when `changes` returns an error. The store that it is given sees what
+    /// it has changed so far; nobody else sees anything before the end.
+    fn together(&self, changes: Changes<'_>) -> Result<()>;
 
     /// The settings of the whole server.
     fn server(&self) -> Result<Server>;

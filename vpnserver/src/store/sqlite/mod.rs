@@ -2,8 +2,9 @@
 //!
 //! One connection behind a lock: SQLite has one writer anyway, a change costs one flush of the disk, and a read of a few
 //! rows costs microseconds. WAL with `synchronous = FULL` makes a commit durable before it is acknowledged, and lets
-//! another process read meanwhile. Each public call is one transaction.
+//! another process read meanwhile. Each public call is one transaction, but for those inside of [`Store::together`].
 
+mod access;
 mod cascade;
 mod hub;
 mod layer3;
@@ -17,14 +18,15 @@ mod user;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::access::{Access, Write};
 use super::{
-    Action, Cascade, Change, DnatRule, Edit, Feed, Group, Hub, Layer3Switch, Lease, Listener, LocalBridge,
-    Noun, OpenError, Result, Server, Store, StoreError, Timestamp, UsageReport, User,
+    Action, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub, Layer3Switch, Lease, Listener,
+    LocalBridge, Noun, OpenError, Result, Server, Store, StoreError, UsageReport, User,
 };
 pub use open::Opened;
 
@@ -50,66 +52,11 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> std::result::Result<Opened, OpenError> {
         open::open(folder)
     }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic while the lock was held rolled its transaction back; the connection itself is sound.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?; // several statements see one state
-        work(&transaction)
-    }
-
-    fn write<T>(&self, work: impl FnOnce(&Write<'_>) -> Result<T>) -> Result<T> {
-        let mut connection = self.lock();
-        let write = Write(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
-        let done = work(&write)?;
-        let revision = last_revision(&write.0)?;
-        write.0.commit()?;
-        self.revision
-            .send_if_modified(|last| std::mem::replace(last, revision) != revision);
-        Ok(done)
-    }
 }
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SqliteStore")
-    }
-}
-
-/// A transaction that writes the feed.
-struct Write<'a>(Transaction<'a>);
-
-impl Write<'_> {
-    fn note(&self, noun: Noun, action: Action, hub: &str, name: &str) -> Result<()> {
-        self.0.execute(
-            "INSERT INTO change (at, noun, action, hub, name) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                row::signed(Timestamp::now().as_millis()),
-                noun.word(),
-                action.word(),
-                hub,
-                name
-            ],
-        )?;
-        let kept = self
-            .0
-            .last_insert_rowid()
-            .saturating_sub(row::signed(FEED_LENGTH));
-        self.0
-            .execute("DELETE FROM change WHERE revision <= ?1", [kept])?;
-        Ok(())
-    }
-}
-
-impl std::ops::Deref for Write<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.0
     }
 }
 
@@ -150,7 +97,12 @@ fn changes_since(connection: &Connection, revision: u64) -> Result<Feed> {
     Ok(Feed::Changes(changes))
 }
 
-impl Store for SqliteStore {
+/// The same calls for a transaction of each and for one of several.
+impl<A: Access> Store for A {
+    fn together(&self, changes: Changes<'_>) -> Result<()> {
+        self.as_one(changes)
+    }
+
     fn revision(&self) -> Result<u64> {
         self.read(|connection| Ok(last_revision(connection)?))
     }
@@ -160,7 +112,7 @@ impl Store for SqliteStore {
     }
 
     fn watch(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
+        self.news()
     }
 
     fn server(&self) -> Result<Server> {

@@ -1,3 +1,4 @@
 mod opening;
 mod records;
 mod site;
+mod together;
