@@ -382,10 +382,19 @@ impl Touched {
         let mut touched = Self::default();
         for change in changes {
             match change.noun {
-                Noun::Hub | Noun::LocalBridge => drop(touched.hubs.insert(change.hub.clone())),
+                Noun::Hub | Noun::LocalBridge | Noun::AccessRules => {
+                    touched.hubs.insert(change.hub.clone());
+                }
                 Noun::Listener => touched.listeners = true,
                 Noun::DnatRule => touched.published = true,
-                Noun::Server | Noun::User | Noun::Group | Noun::Cascade | Noun::Layer3Switch => {}
+                Noun::Server
+                | Noun::User
+                | Noun::Group
+                | Noun::Cascade
+                | Noun::Layer3Switch
+                | Noun::SourceRules
+                | Noun::Authority
+                | Noun::Revocation => {}
             }
         }
         touched

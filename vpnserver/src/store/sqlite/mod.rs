@@ -5,13 +5,17 @@
 //! another process read meanwhile. Each public call is one transaction, but for those inside of [`Store::together`].
 
 mod access;
+mod access_rule;
+mod authority;
 mod cascade;
 mod hub;
 mod layer3;
 mod open;
+mod restriction;
 mod row;
 mod schema;
 mod server;
+mod source_rule;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -20,13 +24,15 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
 
+use hub_core::access::Rule;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::access::{Access, Write};
 use super::{
-    Action, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub, Layer3Switch, Lease, Listener,
-    LocalBridge, Noun, OpenError, Result, Server, Store, StoreError, UsageReport, User,
+    AccessRule, Action, Authority, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub, Layer3Switch,
+    Lease, Listener, LocalBridge, Noun, OpenError, Result, Revocation, RevokedCertificate, Server,
+    SourceRule, Store, StoreError, UsageReport, User,
 };
 pub use open::Opened;
 
@@ -265,6 +271,58 @@ impl<A: Access> Store for A {
 
     fn delete_dnat_rule(&self, name: &str) -> Result<()> {
         self.write(|write| server::delete_dnat_rule(write, name))
+    }
+
+    fn access_rules(&self, hub: &str) -> Result<Vec<AccessRule>> {
+        self.read(|connection| access_rule::all(connection, hub))
+    }
+
+    fn add_access_rule(&self, hub: &str, rule: &Rule) -> Result<()> {
+        self.write(|write| access_rule::add(write, hub, rule))
+    }
+
+    fn delete_access_rule(&self, hub: &str, name: u32) -> Result<()> {
+        self.write(|write| access_rule::delete(write, hub, name))
+    }
+
+    fn set_access_rules(&self, hub: &str, rules: &[AccessRule]) -> Result<()> {
+        self.write(|write| access_rule::replace(write, hub, rules))
+    }
+
+    fn source_rules(&self, hub: &str) -> Result<Vec<SourceRule>> {
+        self.read(|connection| source_rule::all(connection, hub))
+    }
+
+    fn set_source_rules(&self, hub: &str, rules: &[SourceRule]) -> Result<()> {
+        self.write(|write| source_rule::replace(write, hub, rules))
+    }
+
+    fn authorities(&self, hub: &str) -> Result<Vec<Authority>> {
+        self.read(|connection| authority::all(connection, hub))
+    }
+
+    fn add_authority(&self, hub: &str, authority: &Authority) -> Result<()> {
+        self.write(|write| authority::add(write, hub, authority))
+    }
+
+    fn delete_authority(&self, hub: &str, key: u32) -> Result<()> {
+        self.write(|write| authority::delete(write, hub, key))
+    }
+
+    fn revocations(&self, hub: &str) -> Result<Vec<Revocation>> {
+        self.read(|connection| authority::revocations(connection, hub))
+    }
+
+    fn add_revocation(&self, hub: &str, what: &RevokedCertificate) -> Result<Revocation> {
+        self.write(|write| authority::revoke(write, hub, what))
+    }
+
+    fn set_revocation(&self, hub: &str, revocation: &Revocation) -> Result<()> {
+        self.write(|write| authority::set_revocation(write, hub, revocation))
+    }
+
+    fn delete_revocation(&self, hub: &str, key: u32) -> Result<()> {
+        self.write(|write| authority::delete_revocation(write, hub, key))
     }
 
     fn leases(&self, hub: &str) -> Result<Vec<Lease>> {
