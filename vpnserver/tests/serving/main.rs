@@ -5,6 +5,7 @@ mod administration;
 mod binary;
 mod bridge;
 mod cascade;
+mod certificate;
 mod connection;
 mod ending;
 mod frame;
