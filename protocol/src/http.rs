@@ -59,6 +59,12 @@ impl HeadReader {
         Self::default()
     }
 
+    /// Whether nothing of the next message has been taken.
+    #[must_use]
+    pub fn is_at_start(&self) -> bool {
+        self.start.is_none()
+    }
+
     /// Takes complete lines off the front of `input`; `None` until the empty line that ends the head.
     ///
     /// # Errors
@@ -182,6 +188,27 @@ impl Head {
     }
 }
 
+/// Whether a request that begins with these bytes is for the JSON interface: its target is `/api` or something below
+/// it. `None` until enough of it is there.
+#[must_use]
+pub fn is_for_api(input: &[u8]) -> Option<bool> {
+    const TARGET: &[u8] = b"/api";
+    /// The longest method is `OPTIONS`; no real one is longer than this.
+    const METHOD_BYTES: usize = 16;
+    let Some(space) = input.iter().position(|byte| !byte.is_ascii_alphabetic()) else {
+        return (input.len() > METHOD_BYTES).then_some(false);
+    };
+    let target = input[space..].strip_prefix(b" ");
+    let Some(target) = target.filter(|_| (1..=METHOD_BYTES).contains(&space)) else {
+        return Some(false);
+    };
+    let (begin, rest) = target.split_at(target.len().min(TARGET.len()));
+    if !begin.eq_ignore_ascii_case(&TARGET[..begin.len()]) {
+        return Some(false);
+    }
+    rest.first().map(|next| matches!(next, b'/' | b'?' | b' '))
+}
+
 /// The three words of a request line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLine<'a> {
@@ -260,7 +287,7 @@ mod tests {
     use bytes::BytesMut;
     use proptest::prelude::*;
 
-    use super::{HeadReader, HttpError, date};
+    use super::{HeadReader, HttpError, date, is_for_api};
 
     fn read(text: &str) -> Result<Option<super::Head>, HttpError> {
         HeadReader::new().read(&mut BytesMut::from(text))
@@ -316,6 +343,28 @@ mod tests {
     fn headers_beyond_the_limit_are_ignored() {
         let many = format!("GET / HTTP/1.1\r\n{}Late: 1\r\n\r\n", "a: b\r\n".repeat(128));
         assert_eq!(read(&many).unwrap().unwrap().header("Late"), None);
+    }
+
+    #[test]
+    fn the_json_interface_is_known_by_its_target_as_soon_as_it_can_be() {
+        for (input, verdict) in [
+            ("", None),
+            ("POST", None),
+            ("POST /ap", None),
+            ("POST /api", None),
+            ("POST /api/ HTTP/1.1", Some(true)),
+            ("get /API HTTP/1.0", Some(true)),
+            ("OPTIONS /api?x", Some(true)),
+            ("GET /apix", Some(false)),
+            ("GET / HTTP/1.1", Some(false)),
+            ("GET  /api/", Some(false)),
+            (" /api/", Some(false)),
+            ("POST /vpnsvc/connect.cgi", Some(false)),
+            ("AAAAAAAAAAAAAAAAAAAAA", Some(false)),
+            ("\r\n", Some(false)),
+        ] {
+            assert_eq!(is_for_api(input.as_bytes()), verdict, "{input:?}");
+        }
     }
 
     #[test]

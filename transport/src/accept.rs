@@ -44,6 +44,15 @@ pub enum AcceptError {
     Broken(io::Error),
 }
 
+/// What a peer turned out to be there for.
+#[derive(Debug)]
+pub enum Asked {
+    /// A request of the VPN protocol, to be answered.
+    Request(Request),
+    /// The JSON interface: HTTP from [`Negotiation::into_stream`] on, the early bytes first.
+    Api,
+}
+
 /// A peer in the negotiation stage.
 pub struct Negotiation {
     stream: ServerStream,
@@ -83,13 +92,16 @@ impl Negotiation {
     ///
     /// # Errors
     /// When the peer hangs up or breaks the protocol; what the protocol says to such a peer has been sent by then.
-    pub async fn request(&mut self) -> Result<Request, AcceptError> {
+    pub async fn request(&mut self) -> Result<Asked, AcceptError> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             if let Some(request) = self.handshake.poll_request() {
-                return Ok(request);
+                return Ok(Asked::Request(request));
             }
             self.send_pending().await?;
+            if self.handshake.is_api() {
+                return Ok(Asked::Api);
+            }
             let read = match self.stream.read(&mut buffer).await {
                 Ok(0) => return Err(AcceptError::Closed),
                 Ok(read) => read,

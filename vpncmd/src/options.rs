@@ -94,7 +94,6 @@ impl Options {
             csv: self.csv,
             programming: self.programming,
             json: self.json,
-            colour: crate::console::coloured(),
         }
     }
 }

@@ -8,10 +8,9 @@ use nix::sys::socket::{setsockopt, sockopt};
 use protocol::error::ErrorCode;
 use protocol::handshake::{Attached, ChangePassword, Hello, HubList, Login, Request, TIMEOUT_MS, Welcome};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use transport::accept::{AcceptError, NEGOTIATION_TIMEOUT, Negotiation};
+use tokio::time::timeout_at;
+use transport::accept::{AcceptError, Asked, NEGOTIATION_TIMEOUT, Negotiation};
 
-use crate::admin;
 use crate::connections::Listed;
 use crate::events::Event;
 use crate::gate::Pass;
@@ -19,6 +18,7 @@ use crate::login::{Granted, Refused};
 use crate::server::Server;
 use crate::session::{self, Origin, Session};
 use crate::sessions::Room;
+use crate::{admin, api};
 
 /// What the server calls itself on the wire.
 pub const PRODUCT: &str = "Hubward VPN Server (64 bit)";
@@ -31,13 +31,18 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
     notice_silent_death(&tcp);
     let (peer, local) = (canonical(peer), canonical(local));
     let listed = server.connections.enter(server.connection_number(), peer, local);
+    let deadline = tokio::time::Instant::now() + NEGOTIATION_TIMEOUT;
     let outcome = tokio::select! {
-        outcome = timeout(NEGOTIATION_TIMEOUT, negotiate(&server, tcp)) => outcome,
+        outcome = timeout_at(deadline, negotiate(&server, tcp)) => outcome,
         () = listed.hung_up() => return,
     };
     let reason = match outcome {
-        Ok(Ok((negotiation, request))) => {
+        Ok(Ok((negotiation, Asked::Request(request)))) => {
             return grant(&server, listed, negotiation, request, pass, (peer, local)).await;
+        }
+        Ok(Ok((negotiation, Asked::Api))) => {
+            let stranger = api::Stranger { peer, pass, deadline };
+            return api::serve(server, negotiation, listed, stranger).await;
         }
         // A port scan or a health check; not worth a line.
         Ok(Err(AcceptError::Closed)) => return,
@@ -57,7 +62,7 @@ fn notice_silent_death(tcp: &TcpStream) {
     let _ = setsockopt(tcp, sockopt::TcpKeepCount, &4);
 }
 
-async fn negotiate(server: &Server, tcp: TcpStream) -> Result<(Negotiation, Request), AcceptError> {
+async fn negotiate(server: &Server, tcp: TcpStream) -> Result<(Negotiation, Asked), AcceptError> {
     let hello = Hello {
         product: PRODUCT.to_owned(),
         version: protocol::VERSION,
@@ -66,8 +71,8 @@ async fn negotiate(server: &Server, tcp: TcpStream) -> Result<(Negotiation, Requ
         wants_password: true,
     };
     let mut negotiation = Negotiation::begin(tcp, server.identity().tls, hello).await?;
-    let request = negotiation.request().await?;
-    Ok((negotiation, request))
+    let asked = negotiation.request().await?;
+    Ok((negotiation, asked))
 }
 
 async fn grant(

@@ -5,6 +5,7 @@
 //! [`server`] brings [`hubs`], [`bridge`]s, listeners and published hosts there. What happens is told to [`events`].
 
 pub mod admin;
+pub mod api;
 pub mod bridge;
 pub mod cli;
 pub mod connection;

@@ -7,7 +7,7 @@ mod client;
 mod hello;
 mod login;
 mod node;
-mod pages;
+pub mod pages;
 mod request;
 mod server;
 mod udp;

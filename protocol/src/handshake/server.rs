@@ -25,7 +25,8 @@ const HELD_BYTES: usize = 64 * 1024;
 /// Feed it with [`handle_input`](Self::handle_input), send what [`poll_output`](Self::poll_output) returns, answer
 /// what [`poll_request`](Self::poll_request) returns. A request that makes no sense is refused here and never seen.
 /// Once [`is_closing`](Self::is_closing), send what is left and close; once [`is_established`](Self::is_established),
-/// the stream belongs to frames or administration records, of which [`into_rest`](Self::into_rest) has the first.
+/// the stream belongs to frames or administration records, of which [`into_rest`](Self::into_rest) has the first; once
+/// [`is_api`](Self::is_api), it belongs to the JSON interface.
 #[derive(Debug)]
 pub struct ServerHandshake {
     hello: Hello,
@@ -53,6 +54,8 @@ enum Stage {
     /// The request is with the caller. What success leads to:
     Answer(Next),
     Established,
+    /// The client talks to the JSON interface; its bytes are untouched.
+    Api,
     Closing,
 }
 
@@ -148,6 +151,13 @@ impl ServerHandshake {
         self.stage == Stage::Closing
     }
 
+    /// Whether the client's next request is for the JSON interface. That request, from its first byte, is in
+    /// [`into_rest`](Self::into_rest), and the stream is HTTP from here on.
+    #[must_use]
+    pub fn is_api(&self) -> bool {
+        self.stage == Stage::Api
+    }
+
     /// Whether the client has shown that it speaks this protocol.
     #[must_use]
     pub fn is_vpn_client(&self) -> bool {
@@ -163,6 +173,16 @@ impl ServerHandshake {
     fn advance(&mut self) -> Result<(), HandshakeError> {
         while matches!(self.stage, Stage::Signature | Stage::Request) {
             if self.head.is_none() {
+                if self.stage == Stage::Signature && self.reader.is_at_start() {
+                    match http::is_for_api(&self.input) {
+                        Some(true) => self.stage = Stage::Api,
+                        Some(false) => {}
+                        None => return Ok(()),
+                    }
+                    if self.stage == Stage::Api {
+                        return Ok(());
+                    }
+                }
                 let Some(head) = self.reader.read(&mut self.input)? else {
                     return Ok(());
                 };

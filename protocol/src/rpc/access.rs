@@ -56,20 +56,20 @@ message! {
 
     /// A rule to add.
     pub struct NewAccessRule {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         rule: flat AccessRule "",
     }
 
     /// A rule to delete.
     pub struct AccessKey {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         /// Position from 1 on, or unique id.
-        id: u32 "Id",
+        id: key u32 "Id",
     }
 
     /// The access list of a hub. Setting replaces all of it.
     pub struct AccessList {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         rules: group AccessRule "AccessList",
     }
 
@@ -88,7 +88,7 @@ message! {
 
     /// All rules about addresses of a hub. Setting replaces all of them.
     pub struct SourceRules {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         rules: counted SourceRule "ACList",
     }
 }

@@ -17,8 +17,8 @@ message! {
 
     /// A bridge to make or to end.
     pub struct LocalBridge {
-        device_name: str "DeviceName",
-        hub_name: str "HubNameLB",
+        device_name: key str "DeviceName",
+        hub_name: hub str "HubNameLB",
         /// A new TAP device `tap_NAME`, rather than an existing one.
         tap_mode: bool "TapMode",
     }
@@ -26,7 +26,7 @@ message! {
     /// One bridge in a [`LocalBridgeList`].
     pub struct LocalBridgeRow {
         device_name: str "DeviceName",
-        hub_name: str "HubNameLB",
+        hub_name: hub str "HubNameLB",
         /// The hub is online.
         online: bool "Online",
         /// The device works.

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::field::{Field, Group};
+use super::manual::Member;
 use super::message::message;
-use super::{MessageError, RpcMessage};
+use super::{MessageError, RpcMessage, Subject};
 use crate::pack::Pack;
 
 message! {
@@ -80,6 +81,17 @@ impl RpcMessage for Caps {
         Ok(Self {
             caps: Group::<Cap>::get_json(object, prefix, "CapsList")?,
         })
+    }
+
+    fn note_subject(&self, _subject: &mut Subject) {}
+
+    fn describe(prefix: &str, members: &mut Vec<Member>) {
+        Group::<Cap>::describe(
+            prefix,
+            "CapsList",
+            "Each is there once more, as `caps_NAME_u32`.",
+            members,
+        );
     }
 }
 

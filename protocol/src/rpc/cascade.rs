@@ -29,29 +29,29 @@ codes! {
 message! {
     /// Which cascade, for methods that call the hub `HubName`.
     pub struct LinkName {
-        hub_name: str "HubName",
-        account_name: unistr "AccountName",
+        hub_name: hub str "HubName",
+        account_name: key unistr "AccountName",
     }
 
     /// Which cascade, for methods that call the hub `HubName_Ex`.
     pub struct LinkRequest {
-        hub_name: str "HubName_Ex",
-        account_name: unistr "AccountName",
+        hub_name: hub str "HubName_Ex",
+        account_name: key unistr "AccountName",
     }
 
     /// A new name for a cascade.
     pub struct LinkRename {
-        hub_name: str "HubName",
-        old_account_name: unistr "OldAccountName",
+        hub_name: hub str "HubName",
+        old_account_name: key unistr "OldAccountName",
         new_account_name: unistr "NewAccountName",
     }
 
     /// A cascade. `SetLink` writes all of it, so change one thing by reading first.
     pub struct Link {
         /// Our hub.
-        hub_name: str "HubName_Ex",
+        hub_name: hub str "HubName_Ex",
         online: bool "Online",
-        account_name: unistr "AccountName",
+        account_name: key unistr "AccountName",
         hostname: str "Hostname",
         port: u32 "Port",
         port_udp: u32 "PortUDP",
@@ -133,13 +133,13 @@ message! {
 
     /// All cascades of a hub.
     pub struct LinkList {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         links: group LinkRow "LinkList",
     }
 
     /// The state of a cascade's connection.
     pub struct LinkStatus {
-        hub_name: str "HubName_Ex",
+        hub_name: hub str "HubName_Ex",
         state: flat LinkState "",
     }
 }

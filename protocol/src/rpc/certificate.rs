@@ -7,17 +7,15 @@ message! {
     pub struct KeyPair {
         /// X.509 in DER; none in requests that only ask.
         cert: optional data "Cert",
-        /// Private key in DER; shown to the server's administrator only.
+        /// RSA private key in DER; shown to the server's administrator only.
         key: optional secret "Key",
         /// In answers to `SetServerCert`, 1 for a certificate without basic constraints.
         flag1: u32 "Flag1",
-        /// The certificates that lead from `cert` to a root, DER; from version 5.02.
-        chain: list data "Chain",
     }
 
     /// An authority to trust.
     pub struct NewAuthority {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         /// X.509 in DER.
         cert: data "Cert",
     }
@@ -32,13 +30,13 @@ message! {
 
     /// The authorities a hub trusts.
     pub struct AuthorityList {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         authorities: group AuthorityRow "CAList",
     }
 
     /// One authority.
     pub struct Authority {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         key: u32 "Key",
         /// X.509 in DER.
         cert: optional data "Cert",

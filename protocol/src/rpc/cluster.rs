@@ -28,7 +28,7 @@ message! {
 
     /// One hub of a member.
     pub struct FarmHub {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         dynamic: bool "DynamicHub",
     }
 

@@ -14,7 +14,7 @@ codes! {
 message! {
     /// A rule to add, by name.
     pub struct Dnat {
-        name: str "Name",
+        name: key str "Name",
         protocol: code DnatProtocol "Protocol",
         /// The first published port.
         port_start: u32 "PortStart",

@@ -27,7 +27,7 @@ message! {
 
     /// Options of a protocol. (The stock server's JSON has three parallel arrays here.)
     pub struct ProtocolOptions {
-        protocol: str "Protocol",
+        protocol: key str "Protocol",
         options: group ProtocolOption "OptionList",
     }
 
@@ -48,8 +48,8 @@ message! {
     /// The user of a hub as whom an EtherIP client comes in.
     pub struct EtherIp {
         /// The name it gives in IKE.
-        id: str "Id",
-        hub_name: str "HubName",
+        id: key str "Id",
+        hub_name: hub str "HubName",
         user_name: str "UserName",
         password: password "Password",
     }

@@ -1,4 +1,5 @@
 //! The shapes a message's fields can have: one value, perhaps a value, a list, a flattened part, a table of rows.
+//! One value may also be marked as what names the message's subject.
 //!
 //! A message is written as a table of one row; the rows of a group are written the same way, as a table of many.
 //! So one set of functions serves both.
@@ -8,7 +9,8 @@ use std::marker::PhantomData;
 
 use serde_json::{Map, Value};
 
-use super::{Kind, MessageError, RpcMessage};
+use super::manual::{Form, Member};
+use super::{Kind, MessageError, RpcMessage, Subject};
 use crate::pack::Pack;
 
 /// How a field of some shape stands in a PACK and in a JSON object. `prefix` comes from [`Flat`]; `name` is the
@@ -34,12 +36,47 @@ pub trait Field {
 
     /// Reads the field from a JSON object.
     fn get_json(object: &Map<String, Value>, prefix: &str, name: &str) -> Result<Self::Value, MessageError>;
+
+    /// Notes what the field says about the subject of its message: nothing, unless it is marked.
+    fn note_subject(_value: &Self::Value, _subject: &mut Subject) {}
+
+    /// Adds what there is to say about the field.
+    fn describe(prefix: &str, name: &str, note: &'static str, members: &mut Vec<Member>);
+}
+
+/// What a value is to its message.
+pub trait Mark {
+    /// Notes it.
+    fn note(_text: String, _subject: &mut Subject) {}
+}
+
+/// Nothing special.
+pub enum Unmarked {}
+
+impl Mark for Unmarked {}
+
+/// The hub that the message is about.
+pub enum MarksHub {}
+
+impl Mark for MarksHub {
+    fn note(text: String, subject: &mut Subject) {
+        subject.hub.get_or_insert(text);
+    }
+}
+
+/// The name of what the message is about, among its like.
+pub enum MarksKey {}
+
+impl Mark for MarksKey {
+    fn note(text: String, subject: &mut Subject) {
+        subject.name.get_or_insert(text);
+    }
 }
 
 /// One value.
-pub struct One<K>(PhantomData<K>);
+pub struct One<K, M = Unmarked>(PhantomData<(K, M)>);
 
-impl<K: Kind> Field for One<K> {
+impl<K: Kind, M: Mark> Field for One<K, M> {
     type Value = K::Value;
 
     fn absent() -> K::Value {
@@ -68,6 +105,22 @@ impl<K: Kind> Field for One<K> {
 
     fn get_json(object: &Map<String, Value>, prefix: &str, name: &str) -> Result<K::Value, MessageError> {
         Ok(Optional::<K>::get_json(object, prefix, name)?.unwrap_or_else(K::absent))
+    }
+
+    fn note_subject(value: &K::Value, subject: &mut Subject) {
+        match K::to_json(value) {
+            Value::String(text) if text.is_empty() => {}
+            Value::String(text) => M::note(text, subject),
+            other => M::note(other.to_string(), subject),
+        }
+    }
+
+    fn describe(prefix: &str, name: &str, note: &'static str, members: &mut Vec<Member>) {
+        members.push(Member {
+            name: member::<K>(prefix, name),
+            form: Form::One,
+            note,
+        });
     }
 }
 
@@ -117,6 +170,14 @@ impl<K: Kind> Field for Optional<K> {
             Some(value) => K::from_json(value).map(Some).ok_or(MessageError::Member(member)),
         }
     }
+
+    fn describe(prefix: &str, name: &str, note: &'static str, members: &mut Vec<Member>) {
+        members.push(Member {
+            name: member::<K>(prefix, name),
+            form: Form::Optional,
+            note,
+        });
+    }
 }
 
 /// Several values of one element that mean the same thing; a plain JSON array. Stands in a message, never in a row.
@@ -160,6 +221,14 @@ impl<K: Kind> Field for List<K> {
         let read: Option<Vec<_>> = values.iter().map(K::from_json).collect();
         read.ok_or(MessageError::Member(member))
     }
+
+    fn describe(prefix: &str, name: &str, note: &'static str, members: &mut Vec<Member>) {
+        members.push(Member {
+            name: member::<K>(prefix, name),
+            form: Form::List,
+            note,
+        });
+    }
 }
 
 /// A struct whose fields stand among the message's own; `name` is put before each of theirs.
@@ -190,6 +259,14 @@ impl<T: RpcMessage> Field for Flat<T> {
 
     fn get_json(object: &Map<String, Value>, prefix: &str, name: &str) -> Result<T, MessageError> {
         T::from_members(object, &joined(prefix, name))
+    }
+
+    fn note_subject(value: &T, subject: &mut Subject) {
+        value.note_subject(subject);
+    }
+
+    fn describe(prefix: &str, name: &str, _note: &'static str, members: &mut Vec<Member>) {
+        T::describe(&joined(prefix, name), members);
     }
 }
 
@@ -240,6 +317,16 @@ impl<T: RpcMessage> Field for Group<T> {
             Some(_) => Err(MessageError::Member(name.to_owned())),
         }
     }
+
+    fn describe(_prefix: &str, name: &str, note: &'static str, members: &mut Vec<Member>) {
+        let mut row = Vec::new();
+        T::describe("", &mut row);
+        members.push(Member {
+            name: name.to_owned(),
+            form: Form::Rows(row),
+            note,
+        });
+    }
 }
 
 /// A [`Group`] with the number of its rows in an element `NumItem`, which is sent even when it is 0 and believed
@@ -277,6 +364,10 @@ impl<T: RpcMessage> Field for Counted<T> {
 
     fn get_json(object: &Map<String, Value>, prefix: &str, name: &str) -> Result<Self::Value, MessageError> {
         Group::<T>::get_json(object, prefix, name)
+    }
+
+    fn describe(prefix: &str, name: &str, note: &'static str, members: &mut Vec<Member>) {
+        Group::<T>::describe(prefix, name, note, members);
     }
 }
 

@@ -6,8 +6,8 @@ use super::traffic::Traffic;
 message! {
     /// A group. `SetGroup` writes all of it, so change one thing by reading first.
     pub struct Group {
-        hub_name: str "HubName",
-        name: str "Name",
+        hub_name: hub str "HubName",
+        name: key str "Name",
         realname: unistr "Realname",
         note: unistr "Note",
         traffic: flat Traffic "",
@@ -27,7 +27,7 @@ message! {
 
     /// All groups of a hub.
     pub struct GroupList {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         groups: group GroupRow "GroupList",
     }
 }

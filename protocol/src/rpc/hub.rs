@@ -16,7 +16,7 @@ message! {
     /// A hub's own settings. `SetHub` writes all of them, so change one by reading first; only the password stays
     /// when neither form of it is given (admin RPC §2).
     pub struct HubSettings {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         /// SHA-0 of the hub administrator's password; zeros for "as it is".
         hashed_password: secret "HashedPassword",
         /// SHA-0 of the password and `ADMINISTRATOR`; zeros for "as it is".
@@ -37,7 +37,7 @@ message! {
 
     /// One hub in a [`HubList`].
     pub struct HubRow {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         online: bool "Online",
         hub_type: code HubType "HubType",
         num_sessions: u32 "NumSessions",
@@ -61,7 +61,7 @@ message! {
 
     /// A hub's state and counters.
     pub struct HubStatus {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         online: bool "Online",
         hub_type: code HubType "HubType",
         num_sessions: u32 "NumSessions",
@@ -82,13 +82,13 @@ message! {
 
     /// Puts a hub online or offline.
     pub struct HubOnline {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         online: bool "Online",
     }
 
     /// A RADIUS server that a hub asks.
     pub struct HubRadius {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         /// Several separated by comma or semicolon; empty for none.
         radius_server_name: str "RadiusServerName",
         radius_port: u32 "RadiusPort",
@@ -101,7 +101,7 @@ message! {
 
     /// A text for people: a hub's welcome, or the server's word to its administrators.
     pub struct HubMessage {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         /// UTF-8.
         msg: data "Msg",
     }

@@ -5,7 +5,7 @@ use super::message::message;
 message! {
     /// A TCP port to open, close, start or stop.
     pub struct Listener {
-        port: u32 "Port",
+        port: key u32 "Port",
         enable: bool "Enable",
     }
 

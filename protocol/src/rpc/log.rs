@@ -32,7 +32,7 @@ codes! {
 message! {
     /// The log settings of a hub.
     pub struct HubLog {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         save_security_log: bool "SaveSecurityLog",
         security_log_switch: code LogSwitch "SecurityLogSwitchType",
         save_packet_log: bool "SavePacketLog",

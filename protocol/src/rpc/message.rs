@@ -2,6 +2,8 @@ use serde_json::{Map, Value};
 
 use crate::error::ErrorCode;
 use crate::pack::Pack;
+use crate::rpc::Subject;
+use crate::rpc::manual::Member;
 
 /// A message of the administration protocol, or a part of one: a struct with two encodings, PACK and JSON.
 ///
@@ -23,6 +25,19 @@ pub trait RpcMessage: Clone + Default + Send + Sync + 'static {
 
     /// Reads the fields from a JSON object.
     fn from_members(object: &Map<String, Value>, prefix: &str) -> Result<Self, MessageError>;
+
+    /// Notes what the message is about, by its marked fields.
+    fn note_subject(&self, subject: &mut Subject);
+
+    /// Adds what there is to say about the fields.
+    fn describe(prefix: &str, members: &mut Vec<Member>);
+
+    /// What the message is about.
+    fn subject(&self) -> Subject {
+        let mut subject = Subject::default();
+        self.note_subject(&mut subject);
+        subject
+    }
 
     /// The message as a PACK, in the order of stock peers.
     fn to_pack(&self) -> Pack {
@@ -88,6 +103,7 @@ impl From<MessageError> for ErrorCode {
 /// * a kind: `u32`, `bool`, `u64`, `time`, `str`, `unistr`, `data`, `ip`, `mac`, `id16` and `id20` (16 and 20
 ///   bytes), `password` and `secret` (like `str` and `data`, but wiped and never printed), `swapped` (a number sent
 ///   byte-swapped); or `code T`, a number with names (see `codes!`);
+/// * `hub KIND`, `key KIND`: one value that names what the message is about, its hub or the object itself ([`Subject`]);
 /// * `optional KIND`: left out when `None`;
 /// * `list KIND`: a `Vec` of values under one name, a plain JSON array;
 /// * `flat T`: the fields of another message among our own, its names prefixed with the literal;
@@ -98,7 +114,7 @@ macro_rules! message {
     ($(
         $(#[$meta:meta])*
         pub struct $message:ident {
-            $( $(#[$doc:meta])* $field:ident : $($shape:ident)+ $name:literal ),* $(,)?
+            $( $(#[doc = $doc:literal])* $field:ident : $($shape:ident)+ $name:literal ),* $(,)?
         }
     )+) => { $(
         $(#[$meta])*
@@ -106,7 +122,7 @@ macro_rules! message {
         pub struct $message {
             $(
                 #[doc = concat!("`", $name, "` (", stringify!($($shape)+), ").")]
-                $(#[doc = ""] #[$doc])*
+                $(#[doc = ""] #[doc = $doc])*
                 pub $field: $crate::rpc::message::field!(Value, $($shape)+),
             )*
         }
@@ -155,6 +171,14 @@ macro_rules! message {
                     $field: $crate::rpc::message::field!(get_json, $($shape)+)(object, prefix, $name)?,
                 )* })
             }
+
+            fn note_subject(&self, subject: &mut $crate::rpc::Subject) {
+                $( $crate::rpc::message::field!(note_subject, $($shape)+)(&self.$field, subject); )*
+            }
+
+            fn describe(prefix: &str, members: &mut Vec<$crate::rpc::manual::Member>) {
+                $( $crate::rpc::message::field!(describe, $($shape)+)(prefix, $name, concat!($($doc),*), members); )*
+            }
         }
     )+ };
 }
@@ -170,6 +194,12 @@ macro_rules! field {
 macro_rules! shape {
     (optional $($kind:ident)+) => { $crate::rpc::field::Optional<$crate::rpc::message::kind!($($kind)+)> };
     (list $($kind:ident)+) => { $crate::rpc::field::List<$crate::rpc::message::kind!($($kind)+)> };
+    (hub $($kind:ident)+) => {
+        $crate::rpc::field::One<$crate::rpc::message::kind!($($kind)+), $crate::rpc::field::MarksHub>
+    };
+    (key $($kind:ident)+) => {
+        $crate::rpc::field::One<$crate::rpc::message::kind!($($kind)+), $crate::rpc::field::MarksKey>
+    };
     (used_policy) => { $crate::rpc::policy::UsedPolicy };
     (flat $message:ident) => { $crate::rpc::field::Flat<$message> };
     (group $message:ident) => { $crate::rpc::field::Group<$message> };
@@ -323,6 +353,60 @@ mod tests {
         });
         assert_eq!(filled().to_json(), json);
         assert_eq!(Crate::from_json(&json), Ok(filled()));
+    }
+
+    message! {
+        /// A ball in a hub.
+        pub struct BallOf {
+            hub_name: hub str "HubName",
+            ball: flat Kept "",
+        }
+
+        /// A ball with a number.
+        pub struct Kept {
+            number: key u32 "Number",
+            colour: code Colour "Colour",
+        }
+    }
+
+    #[test]
+    fn marked_fields_name_the_subject_also_from_within() {
+        let mut ball = BallOf {
+            hub_name: "lab".to_owned(),
+            ball: Kept {
+                number: 7,
+                colour: Colour::Blue,
+            },
+        };
+        assert_eq!(
+            ball.subject(),
+            Subject {
+                hub: Some("lab".to_owned()),
+                name: Some("7".to_owned())
+            }
+        );
+        ball.hub_name.clear();
+        assert_eq!(ball.subject().hub, None);
+        assert_eq!(filled().subject(), Subject::default());
+    }
+
+    #[test]
+    fn a_definition_describes_its_fields() {
+        let mut members = Vec::new();
+        Crate::describe("", &mut members);
+        let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "Label_utf",
+                "Sizes_u32",
+                "Lid.Colour_u32",
+                "Lid.Owner_str",
+                "Lid.Port_u32",
+                "BallList"
+            ]
+        );
+        assert!(matches!(&members[5].form, crate::rpc::manual::Form::Rows(row) if row.len() == 3));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! * [`RpcMessage`], [`field`] and [`kind`]: how a struct becomes a PACK or JSON.
 //! * One file per noun holds its messages: [`server`], [`hub`], [`user`] and so on.
 //! * [`method`] says which method takes and gives which message, and who may call it.
-//! * [`frame`] cuts the byte stream into records.
+//! * [`frame`] cuts the byte stream into records; [`json`] is the envelope of JSON-RPC.
 //!
 //! "Admin RPC §n" in a comment names a section of `docs/admin-rpc.md`.
 
@@ -21,10 +21,12 @@ pub mod field;
 pub mod frame;
 pub mod group;
 pub mod hub;
+pub mod json;
 pub mod keep;
 pub mod kind;
 pub mod listener;
 pub mod log;
+pub mod manual;
 pub mod method;
 pub mod option;
 pub mod policy;
@@ -40,11 +42,13 @@ pub mod vendor;
 
 mod message;
 mod secret;
+mod subject;
 mod timestamp;
 
 pub use kind::Kind;
 pub use message::{MessageError, RpcMessage};
 pub use secret::Secret;
+pub use subject::Subject;
 pub use timestamp::Timestamp;
 
 use message::message;
@@ -55,24 +59,24 @@ message! {
 
     /// Which hub.
     pub struct HubRequest {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
     }
 
     /// Which user, group or session of which hub.
     pub struct HubObject {
-        hub_name: str "HubName",
-        name: str "Name",
+        hub_name: hub str "HubName",
+        name: key str "Name",
     }
 
     /// Which line of which hub's table; the key is opaque.
     pub struct HubKey {
-        hub_name: str "HubName",
-        key: u32 "Key",
+        hub_name: hub str "HubName",
+        key: key u32 "Key",
     }
 
     /// Which object of the server.
     pub struct Named {
-        name: str "Name",
+        name: key str "Name",
     }
 
     /// The four values of methods that have no message of their own.

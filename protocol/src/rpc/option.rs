@@ -13,7 +13,7 @@ message! {
 
     /// Options by name. Setting changes those that are named and leaves the others.
     pub struct HubOptions {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         options: counted HubOption "AdminOptionList",
     }
 }

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::field::{Field, One};
 use super::kind::{Bool, Kind, U32};
-use super::{MessageError, RpcMessage};
+use super::manual::{Form, Member};
+use super::{MessageError, RpcMessage, Subject};
 use crate::pack::Pack;
 use crate::policy::{Kind as PolicyKind, Policy, Row, TABLE};
 
@@ -54,6 +55,22 @@ impl RpcMessage for Policy {
             }
         }
         Ok(policy)
+    }
+
+    fn note_subject(&self, _subject: &mut Subject) {}
+
+    fn describe(_prefix: &str, members: &mut Vec<Member>) {
+        for row in TABLE {
+            let suffix = match row.kind {
+                PolicyKind::Flag => Bool::SUFFIX,
+                PolicyKind::Number { .. } => U32::SUFFIX,
+            };
+            members.push(Member {
+                name: [PREFIX, row.name, suffix].concat(),
+                form: Form::Optional,
+                note: "",
+            });
+        }
     }
 }
 
@@ -107,5 +124,9 @@ impl Field for UsedPolicy {
     fn get_json(object: &Map<String, Value>, prefix: &str, name: &str) -> Result<Self::Value, MessageError> {
         let used = One::<Bool>::get_json(object, prefix, name)?;
         used.then(|| Policy::from_members(object, prefix)).transpose()
+    }
+    fn describe(prefix: &str, name: &str, note: &'static str, members: &mut Vec<Member>) {
+        One::<Bool>::describe(prefix, name, note, members);
+        Policy::describe(prefix, members);
     }
 }

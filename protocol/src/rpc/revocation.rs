@@ -5,8 +5,8 @@ use super::message::message;
 message! {
     /// What a revoked certificate looks like; what is left out does not count.
     pub struct Revocation {
-        hub_name: str "HubName",
-        key: u32 "Key",
+        hub_name: hub str "HubName",
+        key: key u32 "Key",
         serial: optional data "Serial",
         common_name: optional unistr "CommonName",
         organization: optional unistr "Organization",
@@ -27,7 +27,7 @@ message! {
 
     /// All entries of a hub.
     pub struct RevocationList {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         revocations: counted RevocationRow "CRLList",
     }
 }

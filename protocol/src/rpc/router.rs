@@ -21,15 +21,15 @@ message! {
 
     /// An interface of a switch.
     pub struct SwitchInterface {
-        name: str "Name",
-        hub_name: str "HubName",
+        name: key str "Name",
+        hub_name: hub str "HubName",
         ip_address: ip "IpAddress",
         subnet_mask: ip "SubnetMask",
     }
 
     /// One interface in a [`SwitchInterfaceList`].
     pub struct SwitchInterfaceRow {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         ip_address: ip "IpAddress",
         subnet_mask: ip "SubnetMask",
     }
@@ -42,7 +42,7 @@ message! {
 
     /// A route of a switch.
     pub struct SwitchRoute {
-        name: str "Name",
+        name: key str "Name",
         route: flat SwitchRouteRow "",
     }
 

@@ -25,12 +25,12 @@ codes! {
 message! {
     /// Which hub; here the wire calls it differently.
     pub struct SecureNatRequest {
-        hub_name: str "RpcHubName",
+        hub_name: hub str "RpcHubName",
     }
 
     /// All settings. `SetSecureNATOption` writes all of them, so change one by reading first.
     pub struct SecureNatOption {
-        hub_name: str "RpcHubName",
+        hub_name: hub str "RpcHubName",
         mac_address: mac "MacAddress",
         ip: ip "Ip",
         mask: ip "Mask",
@@ -61,7 +61,7 @@ message! {
 
     /// Counters.
     pub struct SecureNatStatus {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         num_tcp_sessions: u32 "NumTcpSessions",
         num_udp_sessions: u32 "NumUdpSessions",
         num_icmp_sessions: u32 "NumIcmpSessions",
@@ -92,7 +92,7 @@ message! {
 
     /// All NAT sessions.
     pub struct NatTable {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         sessions: counted NatRow "NatTable",
     }
 
@@ -110,7 +110,7 @@ message! {
 
     /// All leases.
     pub struct DhcpTable {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         leases: counted DhcpRow "DhcpTable",
     }
 }

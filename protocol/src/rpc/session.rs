@@ -51,13 +51,13 @@ message! {
 
     /// All sessions of a hub.
     pub struct SessionList {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         sessions: group SessionRow "SessionList",
     }
 
     /// What one session is, was promised and has done.
     pub struct SessionStatus {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         name: str "Name",
         username: str "Username",
         real_username: str "RealUsername",

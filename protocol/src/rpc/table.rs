@@ -20,7 +20,7 @@ message! {
 
     /// Which MAC address is behind which session.
     pub struct MacTable {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         entries: group MacRow "MacTable",
     }
 
@@ -47,7 +47,7 @@ message! {
 
     /// Which IP address is behind which session.
     pub struct IpTable {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         entries: group IpRow "IpTable",
     }
 }

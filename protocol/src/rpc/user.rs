@@ -20,8 +20,8 @@ codes! {
 message! {
     /// A user. `SetUser` writes all of it, so change one thing by reading first.
     pub struct User {
-        hub_name: str "HubName",
-        name: str "Name",
+        hub_name: hub str "HubName",
+        name: key str "Name",
         /// Empty for none.
         group_name: str "GroupName",
         realname: unistr "Realname",
@@ -74,7 +74,7 @@ message! {
 
     /// All users of a hub.
     pub struct UserList {
-        hub_name: str "HubName",
+        hub_name: hub str "HubName",
         users: group UserRow "UserList",
     }
 }

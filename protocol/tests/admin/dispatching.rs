@@ -78,7 +78,7 @@ fn call<B: Encoding>(admin: &Admin, name: &str, body: &B) -> Result<B, ErrorCode
     let future = dispatch!(&Server, admin, name, body; EnumHub, GetHubStatus, DeleteUser, SetServerPassword);
     // Nothing in it waits.
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
+        Poll::Ready(answered) => answered.outcome,
         Poll::Pending => panic!("the call waits"),
     }
 }

@@ -8,12 +8,11 @@ use crate::{
 };
 
 mod access;
-pub(crate) mod access_rule;
+mod access_rule;
 mod address_table;
-mod apply;
 mod authority;
 mod bridge;
-pub(crate) mod certificate;
+mod certificate;
 mod config;
 mod connection;
 mod dhcp;
@@ -35,7 +34,7 @@ mod server_cert;
 mod session;
 mod source_rule;
 mod syslog;
-pub(crate) mod user;
+mod user;
 mod user_auth;
 
 /// One command.
@@ -97,7 +96,6 @@ impl Mode {
 const GROUPS: &[&[Command]] = &[
     access::COMMANDS,
     address_table::COMMANDS,
-    apply::COMMANDS,
     authority::COMMANDS,
     bridge::COMMANDS,
     config::COMMANDS,

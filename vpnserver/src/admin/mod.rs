@@ -6,13 +6,11 @@
 
 mod bridge;
 mod caps;
-mod cascade;
 mod certificate;
 mod connection;
 mod dnat;
 mod group;
 mod hub;
-mod layer3;
 mod listener;
 mod options;
 mod securenat;
@@ -30,7 +28,7 @@ use protocol::dispatch;
 use protocol::error::ErrorCode;
 use protocol::handshake::AdminLogin;
 use protocol::pack::{Limits, Pack};
-use protocol::rpc::method::{self, Caller, FUNCTION_NAME, Handle, Method, Role};
+use protocol::rpc::method::{self, Answered, Caller, Encoding, FUNCTION_NAME, Handle, Method, Role};
 use protocol::rpc::{Timestamp, frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -41,7 +39,7 @@ use transport::records::Records;
 use crate::control::ControlSocket;
 use crate::events::Event;
 use crate::gate::Pass;
-use crate::login::AdminRole;
+use crate::login::{AdminRole, Credential};
 use crate::server::Server;
 use crate::store::StoreError;
 
@@ -57,9 +55,49 @@ pub struct Administrator {
     role: AdminRole,
     /// Nothing for the local socket.
     peer: Option<SocketAddr>,
+    transport: Transport,
 }
 
+/// How a call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Over the local socket.
+    Local,
+    /// As administration records over TLS.
+    Rpc,
+    /// As JSON-RPC over HTTPS.
+    Json,
+}
+
+/// The body of a call in one of its encodings.
+pub trait Body: Encoding + Send + Sync + 'static {}
+
+impl<B: Encoding + Send + Sync + 'static> Body for B {}
+
 impl Administrator {
+    /// One who came over the network.
+    pub(crate) fn remote(role: AdminRole, peer: SocketAddr, transport: Transport) -> Self {
+        Self {
+            role,
+            peer: Some(peer),
+            transport,
+        }
+    }
+
+    /// How the calls come.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The event of the login.
+    pub(crate) fn opened(&self) -> Event {
+        Event::AdminOpened {
+            peer: self.peer,
+            hub: self.hub(),
+        }
+    }
+
     /// Whether this administrator may know of a hub.
     fn sees(&self, hub: &str) -> bool {
         match &self.role {
@@ -68,7 +106,8 @@ impl Administrator {
         }
     }
 
-    fn hub(&self) -> Option<String> {
+    /// The hub, of a hub's administrator.
+    pub(crate) fn hub(&self) -> Option<String> {
         match &self.role {
             AdminRole::Server => None,
             AdminRole::Hub(hub) => Some(hub.clone()),
@@ -108,9 +147,22 @@ macro_rules! methods {
             }
         )+
 
-        async fn route(server: &Administration, caller: &Administrator, name: &str, call: &Pack) -> Reply<Pack> {
+        async fn route<B: Body>(
+            server: &Administration,
+            caller: &Administrator,
+            name: &str,
+            call: &B,
+        ) -> Answered<B> {
             use method::{$($method),+};
             dispatch!(server, caller, name, call; $($method),+).await
+        }
+
+        /// Whether the server has the method of this name.
+        #[must_use]
+        pub fn has(name: &str) -> bool {
+            [$(<method::$method as Method>::NAME),+]
+                .iter()
+                .any(|have| have.eq_ignore_ascii_case(name))
         }
     };
 }
@@ -174,35 +226,10 @@ methods! {
     AddDnat => dnat::create,
     DeleteDnat => dnat::delete,
     EnumDnat => dnat::list,
-    CreateLink => cascade::create,
-    SetLink => cascade::set,
-    GetLink => cascade::get,
-    EnumLink => cascade::list,
-    SetLinkOnline => cascade::set_online,
-    SetLinkOffline => cascade::set_offline,
-    DeleteLink => cascade::delete,
-    RenameLink => cascade::rename,
-    GetLinkStatus => cascade::status,
-    AddL3Switch => layer3::create,
-    DelL3Switch => layer3::delete,
-    EnumL3Switch => layer3::list,
-    StartL3Switch => layer3::start,
-    StopL3Switch => layer3::stop,
-    AddL3If => layer3::add_interface,
-    DelL3If => layer3::delete_interface,
-    EnumL3If => layer3::interfaces,
-    AddL3Table => layer3::add_route,
-    DelL3Table => layer3::delete_route,
-    EnumL3Table => layer3::routes,
-    SetServerCert => certificate::set,
     GetServerCert => certificate::get,
-    RegenerateServerCert => certificate::regenerate,
-    SetServerCipher => certificate::set_cipher,
     GetServerCipher => certificate::cipher,
     GetServerCipherList => certificate::ciphers,
-    SetKeep => settings::set_keep,
     GetKeep => settings::keep,
-    SetSysLog => settings::set_syslog,
     GetSysLog => settings::syslog,
     GetHubLog => settings::hub_log,
     SetHubLog => settings::set_hub_log,
@@ -217,7 +244,11 @@ pub async fn serve(
     peer: SocketAddr,
     pass: Pass,
 ) {
-    let role = match server.logins.admin(&login, negotiation.random(), peer).await {
+    let credential = Credential::Proof {
+        random: negotiation.random(),
+        proof: &login.proof.0,
+    };
+    let role = match server.logins.admin(login.hub.as_deref(), &credential, peer).await {
         Ok(role) => role,
         Err(refused) => {
             let (code, reason) = (refused.code, refused.reason);
@@ -235,10 +266,7 @@ pub async fn serve(
     }
     drop(pass);
     let (stream, early) = negotiation.into_stream();
-    let administrator = Administrator {
-        role,
-        peer: Some(peer),
-    };
+    let administrator = Administrator::remote(role, peer, Transport::Rpc);
     serve_calls(server, &administrator, Records::new(stream, &early, frame::LIMIT)).await;
 }
 
@@ -275,6 +303,7 @@ async fn local_login(server: &Server, records: &mut Records<UnixStream>) -> Opti
     Some(Administrator {
         role: role.ok()?,
         peer: None,
+        transport: Transport::Local,
     })
 }
 
@@ -282,15 +311,13 @@ async fn serve_calls<S>(server: &Arc<Server>, administrator: &Administrator, mut
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let opened = Event::AdminOpened {
-        peer: administrator.peer,
-        hub: administrator.hub(),
-    };
-    server.events.report(&opened);
-    let administration = Administration(server.clone());
+    server.events.report(&administrator.opened());
     while let Ok(Some(record)) = records.next().await {
         let answer = match Pack::decode(&record, &Limits::ADMIN) {
-            Ok(call) => call_method(&administration, administrator, &call).await,
+            Ok(pack) => {
+                let name = pack.str(FUNCTION_NAME).unwrap_or_default();
+                call(server, administrator, name, &pack).await
+            }
             Err(_) => Err(ErrorCode::Protocol),
         };
         if records
@@ -304,33 +331,28 @@ where
     records.close().await;
 }
 
-/// One call. What it changed is in force before the answer goes out.
-async fn call_method(administration: &Administration, caller: &Administrator, call: &Pack) -> Reply<Pack> {
-    let name = call.str(FUNCTION_NAME).unwrap_or_default();
-    let method = method::find(name).ok_or(ErrorCode::NotSupported)?.name;
-    let answer = route(administration, caller, name, call).await?;
-    if is_change(method) {
-        let server = &administration.0;
+/// One call, in either encoding. What it changed is in force before the answer goes out.
+///
+/// # Errors
+/// What the caller is told instead of an answer.
+pub async fn call<B: Body>(
+    server: &Arc<Server>,
+    caller: &Administrator,
+    name: &str,
+    body: &B,
+) -> Result<B, ErrorCode> {
+    let method = method::find(name).ok_or(ErrorCode::NotSupported)?;
+    let Answered { subject, outcome } = route(&Administration(server.clone()), caller, name, body).await;
+    let answer = outcome?;
+    if method.is_change() {
         server.apply().await?;
-        let hub = call
-            .str("HubName")
-            .or_else(|| call.str("RpcHubName"))
-            .or_else(|| call.str("HubNameLB"));
-        let hub = hub.filter(|hub| !hub.is_empty()).map(str::to_owned);
         server.events.report(&Event::Changed {
             peer: caller.peer,
-            hub,
-            method,
+            hub: subject.hub,
+            method: method.name,
         });
     }
     Ok(answer)
-}
-
-/// Methods are named after what they do.
-fn is_change(method: &str) -> bool {
-    !["Get", "Enum", "Read", "Flush"]
-        .iter()
-        .any(|reading| method.starts_with(reading))
 }
 
 impl From<StoreError> for ErrorCode {

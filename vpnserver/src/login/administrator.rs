@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use protocol::error::ErrorCode;
-use protocol::handshake::AdminLogin;
+use protocol::password::{PasswordHash, admin_hash};
 
 use super::hub_password::{AdminPassword, HubPassword};
 use super::{Logins, Refused};
@@ -18,6 +18,19 @@ pub enum AdminRole {
     Hub(String),
 }
 
+/// What an administrator shows.
+pub enum Credential<'a> {
+    /// The answer to a challenge.
+    Proof {
+        /// The challenge.
+        random: &'a [u8; 20],
+        /// The answer.
+        proof: &'a [u8; 20],
+    },
+    /// The password itself.
+    Password(&'a [u8]),
+}
+
 impl Logins {
     /// Lets an administrator in over the network, or not. Without a password nobody is: the local socket is the way to set
     /// the first one.
@@ -26,20 +39,20 @@ impl Logins {
     /// What the tool is told, and why.
     pub async fn admin(
         &self,
-        login: &AdminLogin,
-        random: &[u8; 20],
+        hub: Option<&str>,
+        credential: &Credential<'_>,
         peer: SocketAddr,
     ) -> Result<AdminRole, Refused> {
-        let account = format!("{}//administrator", login.hub.as_deref().unwrap_or_default());
+        let account = format!("{}//administrator", hub.unwrap_or_default());
         self.failures
             .check(Instant::now(), peer.ip(), &account)
             .map_err(|refused| Refused {
                 code: ErrorCode::AccessDenied,
                 ..refused
             })?;
-        let outcome = match &login.hub {
-            Some(hub) => self.hub_administrator(hub, random, &login.proof.0).await,
-            None => self.server_administrator(random, &login.proof.0).await,
+        let outcome = match hub {
+            Some(hub) => self.hub_administrator(hub, credential).await,
+            None => self.server_administrator(credential).await,
         };
         if outcome
             .as_ref()
@@ -50,7 +63,7 @@ impl Logins {
         outcome
     }
 
-    async fn server_administrator(&self, random: &[u8; 20], proof: &[u8; 20]) -> Result<AdminRole, Refused> {
+    async fn server_administrator(&self, credential: &Credential<'_>) -> Result<AdminRole, Refused> {
         let server = self.db.run(|store| store.server()).await?;
         let Some(password) = AdminPassword::of(&self.vault, &server)? else {
             return Err(Refused::new(
@@ -59,7 +72,7 @@ impl Logins {
                  ServerPasswordSet`",
             ));
         };
-        if password.verify(random, proof) {
+        if credential.opens(password.hash()) {
             return Ok(AdminRole::Server);
         }
         Err(Refused::new(
@@ -68,12 +81,7 @@ impl Logins {
         ))
     }
 
-    async fn hub_administrator(
-        &self,
-        hub: &str,
-        random: &[u8; 20],
-        proof: &[u8; 20],
-    ) -> Result<AdminRole, Refused> {
+    async fn hub_administrator(&self, hub: &str, credential: &Credential<'_>) -> Result<AdminRole, Refused> {
         let name = hub.to_owned();
         let hub = self.db.run(move |store| store.hub(&name)).await?;
         let Some(password) = HubPassword::of(&self.vault, &hub)? else {
@@ -82,12 +90,22 @@ impl Logins {
                 format!("hub {} has no administrator password", hub.name),
             ));
         };
-        if password.admin.verify(random, proof) {
+        if credential.opens(&password.admin) {
             return Ok(AdminRole::Hub(hub.name.to_string()));
         }
         Err(Refused::new(
             ErrorCode::AccessDenied,
             format!("wrong administrator password for hub {}", hub.name),
         ))
+    }
+}
+
+impl Credential<'_> {
+    /// Whether it is right, in a time that does not depend on where it is wrong.
+    fn opens(&self, hash: &PasswordHash) -> bool {
+        match self {
+            Self::Proof { random, proof } => hash.verify(random, proof),
+            Self::Password(password) => admin_hash(password) == *hash,
+        }
     }
 }

@@ -23,7 +23,7 @@ use protocol::policy::Policy;
 
 use crate::secret::{Hasher, RecordError, SealError, Vault};
 use crate::store::{Db, Group, Hub, Id, Store, StoreError, User};
-pub use administrator::AdminRole;
+pub use administrator::{AdminRole, Credential};
 use authenticate::{Attempt, Subject};
 pub use authorise::Occupancy;
 use failures::Failures;

@@ -3,14 +3,12 @@
 use std::net::SocketAddr;
 
 use protocol::error::ErrorCode;
-use protocol::handshake::{
-    AdminLogin, Auth, ChangePassword, ClientVersion, Login, NodeInfo, Proof, SessionOptions,
-};
-use protocol::password::{PasswordHash, admin_hash, user_hash};
+use protocol::handshake::{Auth, ChangePassword, ClientVersion, Login, NodeInfo, Proof, SessionOptions};
+use protocol::password::{admin_hash, user_hash};
 use protocol::policy::Policy;
 use zeroize::Zeroizing;
 
-use super::{AdminPassword, AdminRole, Granted, HubPassword, Logins, Occupancy, Refused};
+use super::{AdminPassword, AdminRole, Credential, Granted, HubPassword, Logins, Occupancy, Refused};
 use crate::store::testing::{Fixture, TempDir, hub, user};
 use crate::store::{Db, Group, Hub, HubOption, Id, Store, Timestamp, User, UserAuth, UserName};
 
@@ -486,14 +484,25 @@ async fn a_user_changes_the_password_by_proving_the_old_one() {
     assert_eq!(code(ask("new", "newer").await), ErrorCode::NotPasswordUser);
 }
 
-fn admin(hub: Option<&str>, hash: &PasswordHash) -> AdminLogin {
-    AdminLogin {
-        hub: hub.map(str::to_owned),
-        proof: Proof(hash.prove(&RANDOM)),
-        accept_empty_password: true,
-        client: client(),
-        os: None,
-    }
+/// Asks in both ways, which must not differ.
+async fn ask_admin(
+    server: &Server,
+    hub: Option<&str>,
+    password: &str,
+    peer: SocketAddr,
+) -> Result<AdminRole, Refused> {
+    let proof = admin_hash(password.as_bytes()).prove(&RANDOM);
+    let proof = Credential::Proof {
+        random: &RANDOM,
+        proof: &proof,
+    };
+    let by_proof = server.logins.admin(hub, &proof, peer).await;
+    let by_password = server
+        .logins
+        .admin(hub, &Credential::Password(password.as_bytes()), peer)
+        .await;
+    assert_eq!(by_proof, by_password);
+    by_password
 }
 
 #[tokio::test]
@@ -501,10 +510,7 @@ async fn nobody_administers_over_the_network_until_there_is_a_password() {
     let server = Server::new();
     for hub in [None, Some("office")] {
         for peer in ["203.0.113.10:1", "127.0.0.1:1", "[::1]:1"] {
-            let login = admin(hub, &admin_hash(b""));
-            let refused = server
-                .logins
-                .admin(&login, &RANDOM, peer.parse().unwrap())
+            let refused = ask_admin(&server, hub, "", peer.parse().unwrap())
                 .await
                 .unwrap_err();
             assert_eq!(refused.code, ErrorCode::EmptyPasswordLocalOnly, "{hub:?} {peer}");
@@ -526,12 +532,7 @@ async fn administrators_are_told_apart_by_their_passwords() {
     let id = server.store().hub("office").unwrap().id;
     let hub_password = HubPassword::from_text("hubpw").seal(&server.vault, id).unwrap();
     server.edit_hub(|hub| hub.password.clone_from(&hub_password));
-    let ask = async |hub, password: &str| {
-        server
-            .logins
-            .admin(&admin(hub, &admin_hash(password.as_bytes())), &RANDOM, peer())
-            .await
-    };
+    let ask = async |hub, password: &str| ask_admin(&server, hub, password, peer()).await;
     assert_eq!(ask(None, "serverpw").await, Ok(AdminRole::Server));
     assert_eq!(
         ask(Some("OFFICE"), "hubpw").await,
@@ -543,6 +544,35 @@ async fn administrators_are_told_apart_by_their_passwords() {
         ErrorCode::AccessDenied
     );
     assert_eq!(code(ask(Some("none"), "hubpw").await), ErrorCode::HubNotFound);
+}
+
+#[tokio::test]
+async fn whoever_guesses_an_administrators_password_is_not_looked_at_for_a_while() {
+    let server = Server::new();
+    let sealed = AdminPassword::from_text("serverpw").seal(&server.vault).unwrap();
+    server
+        .store()
+        .update_server(&|record| {
+            record.admin_password.clone_from(&sealed);
+            Ok(())
+        })
+        .unwrap();
+    for _ in 0..5 {
+        let guess = Credential::Password(b"guess");
+        assert!(server.logins.admin(None, &guess, peer()).await.is_err());
+    }
+    let right = server
+        .logins
+        .admin(None, &Credential::Password(b"serverpw"), peer())
+        .await
+        .unwrap_err();
+    assert_eq!(right.code, ErrorCode::AccessDenied);
+    assert!(right.reason.starts_with("not looked at"), "{}", right.reason);
+    let elsewhere = "198.51.100.9:1".parse().unwrap();
+    assert_eq!(
+        ask_admin(&server, None, "serverpw", elsewhere).await,
+        Ok(AdminRole::Server)
+    );
 }
 
 #[test]

@@ -29,8 +29,6 @@ pub enum Identity {
     Cascade(Id),
     /// The password that a cascade gives to its proxy.
     CascadeProxy(Id),
-    /// What a hub shares with its RADIUS servers.
-    RadiusSecret(Id),
 }
 
 impl Identity {
@@ -43,7 +41,6 @@ impl Identity {
             Self::ServerKey => ("server-key", None),
             Self::Cascade(cascade) => ("cascade", Some(cascade)),
             Self::CascadeProxy(cascade) => ("cascade-proxy", Some(cascade)),
-            Self::RadiusSecret(hub) => ("radius-secret", Some(hub)),
         };
         let mut bytes = format!("hubward/{FORMAT}/{name}/").into_bytes();
         if let Some(id) = id {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Method, Role};
 use crate::error::ErrorCode;
 use crate::pack::Pack;
-use crate::rpc::{MessageError, RpcMessage};
+use crate::rpc::{MessageError, RpcMessage, Subject};
 
 /// One of the two encodings; what a call comes in is what its answer goes out in.
 pub trait Encoding: Sized {
@@ -59,28 +59,58 @@ pub trait Handle<M: Method, C> {
     ) -> impl Future<Output = Result<M::Response, ErrorCode>> + Send;
 }
 
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<B> {
+    /// What it was about, as far as it could be read.
+    pub subject: Subject,
+    /// The answer, or what the caller is told instead.
+    pub outcome: Result<B, ErrorCode>,
+}
+
+impl<B> Answered<B> {
+    /// A call that came to nothing before anybody knew what it was about.
+    #[must_use]
+    pub fn refused(code: ErrorCode) -> Self {
+        Self {
+            subject: Subject::default(),
+            outcome: Err(code),
+        }
+    }
+}
+
 /// Answers one call: reads the request, checks the right, has it handled, encodes the answer.
-///
-/// # Errors
-/// What the caller is told instead of an answer.
-pub async fn answer<M, S, C, B>(server: &S, caller: &C, body: &B) -> Result<B, ErrorCode>
+pub async fn answer<M, S, C, B>(server: &S, caller: &C, body: &B) -> Answered<B>
 where
     M: Method,
     S: Handle<M, C>,
     C: Caller,
     B: Encoding,
 {
-    let request: M::Request = body.decode()?;
-    M::RIGHT.check(caller.role(), M::hub(&request))?;
-    if let (Some(option), Role::Hub(_)) = (M::FORBIDDEN_BY, caller.role())
-        && caller.is_option_set(option)
-    {
-        return Err(ErrorCode::NotEnoughRights);
+    let request: M::Request = match body.decode() {
+        Ok(request) => request,
+        Err(error) => return Answered::refused(error.into()),
+    };
+    let subject = request.subject();
+    let outcome = match may::<M, C>(caller, &request) {
+        Ok(()) => server.handle(caller, request).await,
+        Err(code) => Err(code),
+    };
+    Answered {
+        subject,
+        outcome: outcome.map(|response| B::encode(&response)),
     }
-    Ok(B::encode(&server.handle(caller, request).await?))
 }
 
-/// Routes a call to the server's [`Handle`] of its method; a future of `Result<Body, ErrorCode>`.
+fn may<M: Method, C: Caller>(caller: &C, request: &M::Request) -> Result<(), ErrorCode> {
+    M::RIGHT.check(caller.role(), M::hub(request))?;
+    match (M::FORBIDDEN_BY, caller.role()) {
+        (Some(option), Role::Hub(_)) if caller.is_option_set(option) => Err(ErrorCode::NotEnoughRights),
+        _ => Ok(()),
+    }
+}
+
+/// Routes a call to the server's [`Handle`] of its method; a future of [`Answered`].
 ///
 /// ```text
 /// dispatch!(server, caller, name, body; GetServerInfo, EnumHub, CreateHub)
@@ -96,7 +126,7 @@ macro_rules! dispatch {
                     return $crate::rpc::method::answer::<$method, _, _, _>($server, $caller, $body).await;
                 }
             )+
-            Err($crate::error::ErrorCode::NotSupported)
+            $crate::rpc::method::Answered::refused($crate::error::ErrorCode::NotSupported)
         }
     };
 }

@@ -8,9 +8,10 @@ mod table;
 
 use serde_json::Value;
 
-pub use dispatch::{Caller, Encoding, Handle, answer};
+pub use dispatch::{Answered, Caller, Encoding, Handle, answer};
 pub use table::*;
 
+use super::manual::Member;
 use super::{MessageError, RpcMessage};
 use crate::error::ErrorCode;
 use crate::pack::Pack;
@@ -78,6 +79,8 @@ impl Right {
 pub struct Row {
     /// [`Method::NAME`].
     pub name: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
     /// [`Method::RIGHT`].
     pub right: Right,
     /// [`Method::FORBIDDEN_BY`].
@@ -97,7 +100,20 @@ pub struct Codec {
     pub pack_to_json: fn(&Pack) -> Result<Value, MessageError>,
     /// Makes a PACK of JSON.
     pub json_to_pack: fn(&Value) -> Result<Pack, MessageError>,
+    /// The fields as JSON has them.
+    pub members: fn() -> Vec<Member>,
 }
+
+impl Row {
+    /// Whether the method changes something. Methods are named after what they do.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        !READING.iter().any(|reading| self.name.starts_with(reading))
+    }
+}
+
+/// How the names of methods begin that change nothing.
+const READING: [&str; 6] = ["Get", "Enum", "Read", "Flush", "Make", "Test"];
 
 impl Codec {
     pub(in crate::rpc) const fn of<T: RpcMessage>() -> Self {
@@ -105,6 +121,11 @@ impl Codec {
             pack_to_pack: |pack| Ok(T::from_pack(pack)?.to_pack()),
             pack_to_json: |pack| Ok(T::from_pack(pack)?.to_json()),
             json_to_pack: |json| Ok(T::from_json(json)?.to_pack()),
+            members: || {
+                let mut members = Vec::new();
+                T::describe("", &mut members);
+                members
+            },
         }
     }
 }

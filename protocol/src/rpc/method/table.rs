@@ -33,11 +33,11 @@ use crate::rpc::{HubKey, HubObject, HubRequest, Named, Nothing, Text, Values};
 /// field of the request that names the hub, perhaps followed by `unless "option"` for [`Method::FORBIDDEN_BY`].
 macro_rules! methods {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])+
         $method:ident ( $request:ident ) -> $response:ident, $right:ident $( ( $hub:ident ) )? $( unless $option:literal )? ;
     )+) => {
         $(
-            $(#[$doc])*
+            $(#[doc = $doc])+
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
             pub enum $method {}
 
@@ -57,6 +57,7 @@ macro_rules! methods {
         /// Every method, in the order of this file.
         pub const TABLE: &[Row] = &[ $( Row {
             name: $method::NAME,
+            summary: concat!($($doc),+),
             right: $method::RIGHT,
             forbidden_by: $method::FORBIDDEN_BY,
             request: Codec::of::<$request>(),
