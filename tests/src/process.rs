@@ -37,8 +37,12 @@ impl Answer {
 
 /// Runs `command` to its end without input.
 pub fn answer(command: &mut Command) -> Result<Answer> {
+    answer_fed(command.stdin(Stdio::null()))
+}
+
+/// Runs `command`, whose standard input is set, to its end.
+pub fn answer_fed(command: &mut Command) -> Result<Answer> {
     let output = command
-        .stdin(Stdio::null())
         .output()
         .with_context(|| format!("{} could not be started", command.get_program().to_string_lossy()))?;
     Ok(Answer {

@@ -69,6 +69,14 @@ impl Stock {
         process::answer(self.command(host, &self.program("vpncmd")).args(arguments))
     }
 
+    /// The stock `vpncmd` on `host`, started in `folder` and ended after `patience` seconds.
+    pub fn command_in(&self, host: &Host, folder: &Path, patience: &str) -> Command {
+        let mut command = self.command(host, Path::new("timeout"));
+        command.arg(patience).arg("env").arg("-C").arg(folder);
+        command.arg(self.program("vpncmd"));
+        command
+    }
+
     /// Runs one administration command of the server reachable at `server` from `host`.
     pub fn administer(&self, host: &Host, server: &str, options: &[&str], command: &str) -> Result<Answer> {
         let mut arguments = vec![server, "/SERVER"];

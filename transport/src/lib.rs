@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod admin;
+pub mod cipher;
 pub mod client_service;
 pub mod dial;
 pub mod records;

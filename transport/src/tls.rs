@@ -180,7 +180,7 @@ pub(crate) fn client_config(trust: &Trust) -> Result<(Arc<ClientConfig>, Shown),
     Ok((Arc::new(config), shown))
 }
 
-fn crypto() -> Arc<CryptoProvider> {
+pub(crate) fn crypto() -> Arc<CryptoProvider> {
     Arc::new(provider::default_provider())
 }
 

@@ -91,6 +91,25 @@ impl Calendar {
         Some(Timestamp::from(SystemTime::UNIX_EPOCH + since))
     }
 
+    /// Reads a date and time as TOML writes it (RFC 3339): with a zone, or in this one. `None` when it is not one.
+    #[must_use]
+    pub fn parse_toml(&self, text: &str) -> Option<Timestamp> {
+        let moment = match text.parse::<jiff::Timestamp>() {
+            Ok(moment) => moment,
+            Err(_) => self.0.to_timestamp(text.parse::<DateTime>().ok()?).ok()?,
+        };
+        let since = Duration::from_millis(u64::try_from(moment.as_millisecond()).ok()?);
+        Some(Timestamp::from(SystemTime::UNIX_EPOCH + since))
+    }
+
+    /// A time as TOML writes it, in UTC; `None` when it is none.
+    #[must_use]
+    pub fn toml(time: Timestamp) -> Option<String> {
+        let utc = time.to_utc().filter(|_| !time.is_none())?;
+        let moment = jiff::Timestamp::from_nanosecond(utc.unix_timestamp_nanos()).ok()?;
+        Some(moment.to_string())
+    }
+
     fn print(&self, time: Timestamp, format: &str) -> String {
         let moment = time
             .to_utc()

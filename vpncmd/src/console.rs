@@ -39,6 +39,40 @@ pub struct Style {
     pub programming: bool,
     /// `--json`: what a server answered, as JSON, and nothing else.
     pub json: bool,
+    /// A terminal shows it, whose user has nothing against colours.
+    pub colour: bool,
+}
+
+/// What colours say here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// Something new.
+    Green,
+    /// Something changed.
+    Yellow,
+    /// Something deleted, or wrong.
+    Red,
+}
+
+impl Colour {
+    /// The text in this colour (ECMA-48, "select graphic rendition").
+    #[must_use]
+    pub fn paint(self, text: &str) -> String {
+        let number = match self {
+            Colour::Green => 32,
+            Colour::Yellow => 33,
+            Colour::Red => 31,
+        };
+        format!("\x1b[{number}m{text}\x1b[0m")
+    }
+}
+
+/// Whether output shall be coloured: on a terminal that can, unless `NO_COLOR` says no (<https://no-color.org>).
+#[must_use]
+pub fn coloured() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    io::stdout().is_terminal() && !set("NO_COLOR") && !dumb
 }
 
 /// The screen and the keyboard, or what stands for them.
@@ -62,13 +96,30 @@ impl Console {
         }
     }
 
-    /// Writes text as it is. A screen that is gone (a closed pipe) is no reason to stop half-way through a change.
+    /// Writes text as it is.
     pub fn print(&mut self, text: &str) {
+        self.print_screen(text);
+        self.print_copy(text);
+    }
+
+    /// Writes a line, in a colour where there are any; never in the copy.
+    pub fn print_coloured(&mut self, colour: Colour, text: &str) {
+        let line = format!("{text}\n");
+        if self.style.colour {
+            let shown = text.lines().map(|line| colour.paint(line) + "\n");
+            self.print_screen(&shown.collect::<String>());
+        } else {
+            self.print_screen(&line);
+        }
+        self.print_copy(&line);
+    }
+
+    /// A screen that is gone (a closed pipe) is no reason to stop half-way through a change.
+    fn print_screen(&mut self, text: &str) {
         let _ = self
             .screen
             .write_all(text.as_bytes())
             .and_then(|()| self.screen.flush());
-        self.print_copy(text);
     }
 
     /// Writes a line.
@@ -113,18 +164,21 @@ impl Console {
 
     /// Says what went wrong: the stock lines, or an object in JSON.
     pub fn failure(&mut self, failure: &Failure) {
-        if self.style.json {
+        if self.style.json && *failure != Failure::WouldChange {
             let error = serde_json::json!({ "code": failure.code(), "message": failure.to_string() });
             return self.json(&serde_json::json!({ "error": error }));
         }
         match failure {
             Failure::Refused(code) | Failure::Failed { code, .. } => {
-                self.print_line(&format!("Error occurred. (Error code: {})", code.code()));
+                let head = format!("Error occurred. (Error code: {})", code.code());
+                self.print_coloured(Colour::Red, &head);
                 self.print_line(&failure.to_string());
             }
             // The prompt that found no answer is the last thing on the screen and says it all.
-            Failure::InputEnded => {}
-            Failure::Invalid(text) | Failure::Local(text) | Failure::Command(text) => self.print_line(text),
+            Failure::InputEnded | Failure::WouldChange => {}
+            Failure::Invalid(text) | Failure::Local(text) | Failure::Command(text) => {
+                self.print_coloured(Colour::Red, text);
+            }
         }
     }
 

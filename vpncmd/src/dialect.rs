@@ -37,12 +37,21 @@ pub struct Unknown(String);
 pub fn translate(words: impl IntoIterator<Item = String>) -> Result<Vec<String>, Unknown> {
     let mut translated = Vec::new();
     let mut words = words.into_iter();
+    let mut host = false;
     while let Some(word) = words.next() {
         if word == "--" {
             translated.push(word);
             translated.extend(words);
             break;
         }
+        let bare = !word.starts_with(['/', '-']);
+        if bare && host {
+            // `vpncmd HOST apply FILE`: behind the server, a bare word begins the command.
+            translated.push("--".to_owned());
+            translated.extend(command_words(&word, words.collect()));
+            break;
+        }
+        host |= bare;
         if let Some(first) = command_start(&word) {
             translated.push("--".to_owned());
             let rest: Vec<String> = words.collect();

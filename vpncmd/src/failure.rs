@@ -28,6 +28,9 @@ pub enum Failure {
     /// There is no such command, or several.
     #[error("{0}")]
     Command(String),
+    /// `Apply --dry-run` has found something to do. It has been shown.
+    #[error("the server is not as declared")]
+    WouldChange,
     /// The user ended the input at a prompt.
     #[error("the input ended before the command had all its values")]
     InputEnded,
@@ -42,6 +45,8 @@ impl Failure {
             Failure::Invalid(_) | Failure::InputEnded => 38,
             Failure::Local(_) => 23,
             Failure::Command(_) => 117,
+            // No error of any server has this number.
+            Failure::WouldChange => 200,
         }
     }
 }

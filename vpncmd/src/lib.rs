@@ -4,12 +4,14 @@
 //! server and is let in, [`service`] does the same with a client service; [`shell`] runs lines. What a line can say is
 //! the table in [`command`]: one row per command,
 //! from which [`matching`], [`params`], [`help`] and completion follow. [`table`], [`text`] and [`calendar`] print.
+//! [`declare`] brings a server to the state that a file declares.
 
 pub mod calendar;
 pub mod check;
 pub mod command;
 pub mod connect;
 pub mod console;
+pub mod declare;
 pub mod dialect;
 pub mod failure;
 pub mod help;

@@ -94,6 +94,7 @@ impl Options {
             csv: self.csv,
             programming: self.programming,
             json: self.json,
+            colour: crate::console::coloured(),
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Param {
     pub check: Check,
     /// A new password: asked for twice and without echo, and shown to nobody.
     pub secret: bool,
+    /// Says yes by being there: `/DRY_RUN`, or `--dry-run`.
+    pub flag: bool,
 }
 
 impl Param {
@@ -37,7 +39,23 @@ impl Param {
             prompt: None,
             check: check::anything,
             secret: false,
+            flag: false,
         }
+    }
+
+    /// `/NAME`, or `--name`: there or not.
+    #[must_use]
+    pub const fn flag(name: &'static str, help: &'static str) -> Param {
+        Param {
+            flag: true,
+            ..Param::named(name, help)
+        }
+    }
+
+    /// A flag as our own start-up switches are written: `--dry-run`.
+    #[must_use]
+    pub fn long(&self) -> String {
+        format!("--{}", self.name.to_ascii_lowercase().replace('_', "-"))
     }
 
     /// `/NAME:value`.
@@ -95,6 +113,13 @@ impl Given {
         let names: Vec<&str> = named.iter().map(|&i| params[i].name).collect();
         let mut given = Given::default();
         for word in words {
+            if let Some(index) = params
+                .iter()
+                .position(|param| param.flag && param.long() == *word)
+            {
+                given.add(index, "yes");
+                continue;
+            }
             match classify(word) {
                 Word::Bare(value) => {
                     if let Some(index) = params.iter().position(|param| param.positional) {
@@ -104,7 +129,10 @@ impl Given {
                 Word::Help => given.help = true,
                 Word::Json => given.json = true,
                 Word::Switch { name, value } => match matching::candidates(name, &names)[..] {
-                    [index] => given.add(named[index], value),
+                    [index] => {
+                        let says_yes = params[named[index]].flag && value.is_empty();
+                        given.add(named[index], if says_yes { "yes" } else { value });
+                    }
                     [] => return Err(Failure::Invalid(unknown(command, name))),
                     ref several => {
                         let several: Vec<String> =

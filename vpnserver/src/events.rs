@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hub_core::mac::MacAddr;
 use protocol::error::ErrorCode;
+use transport::tls::Fingerprint;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -187,6 +188,11 @@ pub enum Event {
         code: ErrorCode,
         /// What the administrator is told.
         reason: String,
+    },
+    /// Another certificate is shown from now on.
+    CertificateChanged {
+        /// What clients pin.
+        fingerprint: Fingerprint,
     },
     /// A change was made and is durable.
     Changed {

@@ -34,7 +34,10 @@ pub(crate) fn write(event: &Event) {
         Event::SessionOpened { .. } | Event::SessionJoined { .. } | Event::SessionEnded { .. } => {
             session(event);
         }
-        Event::AdminOpened { .. } | Event::AdminRefused { .. } | Event::Changed { .. } => admin(event),
+        Event::AdminOpened { .. }
+        | Event::AdminRefused { .. }
+        | Event::CertificateChanged { .. }
+        | Event::Changed { .. } => admin(event),
         _ => hub(event),
     }
 }
@@ -136,6 +139,7 @@ fn admin(event: &Event) {
         } => {
             warn!(%peer, hub, code = code.code(), reason, "administrator refused");
         }
+        Event::CertificateChanged { fingerprint } => info!(certificate = %fingerprint, "certificate changed"),
         Event::Changed { peer, hub, method } => info!(peer = origin(peer), hub, method, "changed"),
         _ => {}
     }

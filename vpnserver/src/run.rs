@@ -94,8 +94,9 @@ async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Serv
     }
     let identity = match (&options.tls_cert, &options.tls_key) {
         (Some(certificate), Some(key)) => Identity::from_files(certificate, key)?,
-        _ => Identity::of(folder)?,
+        _ => Identity::kept(&store, &vault, folder)?,
     };
+    let identity = identity.preferring(store.server()?.cipher.as_deref())?;
     if let Some(file) = &options.admin_password_file {
         set_first_password(&store, &vault, file)?;
     }

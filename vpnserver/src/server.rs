@@ -15,13 +15,13 @@ use crate::connection;
 use crate::connections::Connections;
 use crate::events::{Event, Events};
 use crate::hubs::{Hubs, Wanted};
-use crate::identity::Identity;
+use crate::identity::{Identity, Material, Source};
 use crate::listener::Listeners;
 use crate::login::{Logins, Occupancy};
 use crate::secret::Vault;
 use crate::session::reason;
 use crate::sessions::Sessions;
-use crate::store::{Action, Change, Db, Feed, Noun, StoreError};
+use crate::store::{self, Action, Change, Db, Feed, Noun, StoreError};
 use crate::tasks::Tasks;
 use crate::usage::Usage;
 
@@ -83,6 +83,7 @@ struct Touched {
     hubs: BTreeSet<String>,
     listeners: bool,
     published: bool,
+    server: bool,
 }
 
 impl Server {
@@ -196,6 +197,9 @@ impl Server {
             }
             Some(Feed::Gap) | None => None,
         };
+        if touched.as_ref().is_none_or(|touched| touched.server) {
+            self.apply_settings().await?;
+        }
         self.apply_hubs(touched.as_ref().map(|touched| &touched.hubs))
             .await?;
         if touched.as_ref().is_none_or(|touched| touched.published) {
@@ -257,6 +261,37 @@ impl Server {
             let _ = self.listeners.open(address);
         }
         Ok(())
+    }
+
+    async fn apply_settings(&self) -> Result<(), StoreError> {
+        let record = self.db.run(|store| store.server()).await?;
+        self.apply_identity(&record);
+        Ok(())
+    }
+
+    /// Shows the certificate of the store to whoever connects from now on; what is connected stays.
+    fn apply_identity(&self, record: &store::Server) {
+        let before = self.identity();
+        let kept = match (before.source, &record.certificate) {
+            (Source::Store, Some(kept)) => Material::unseal(kept, &self.vault)
+                .map_err(Into::into)
+                .and_then(|material| material.identity(Source::Store)),
+            _ => Ok(before.clone()),
+        };
+        match kept.and_then(|identity| identity.preferring(record.cipher.as_deref())) {
+            Ok(identity) => {
+                let fingerprint = identity.fingerprint();
+                if fingerprint != before.fingerprint() {
+                    self.events.report(&Event::CertificateChanged { fingerprint });
+                }
+                self.set_identity(identity);
+            }
+            Err(error) => self.events.report(&Event::PartFailed {
+                hub: None,
+                part: "the new certificate".to_owned(),
+                reason: error.to_string(),
+            }),
+        }
     }
 
     async fn apply_published(&self) -> Result<(), StoreError> {
@@ -382,10 +417,19 @@ impl Touched {
         let mut touched = Self::default();
         for change in changes {
             match change.noun {
-                Noun::Hub | Noun::LocalBridge => drop(touched.hubs.insert(change.hub.clone())),
+                Noun::Hub | Noun::LocalBridge | Noun::AccessRules => {
+                    touched.hubs.insert(change.hub.clone());
+                }
                 Noun::Listener => touched.listeners = true,
                 Noun::DnatRule => touched.published = true,
-                Noun::Server | Noun::User | Noun::Group | Noun::Cascade | Noun::Layer3Switch => {}
+                Noun::Server => touched.server = true,
+                Noun::User
+                | Noun::Group
+                | Noun::Cascade
+                | Noun::Layer3Switch
+                | Noun::SourceRules
+                | Noun::Authority
+                | Noun::Revocation => {}
             }
         }
         touched

@@ -7,10 +7,12 @@ message! {
     pub struct KeyPair {
         /// X.509 in DER; none in requests that only ask.
         cert: optional data "Cert",
-        /// RSA private key in DER; shown to the server's administrator only.
+        /// Private key in DER; shown to the server's administrator only.
         key: optional secret "Key",
         /// In answers to `SetServerCert`, 1 for a certificate without basic constraints.
         flag1: u32 "Flag1",
+        /// The certificates that lead from `cert` to a root, DER; from version 5.02.
+        chain: list data "Chain",
     }
 
     /// An authority to trust.

@@ -158,7 +158,7 @@ pub(super) const EXTENDED_V6: &[Param] = &[
 ];
 
 /// The protocols that have names: word on a command line, number, name in a list.
-const PROTOCOLS: &[(&str, u32, &str)] = &[
+pub(crate) const PROTOCOLS: &[(&str, u32, &str)] = &[
     ("ip", 0, ""),
     ("tcp", 6, "TCP"),
     ("udp", 17, "UDP"),
@@ -234,7 +234,7 @@ fn is_tcp_state(text: &str) -> Result<(), String> {
 }
 
 /// A MAC address and its mask; all ones unless it is there.
-fn mac(text: &str) -> Option<([u8; 6], [u8; 6])> {
+pub(crate) fn mac(text: &str) -> Option<([u8; 6], [u8; 6])> {
     match text.split_once('/') {
         Some((address, mask)) => Some((text::parse_mac(address)?, text::parse_mac(mask)?)),
         None => Some((text::parse_mac(text)?, [0xff; 6])),
@@ -249,7 +249,7 @@ fn starts(word: &str, text: &str) -> bool {
 }
 
 /// The first name that the text begins, or a number; nothing is all of IP.
-fn protocol(text: &str) -> Option<u32> {
+pub(crate) fn protocol(text: &str) -> Option<u32> {
     if text.is_empty() {
         return Some(0);
     }
@@ -278,7 +278,7 @@ fn ports(text: &str) -> Option<(u32, u32)> {
 }
 
 /// The stock tool reads both words as `unestablished`; ours reads what is written.
-fn established(text: &str) -> Option<bool> {
+pub(crate) fn established(text: &str) -> Option<bool> {
     if starts("established", text) {
         Some(true)
     } else {
@@ -353,7 +353,7 @@ fn read(arguments: &Arguments) -> Outcome<AccessRule> {
 }
 
 /// `(ipv4) SrcIPv4=10.0.0.0/8, Protocol=TCP, DstPort=25`: the conditions that count, and what is done beside.
-pub(super) fn contents(rule: &AccessRule) -> String {
+pub(crate) fn contents(rule: &AccessRule) -> String {
     let mut parts = addresses(rule);
     match PROTOCOLS.iter().find(|(_, number, _)| *number == rule.protocol) {
         Some((_, 0, _)) => {}

@@ -4,7 +4,7 @@ use std::fs;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use transport::tls::{self, Fingerprint};
-use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{FromDer, Pem, X509Certificate, X509Name};
 
 use crate::{
     failure::{Failure, Outcome},
@@ -12,23 +12,23 @@ use crate::{
 };
 
 /// Reads a certificate from a file in PEM or DER format.
-pub(super) fn load(path: &str) -> Outcome<Vec<u8>> {
+pub(crate) fn load(path: &str) -> Outcome<Vec<u8>> {
     let wrong = |reason: String| Failure::Local(format!("Cannot read a certificate from {path}: {reason}."));
     let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
     if X509Certificate::from_der(&bytes).is_ok() {
         return Ok(bytes);
     }
-    let chain = tls::certificates_from_file(path.as_ref())
-        .map_err(|_| wrong("it holds none in PEM or DER format".to_owned()))?;
-    let first = chain
-        .into_iter()
-        .next()
-        .map(|certificate| certificate.to_vec())
-        .unwrap_or_default();
-    match X509Certificate::from_der(&first) {
-        Ok(_) => Ok(first),
-        Err(error) => Err(wrong(error.to_string())),
-    }
+    from_pem(&bytes).ok_or_else(|| wrong("it holds none in PEM or DER format".to_owned()))
+}
+
+/// The first certificate of a text in PEM format (RFC 7468).
+pub(crate) fn from_pem(text: &[u8]) -> Option<Vec<u8>> {
+    let blocks = Pem::iter_from_buffer(text).filter_map(Result::ok);
+    let der = blocks
+        .filter(|pem| pem.label == "CERTIFICATE")
+        .map(|pem| pem.contents)
+        .next()?;
+    X509Certificate::from_der(&der).is_ok().then_some(der)
 }
 
 /// Reads a private key from a file in PEM format; the result is DER.
@@ -38,7 +38,7 @@ pub(super) fn load_key(path: &str) -> Outcome<Vec<u8>> {
 }
 
 /// DER as PEM text (RFC 7468).
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let mut lines = vec![format!("-----BEGIN {label}-----")];
     // Base64 is ASCII, so every chunk is text.
@@ -53,7 +53,7 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
 
 /// `CN=user, O=o, SERIAL="00" (Digest: SHA256="...")`. The stock tool shows MD5 and SHA-1, of which neither tells
 /// certificates apart any more.
-pub(super) fn describe(der: &[u8]) -> String {
+pub(crate) fn describe(der: &[u8]) -> String {
     let digest = Fingerprint::of(&der.into()).to_string();
     let digest = digest.trim_start_matches("sha256:").to_ascii_uppercase();
     match X509Certificate::from_der(der) {

@@ -182,7 +182,7 @@ fn create_as(shell: &mut Shell, arguments: &Arguments, hub_type: HubType) -> Out
 }
 
 /// A hub keeps its password in two hashes: for administrators, and for a VPN session of the administrator.
-fn give_password(hub: &mut HubSettings, text: &str) {
+pub(crate) fn give_password(hub: &mut HubSettings, text: &str) {
     hub.hashed_password = Secret::new(password::admin_hash(text.as_bytes()).as_bytes().to_vec());
     let user = password::user_hash(text.as_bytes(), HUB_ADMINISTRATOR);
     hub.secure_password = Secret::new(user.as_bytes().to_vec());

@@ -8,11 +8,12 @@ use crate::{
 };
 
 mod access;
-mod access_rule;
+pub(crate) mod access_rule;
 mod address_table;
+mod apply;
 mod authority;
 mod bridge;
-mod certificate;
+pub(crate) mod certificate;
 mod config;
 mod connection;
 mod dhcp;
@@ -34,7 +35,7 @@ mod server_cert;
 mod session;
 mod source_rule;
 mod syslog;
-mod user;
+pub(crate) mod user;
 mod user_auth;
 
 /// One command.
@@ -96,6 +97,7 @@ impl Mode {
 const GROUPS: &[&[Command]] = &[
     access::COMMANDS,
     address_table::COMMANDS,
+    apply::COMMANDS,
     authority::COMMANDS,
     bridge::COMMANDS,
     config::COMMANDS,

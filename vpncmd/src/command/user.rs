@@ -116,7 +116,7 @@ pub(super) fn change(shell: &mut Shell, name: &str, change: impl FnOnce(&mut Use
 }
 
 /// Takes every proof of identity from a user but the new kind.
-pub(super) fn set_auth(user: &mut User, kind: AuthType) {
+pub(crate) fn set_auth(user: &mut User, kind: AuthType) {
     user.auth_type = kind;
     (user.hashed_key, user.nt_lm_secure_hash, user.auth_password) = (None, None, None);
     (user.user_x, user.serial, user.common_name) = (None, None, None);
@@ -124,7 +124,7 @@ pub(super) fn set_auth(user: &mut User, kind: AuthType) {
 }
 
 /// Makes a user log in with a password. Its hashes travel, not the password.
-pub(super) fn set_password(user: &mut User, password: &str) {
+pub(crate) fn set_password(user: &mut User, password: &str) {
     set_auth(user, AuthType::Password);
     let key = password::user_hash(password.as_bytes(), &user.name);
     user.hashed_key = Some(Secret::new(key.as_bytes().to_vec()));

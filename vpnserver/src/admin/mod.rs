@@ -6,11 +6,13 @@
 
 mod bridge;
 mod caps;
+mod cascade;
 mod certificate;
 mod connection;
 mod dnat;
 mod group;
 mod hub;
+mod layer3;
 mod listener;
 mod options;
 mod securenat;
@@ -226,10 +228,35 @@ methods! {
     AddDnat => dnat::create,
     DeleteDnat => dnat::delete,
     EnumDnat => dnat::list,
+    CreateLink => cascade::create,
+    SetLink => cascade::set,
+    GetLink => cascade::get,
+    EnumLink => cascade::list,
+    SetLinkOnline => cascade::set_online,
+    SetLinkOffline => cascade::set_offline,
+    DeleteLink => cascade::delete,
+    RenameLink => cascade::rename,
+    GetLinkStatus => cascade::status,
+    AddL3Switch => layer3::create,
+    DelL3Switch => layer3::delete,
+    EnumL3Switch => layer3::list,
+    StartL3Switch => layer3::start,
+    StopL3Switch => layer3::stop,
+    AddL3If => layer3::add_interface,
+    DelL3If => layer3::delete_interface,
+    EnumL3If => layer3::interfaces,
+    AddL3Table => layer3::add_route,
+    DelL3Table => layer3::delete_route,
+    EnumL3Table => layer3::routes,
+    SetServerCert => certificate::set,
     GetServerCert => certificate::get,
+    RegenerateServerCert => certificate::regenerate,
+    SetServerCipher => certificate::set_cipher,
     GetServerCipher => certificate::cipher,
     GetServerCipherList => certificate::ciphers,
+    SetKeep => settings::set_keep,
     GetKeep => settings::keep,
+    SetSysLog => settings::set_syslog,
     GetSysLog => settings::syslog,
     GetHubLog => settings::hub_log,
     SetHubLog => settings::set_hub_log,

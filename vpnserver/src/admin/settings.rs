@@ -7,18 +7,72 @@ use protocol::rpc::{HubRequest, Nothing};
 
 use super::{Administrator, Reply};
 use crate::server::Server;
-use crate::store::LogSettings;
+use crate::store::{self, KeepAlive, KeepProtocol, LogSettings};
 
 /// The protocol has room for more classes of packets than there are.
 const CLASSES: usize = 16;
 
-/// The server makes no connection that nobody asked for, so nothing is kept alive.
-pub(super) async fn keep(_: &Server, _: &Administrator, _: Nothing) -> Reply<Keep> {
-    Ok(Keep::default())
+pub(super) async fn keep(server: &Server, _: &Administrator, _: Nothing) -> Reply<Keep> {
+    let keep = server.db.run(|store| store.server()).await?.keep_alive;
+    Ok(Keep {
+        enabled: keep.enabled,
+        host: keep.host,
+        port: keep.port.into(),
+        protocol: keep.protocol.code().into(),
+        interval: keep.interval,
+    })
 }
 
-pub(super) async fn syslog(_: &Server, _: &Administrator, _: Nothing) -> Reply<Syslog> {
-    Ok(Syslog::default())
+/// Host and port must be there when it is to be on; the interval is moved to the nearest that is allowed, as the stock
+/// server does.
+pub(super) async fn set_keep(server: &Server, _: &Administrator, request: Keep) -> Reply<Keep> {
+    let keep = KeepAlive {
+        enabled: request.enabled,
+        host: request.host.trim().to_owned(),
+        port: u16::try_from(request.port).map_err(|_| ErrorCode::InvalidParameter)?,
+        protocol: KeepProtocol::from_code(request.protocol.into()).ok_or(ErrorCode::InvalidParameter)?,
+        interval: request
+            .interval
+            .clamp(*KeepAlive::INTERVAL.start(), *KeepAlive::INTERVAL.end()),
+    };
+    update(server, move |record| record.keep_alive.clone_from(&keep)).await?;
+    Ok(request)
+}
+
+/// Whom the logs go to is the server administrator's business alone.
+pub(super) async fn syslog(server: &Server, caller: &Administrator, _: Nothing) -> Reply<Syslog> {
+    if caller.hub().is_some() {
+        return Ok(Syslog::default());
+    }
+    let syslog = server.db.run(|store| store.server()).await?.syslog;
+    Ok(Syslog {
+        save: syslog.level.into(),
+        hostname: syslog.host,
+        port: syslog.port.into(),
+    })
+}
+
+pub(super) async fn set_syslog(server: &Server, _: &Administrator, request: Syslog) -> Reply<Syslog> {
+    let syslog = store::Syslog {
+        level: request.save.into(),
+        host: request.hostname.trim().to_owned(),
+        port: u16::try_from(request.port).map_err(|_| ErrorCode::InvalidParameter)?,
+    };
+    update(server, move |record| record.syslog.clone_from(&syslog)).await?;
+    Ok(request)
+}
+
+async fn update(server: &Server, edit: impl Fn(&mut store::Server) + Send + 'static) -> Reply<()> {
+    server
+        .db
+        .run(move |store| {
+            store.update_server(&|record| {
+                edit(record);
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(())
 }
 
 /// The log goes to standard error and is kept by the service manager, not in files of ours.

@@ -29,6 +29,8 @@ pub enum Identity {
     Cascade(Id),
     /// The password that a cascade gives to its proxy.
     CascadeProxy(Id),
+    /// What a hub shares with its RADIUS servers.
+    RadiusSecret(Id),
 }
 
 impl Identity {
@@ -41,6 +43,7 @@ impl Identity {
             Self::ServerKey => ("server-key", None),
             Self::Cascade(cascade) => ("cascade", Some(cascade)),
             Self::CascadeProxy(cascade) => ("cascade-proxy", Some(cascade)),
+            Self::RadiusSecret(hub) => ("radius-secret", Some(hub)),
         };
         let mut bytes = format!("hubward/{FORMAT}/{name}/").into_bytes();
         if let Some(id) = id {

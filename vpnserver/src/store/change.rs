@@ -21,10 +21,18 @@ pub enum Noun {
     Cascade,
     /// A layer 3 switch.
     Layer3Switch,
+    /// The access list of a hub.
+    AccessRules,
+    /// Where clients of a hub may come from.
+    SourceRules,
+    /// An authority that a hub trusts; its name is its key.
+    Authority,
+    /// A revocation of a hub; its name is its key.
+    Revocation,
 }
 
 impl Noun {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 13] = [
         Self::Server,
         Self::Listener,
         Self::Hub,
@@ -34,6 +42,10 @@ impl Noun {
         Self::DnatRule,
         Self::Cascade,
         Self::Layer3Switch,
+        Self::AccessRules,
+        Self::SourceRules,
+        Self::Authority,
+        Self::Revocation,
     ];
 
     /// Its word in the store.
@@ -48,6 +60,10 @@ impl Noun {
             Self::DnatRule => "dnat-rule",
             Self::Cascade => "cascade",
             Self::Layer3Switch => "layer3-switch",
+            Self::AccessRules => "access-rules",
+            Self::SourceRules => "source-rules",
+            Self::Authority => "authority",
+            Self::Revocation => "revocation",
         }
     }
 

@@ -75,6 +75,25 @@ pub enum StoreError {
     /// A layer 3 switch of this name exists.
     #[error("a layer 3 switch {0:?} exists already")]
     SwitchExists(String),
+    /// The hub has no access rule at this position or of this key.
+    #[error("there is no access rule {0}")]
+    AccessRuleNotFound(u32),
+    /// The hub trusts no authority of this key.
+    #[error("there is no trusted authority with the key {0}")]
+    AuthorityNotFound(u32),
+    /// The hub has no revocation of this key.
+    #[error("there is no revocation with the key {0}")]
+    RevocationNotFound(u32),
+    /// There is no room for more.
+    #[error("the hub may have {most} {what} at most")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// How many there may be.
+        most: usize,
+        /// The number that tools know for it.
+        code: ErrorCode,
+    },
     /// A name that names may not be.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -105,13 +124,17 @@ impl StoreError {
         match self {
             Self::HubNotFound(_) => ErrorCode::HubNotFound,
             Self::HubExists(_) => ErrorCode::HubExists,
-            Self::UserNotFound { .. } | Self::BridgeNotFound { .. } | Self::RuleNotFound(_) => {
-                ErrorCode::ObjectNotFound
-            }
-            Self::CascadeNotFound { .. } => ErrorCode::ObjectNotFound,
             Self::CascadeExists(_) => ErrorCode::LinkExists,
             Self::SwitchNotFound(_) => ErrorCode::L3SwitchNotFound,
             Self::SwitchExists(_) => ErrorCode::L3SwitchExists,
+            Self::UserNotFound { .. }
+            | Self::BridgeNotFound { .. }
+            | Self::RuleNotFound(_)
+            | Self::CascadeNotFound { .. }
+            | Self::AccessRuleNotFound(_)
+            | Self::AuthorityNotFound(_)
+            | Self::RevocationNotFound(_) => ErrorCode::ObjectNotFound,
+            Self::TooMany { code, .. } => *code,
             Self::UserExists(_) => ErrorCode::UserExists,
             Self::GroupNotFound(_) => ErrorCode::GroupNotFound,
             Self::GroupExists(_) => ErrorCode::GroupExists,

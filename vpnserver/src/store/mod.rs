@@ -6,6 +6,8 @@
 //! Nobody owns the store for ever: each change has a revision, and readers follow [`Store::changes_since`], woken by
 //! [`Store::watch`] for changes of this process.
 
+mod access_rule;
+mod admin_option;
 mod cascade;
 mod change;
 mod error;
@@ -17,11 +19,15 @@ mod server_settings;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trust;
 
 use std::sync::Arc;
 
+use hub_core::access::Rule;
 use tokio::sync::watch;
 
+pub use access_rule::{AccessRule, MAX_ACCESS_RULES};
+pub use admin_option::{AdminOption, AdminOptions};
 pub use cascade::{Cascade, CascadeProof, CascadeProxy, ProxyKind};
 pub use change::{Action, Change, Feed, Noun};
 pub use error::{OpenError, StoreError};
@@ -35,6 +41,9 @@ pub use record::{
 };
 pub use server_settings::{KeepAlive, KeepProtocol, ServerCertificate, Syslog};
 pub use sqlite::{DATABASE_FILE, KEY_FILE, Opened, SqliteStore};
+pub use trust::{
+    Authority, MAX_CERTIFICATES, MAX_SOURCE_RULES, Radius, Revocation, RevokedCertificate, SourceRule, admits,
+};
 
 /// Result of a store call.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -42,6 +51,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// A change to a record, made inside one transaction: read, edited, checked, written. An error leaves all as it was.
 /// It may run more than once.
 pub type Edit<'a, T> = &'a dyn Fn(&mut T) -> Result<()>;
+
+/// Several changes as one; see [`Store::together`].
+pub type Changes<'a> = &'a mut dyn FnMut(&dyn Store) -> Result<()>;
 
 /// Durable settings. A call that returns `Ok` is on the disk; names are looked up ignoring case.
 pub trait Store: Send + Sync {
@@ -55,6 +67,9 @@ pub trait Store: Send + Sync {
     /// Tells the last revision whenever this process made one. Changes of other processes are seen by asking for
     /// [`Store::revision`] now and then.
     fn watch(&self) -> watch::Receiver<u64>;
+    /// Makes several changes as one: all of them, or none when `changes` returns an error. The store that it is given sees what
+    /// it has changed so far; nobody else sees anything before the end.
+    fn together(&self, changes: Changes<'_>) -> Result<()>;
 
     /// The settings of the whole server.
     fn server(&self) -> Result<Server>;
@@ -141,6 +156,36 @@ pub trait Store: Send + Sync {
     fn add_dnat_rule(&self, rule: &DnatRule) -> Result<()>;
     /// Removes one.
     fn delete_dnat_rule(&self, name: &str) -> Result<()>;
+
+    /// The access list of a hub, in the order in which the rules are tried.
+    fn access_rules(&self, hub: &str) -> Result<Vec<AccessRule>>;
+    /// Adds a rule behind those that come before it or are its equals; all get new positions.
+    fn add_access_rule(&self, hub: &str, rule: &Rule) -> Result<()>;
+    /// Removes the rule with this key or, below [`MAX_ACCESS_RULES`], at this position.
+    fn delete_access_rule(&self, hub: &str, name: u32) -> Result<()>;
+    /// Replaces all rules. Keys are kept where they are ones, positions are given anew.
+    fn set_access_rules(&self, hub: &str, rules: &[AccessRule]) -> Result<()>;
+
+    /// Where clients of a hub may come from, in the order in which the rules are tried.
+    fn source_rules(&self, hub: &str) -> Result<Vec<SourceRule>>;
+    /// Replaces these rules.
+    fn set_source_rules(&self, hub: &str, rules: &[SourceRule]) -> Result<()>;
+
+    /// The authorities that a hub trusts, oldest first.
+    fn authorities(&self, hub: &str) -> Result<Vec<Authority>>;
+    /// Trusts one. One that is trusted already stays so.
+    fn add_authority(&self, hub: &str, authority: &Authority) -> Result<()>;
+    /// Ends the trust in the one with this key.
+    fn delete_authority(&self, hub: &str, key: u32) -> Result<()>;
+
+    /// The certificates that a hub no longer takes, oldest entry first.
+    fn revocations(&self, hub: &str) -> Result<Vec<Revocation>>;
+    /// Adds an entry; its key is new.
+    fn add_revocation(&self, hub: &str, what: &RevokedCertificate) -> Result<Revocation>;
+    /// Changes the entry with this key.
+    fn set_revocation(&self, hub: &str, revocation: &Revocation) -> Result<()>;
+    /// Removes the entry with this key.
+    fn delete_revocation(&self, hub: &str, key: u32) -> Result<()>;
 
     /// The leases of a hub's DHCP server by address.
     fn leases(&self, hub: &str) -> Result<Vec<Lease>>;

@@ -6,9 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nat::SecureNatConfig;
 use protocol::policy::Policy;
 
+use super::admin_option::AdminOptions;
 use super::name::{HubName, UserName};
 use super::option::HubOptions;
 use super::server_settings::{KeepAlive, ServerCertificate, Syslog};
+use super::trust::Radius;
 use crate::secret::{PasswordRecord, Sealed};
 
 /// The lasting identity of a hub, a user or a group: 16 random bytes, so that two nodes never choose the same.
@@ -185,6 +187,10 @@ pub struct Hub {
     pub logs: LogSettings,
     /// Extended options.
     pub options: HubOptions,
+    /// What its administrator may not do, and how much it may hold.
+    pub admin_options: AdminOptions,
+    /// The RADIUS servers it asks, if any.
+    pub radius: Option<Radius>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -208,6 +214,8 @@ impl Hub {
             },
             logs: LogSettings::default(),
             options: HubOptions::default(),
+            admin_options: AdminOptions::default(),
+            radius: None,
             created: Timestamp::now(),
         }
     }

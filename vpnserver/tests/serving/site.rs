@@ -108,7 +108,7 @@ impl Site {
             tag: "test".to_owned(),
             database: folder.path().join(DATABASE_FILE),
         };
-        let identity = Identity::of(&data_dir).unwrap();
+        let identity = Identity::kept(&store, &vault, &data_dir).unwrap();
         let server = Server::new(Db::new(store), vault, &events, identity, settings);
         let control = ControlSocket::bind(&data_dir.control_socket()).unwrap();
         server.apply().await.unwrap();

@@ -5,7 +5,7 @@ use nat::SecureNatConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::{self, get, parsed};
-use super::{Action, Edit, Hub, Lease, Noun, Result, StoreError, Write};
+use super::{Action, Edit, Hub, Lease, Noun, Result, StoreError, Write, restriction};
 use crate::secret::Sealed;
 use crate::store::{HubKind, HubName, HubOption, HubOptions, Id, LogSettings, SecureNat};
 
@@ -75,6 +75,8 @@ fn from_row(connection: &Connection, row: &Row<'_>) -> Result<Hub> {
             classes: classes.map(u32::from),
         },
         options: options(connection, id)?,
+        admin_options: restriction::admin_options(connection, id)?,
+        radius: restriction::radius(connection, id)?,
         created: row::time(row, "created")?.ok_or(StoreError::Damaged("created"))?,
     })
 }
@@ -148,6 +150,7 @@ pub(super) fn update(write: &Write<'_>, name: &str, edit: Edit<'_, Hub>) -> Resu
 }
 
 fn check(hub: &Hub) -> Result<()> {
+    restriction::check(hub)?;
     row::check_length("message", &hub.message, MAX_MESSAGE)?;
     hub.secure_nat.config.validate().map_err(row::invalid)?;
     let logs = &hub.logs;
@@ -190,6 +193,7 @@ fn save(write: &Write<'_>, hub: &Hub) -> Result<()> {
         ],
     )?;
     save_secure_nat(write, hub)?;
+    restriction::save(write, hub)?;
     write.execute("DELETE FROM hub_option WHERE hub = ?1", [hub.id.as_bytes()])?;
     for (option, value) in hub.options.changed() {
         write.execute(

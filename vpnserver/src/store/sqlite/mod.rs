@@ -2,29 +2,37 @@
 //!
 //! One connection behind a lock: SQLite has one writer anyway, a change costs one flush of the disk, and a read of a few
 //! rows costs microseconds. WAL with `synchronous = FULL` makes a commit durable before it is acknowledged, and lets
-//! another process read meanwhile. Each public call is one transaction.
+//! another process read meanwhile. Each public call is one transaction, but for those inside of [`Store::together`].
 
+mod access;
+mod access_rule;
+mod authority;
 mod cascade;
 mod hub;
 mod layer3;
 mod open;
+mod restriction;
 mod row;
 mod schema;
 mod server;
+mod source_rule;
 #[cfg(test)]
 mod tests;
 mod user;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use hub_core::access::Rule;
+use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::access::{Access, Write};
 use super::{
-    Action, Cascade, Change, DnatRule, Edit, Feed, Group, Hub, Layer3Switch, Lease, Listener, LocalBridge,
-    Noun, OpenError, Result, Server, Store, StoreError, Timestamp, UsageReport, User,
+    AccessRule, Action, Authority, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub, Layer3Switch,
+    Lease, Listener, LocalBridge, Noun, OpenError, Result, Revocation, RevokedCertificate, Server,
+    SourceRule, Store, StoreError, UsageReport, User,
 };
 pub use open::Opened;
 
@@ -50,66 +58,11 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> std::result::Result<Opened, OpenError> {
         open::open(folder)
     }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic while the lock was held rolled its transaction back; the connection itself is sound.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?; // several statements see one state
-        work(&transaction)
-    }
-
-    fn write<T>(&self, work: impl FnOnce(&Write<'_>) -> Result<T>) -> Result<T> {
-        let mut connection = self.lock();
-        let write = Write(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
-        let done = work(&write)?;
-        let revision = last_revision(&write.0)?;
-        write.0.commit()?;
-        self.revision
-            .send_if_modified(|last| std::mem::replace(last, revision) != revision);
-        Ok(done)
-    }
 }
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SqliteStore")
-    }
-}
-
-/// A transaction that writes the feed.
-struct Write<'a>(Transaction<'a>);
-
-impl Write<'_> {
-    fn note(&self, noun: Noun, action: Action, hub: &str, name: &str) -> Result<()> {
-        self.0.execute(
-            "INSERT INTO change (at, noun, action, hub, name) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                row::signed(Timestamp::now().as_millis()),
-                noun.word(),
-                action.word(),
-                hub,
-                name
-            ],
-        )?;
-        let kept = self
-            .0
-            .last_insert_rowid()
-            .saturating_sub(row::signed(FEED_LENGTH));
-        self.0
-            .execute("DELETE FROM change WHERE revision <= ?1", [kept])?;
-        Ok(())
-    }
-}
-
-impl std::ops::Deref for Write<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.0
     }
 }
 
@@ -150,7 +103,12 @@ fn changes_since(connection: &Connection, revision: u64) -> Result<Feed> {
     Ok(Feed::Changes(changes))
 }
 
-impl Store for SqliteStore {
+/// The same calls for a transaction of each and for one of several.
+impl<A: Access> Store for A {
+    fn together(&self, changes: Changes<'_>) -> Result<()> {
+        self.as_one(changes)
+    }
+
     fn revision(&self) -> Result<u64> {
         self.read(|connection| Ok(last_revision(connection)?))
     }
@@ -160,7 +118,7 @@ impl Store for SqliteStore {
     }
 
     fn watch(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
+        self.news()
     }
 
     fn server(&self) -> Result<Server> {
@@ -313,6 +271,58 @@ impl Store for SqliteStore {
 
     fn delete_dnat_rule(&self, name: &str) -> Result<()> {
         self.write(|write| server::delete_dnat_rule(write, name))
+    }
+
+    fn access_rules(&self, hub: &str) -> Result<Vec<AccessRule>> {
+        self.read(|connection| access_rule::all(connection, hub))
+    }
+
+    fn add_access_rule(&self, hub: &str, rule: &Rule) -> Result<()> {
+        self.write(|write| access_rule::add(write, hub, rule))
+    }
+
+    fn delete_access_rule(&self, hub: &str, name: u32) -> Result<()> {
+        self.write(|write| access_rule::delete(write, hub, name))
+    }
+
+    fn set_access_rules(&self, hub: &str, rules: &[AccessRule]) -> Result<()> {
+        self.write(|write| access_rule::replace(write, hub, rules))
+    }
+
+    fn source_rules(&self, hub: &str) -> Result<Vec<SourceRule>> {
+        self.read(|connection| source_rule::all(connection, hub))
+    }
+
+    fn set_source_rules(&self, hub: &str, rules: &[SourceRule]) -> Result<()> {
+        self.write(|write| source_rule::replace(write, hub, rules))
+    }
+
+    fn authorities(&self, hub: &str) -> Result<Vec<Authority>> {
+        self.read(|connection| authority::all(connection, hub))
+    }
+
+    fn add_authority(&self, hub: &str, authority: &Authority) -> Result<()> {
+        self.write(|write| authority::add(write, hub, authority))
+    }
+
+    fn delete_authority(&self, hub: &str, key: u32) -> Result<()> {
+        self.write(|write| authority::delete(write, hub, key))
+    }
+
+    fn revocations(&self, hub: &str) -> Result<Vec<Revocation>> {
+        self.read(|connection| authority::revocations(connection, hub))
+    }
+
+    fn add_revocation(&self, hub: &str, what: &RevokedCertificate) -> Result<Revocation> {
+        self.write(|write| authority::revoke(write, hub, what))
+    }
+
+    fn set_revocation(&self, hub: &str, revocation: &Revocation) -> Result<()> {
+        self.write(|write| authority::set_revocation(write, hub, revocation))
+    }
+
+    fn delete_revocation(&self, hub: &str, key: u32) -> Result<()> {
+        self.write(|write| authority::delete_revocation(write, hub, key))
     }
 
     fn leases(&self, hub: &str) -> Result<Vec<Lease>> {

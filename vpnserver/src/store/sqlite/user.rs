@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::{self, get};
-use super::{Action, Edit, Group, Noun, Result, StoreError, UsageReport, User, Write, hub};
+use super::{Action, Edit, Group, Noun, Result, StoreError, UsageReport, User, Write, hub, restriction};
 use crate::secret::{PasswordRecord, Sealed};
-use crate::store::{Counters, Id, Timestamp, Traffic, Usage, UserAuth, UserName};
+use crate::store::{AdminOption, Counters, Id, Timestamp, Traffic, Usage, UserAuth, UserName};
 
 /// Bytes of a real name and of a note (as the stock tools allow), of a certificate (protocol §4.3) and of a serial number
 /// (RFC 5280, 4.1.2.2).
@@ -108,6 +108,7 @@ pub(super) fn add(write: &Write<'_>, hub: &str, user: &User) -> Result<()> {
     if exists {
         return Err(StoreError::UserExists(user.name.to_string()));
     }
+    restriction::room_for(write, hub_id, "user", AdminOption::MaxUsers)?;
     save(write, hub_id, user)?;
     write.note(Noun::User, Action::Added, &hub_name, user.name.as_str())
 }
@@ -319,6 +320,7 @@ pub(super) fn add_group(write: &Write<'_>, hub: &str, group: &Group) -> Result<(
         Err(StoreError::GroupNotFound(_)) => {}
         Err(error) => return Err(error),
     }
+    restriction::room_for(write, hub_id, "member_group", AdminOption::MaxGroups)?;
     save_group(write, hub_id, group)?;
     write.note(Noun::Group, Action::Added, &hub_name, group.name.as_str())
 }

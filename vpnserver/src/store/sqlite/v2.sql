@@ -73,3 +73,85 @@ CREATE TABLE layer3_route (
     metric  INTEGER NOT NULL,
     PRIMARY KEY (switch, network, mask, gateway, metric)
 ) STRICT;
+
+-- What a hub's administrator may not do, and how much the hub may hold; only what is not 0.
+CREATE TABLE hub_admin_option (
+    hub   BLOB NOT NULL REFERENCES hub (id) ON DELETE CASCADE,
+    name  TEXT NOT NULL COLLATE NOCASE,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (hub, name)
+) STRICT;
+
+CREATE TABLE hub_radius (
+    hub            BLOB PRIMARY KEY REFERENCES hub (id) ON DELETE CASCADE,
+    servers        TEXT NOT NULL, -- as given, several separated by , or ;
+    port           INTEGER NOT NULL,
+    secret         BLOB,          -- sealed
+    retry_interval INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE source_rule (
+    hub      BLOB NOT NULL REFERENCES hub (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    deny     INTEGER NOT NULL,
+    address  TEXT NOT NULL,
+    mask     TEXT,
+    PRIMARY KEY (hub, position)
+) STRICT;
+
+CREATE TABLE authority (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    hub    BLOB NOT NULL REFERENCES hub (id) ON DELETE CASCADE,
+    key    INTEGER NOT NULL,
+    der    BLOB NOT NULL,
+    UNIQUE (hub, key)
+) STRICT;
+
+CREATE TABLE revocation (
+    number       INTEGER PRIMARY KEY AUTOINCREMENT,
+    hub          BLOB NOT NULL REFERENCES hub (id) ON DELETE CASCADE,
+    key          INTEGER NOT NULL,
+    serial       BLOB,
+    common_name  TEXT,
+    organization TEXT,
+    unit         TEXT,
+    country      TEXT,
+    state        TEXT,
+    locality     TEXT,
+    md5          BLOB,
+    sha1         BLOB,
+    UNIQUE (hub, key)
+) STRICT;
+
+CREATE TABLE access_rule (
+    hub                    BLOB NOT NULL REFERENCES hub (id) ON DELETE CASCADE,
+    position               INTEGER NOT NULL, -- may have gaps until a rule is added
+    key                    INTEGER NOT NULL,
+    note                   TEXT NOT NULL,
+    active                 INTEGER NOT NULL,
+    priority               INTEGER NOT NULL,
+    discard                INTEGER NOT NULL,
+    ipv6                   INTEGER NOT NULL, -- which kind the four addresses are
+    source                 TEXT NOT NULL,
+    source_mask            TEXT NOT NULL,
+    destination            TEXT NOT NULL,
+    destination_mask       TEXT NOT NULL,
+    protocol               INTEGER NOT NULL,
+    source_port_start      INTEGER NOT NULL,
+    source_port_end        INTEGER NOT NULL,
+    destination_port_start INTEGER NOT NULL,
+    destination_port_end   INTEGER NOT NULL,
+    source_user            TEXT NOT NULL,
+    destination_user       TEXT NOT NULL,
+    source_mac             BLOB, -- NULL where it does not count
+    source_mac_mask        BLOB,
+    destination_mac        BLOB,
+    destination_mac_mask   BLOB,
+    established            INTEGER, -- NULL where the state of TCP does not count
+    delay                  INTEGER NOT NULL,
+    jitter                 INTEGER NOT NULL,
+    loss                   INTEGER NOT NULL,
+    redirect_url           TEXT NOT NULL,
+    PRIMARY KEY (hub, key)
+) STRICT;

@@ -1,0 +1,104 @@
+//! A server's state as a file: bringing the server to it, and writing it.
+
+use std::path::Path;
+
+use protocol::error::ErrorCode;
+
+use crate::{
+    check,
+    command::{Command, Scope, server},
+    declare::{
+        diff::{self, Wishes},
+        execute, export, observe, read,
+    },
+    failure::{Failure, Outcome},
+    params::{Arguments, Param},
+    shell::Shell,
+};
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "Apply",
+        title: "Bring the server to the state that a file declares",
+        help: "Reads a TOML file that says which hubs, groups, users, access lists, SecureNATs, bridges, published \
+               hosts and ports there shall be, shows what has to change for that, and changes it. What the file \
+               does not name stays as it is. Run again, it finds nothing to do.\n\
+               Everything is checked before the first change; if a change fails, those before it are taken back.\n\
+               With --dry-run nothing is changed, and the exit code says whether anything would be: 0 for no, 200 \
+               for yes.",
+        params: &[
+            Param::word("file", "The TOML file.")
+                .ask("File with the declared state: ")
+                .check(check::file),
+            Param::flag("DRY_RUN", "Only show what would change."),
+            Param::flag(
+                "PRUNE",
+                "Delete what the file's sections do not name: a section that the file does not have is left alone.",
+            ),
+            Param::flag(
+                "SET_PASSWORDS",
+                "Set also the passwords of existing users and hubs that the server does not show.",
+            ),
+        ],
+        scope: Scope::Server,
+        run: apply,
+    },
+    Command {
+        name: "Export",
+        title: "Write the server's state as a file for Apply",
+        help: "Writes what the server has as a TOML file that Apply reads: to keep it, to change it, to bring \
+               another server to the same state. Passwords are not in it.",
+        params: &[Param::word(
+            "file",
+            "The file to write; left out, the state is shown.",
+        )],
+        scope: Scope::Server,
+        run: export,
+    },
+];
+
+fn apply(shell: &mut Shell, arguments: &Arguments) -> Outcome {
+    let path = Path::new(arguments.text("file"));
+    let declared = read::file(path, &shell.calendar)?;
+    let wishes = Wishes {
+        prune: arguments.yes("PRUNE"),
+        set_passwords: arguments.yes("SET_PASSWORDS"),
+    };
+    let observed = observe::observe(shell, &declared, wishes.prune)?;
+    let plan = diff::plan(&declared, &observed, wishes).map_err(|mistakes| read::failure(path, &mistakes))?;
+    let dry_run = arguments.yes("DRY_RUN");
+    if shell.console.style.json {
+        shell.console.json(&plan.to_json());
+    } else {
+        plan.print(&mut shell.console);
+    }
+    if plan.is_empty() {
+        shell.console.remark("Nothing to do: the server is as declared.");
+        return Ok(());
+    }
+    if dry_run {
+        shell.console.remark(&format!("Not done: {}.", plan.summary()));
+        return Err(Failure::WouldChange);
+    }
+    execute::execute(shell, &plan)?;
+    shell.console.remark(&format!("Done: {}.", plan.summary()));
+    Ok(())
+}
+
+fn export(shell: &mut Shell, arguments: &Arguments) -> Outcome {
+    let observed = observe::everything(shell)?;
+    let text = export::document(&observed);
+    if shell.console.style.json {
+        return Err(Failure::Failed {
+            code: ErrorCode::NotSupported,
+            text: "The exported file is TOML; there is no JSON of it.".to_owned(),
+        });
+    }
+    match arguments.text("file") {
+        "" => {
+            shell.console.print(&text);
+            Ok(())
+        }
+        path => server::save(path, &text),
+    }
+}

@@ -1,0 +1,314 @@
+//! The rules of an access list as a file declares them.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use protocol::rpc::access::AccessRule;
+
+use crate::{
+    command::access_rule::{PROTOCOLS, established, mac, protocol},
+    declare::value::{Access, Field, Object},
+    network, text,
+};
+
+const PERCENT: (u32, u32) = (0, 100);
+
+impl Object for AccessRule {
+    const FIELDS: &'static [Field<AccessRule>] = &[
+        Field {
+            key: "action",
+            about: "pass or discard.",
+            access: Access::Text(
+                |rule| if rule.discard { "discard" } else { "pass" }.to_owned(),
+                |rule, action| {
+                    rule.discard = match action {
+                        "pass" => false,
+                        "discard" => true,
+                        _ => return Err("\"pass\" or \"discard\"".to_owned()),
+                    };
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "priority",
+            about: "From 1 on; lower numbers are tried first.",
+            access: Access::Number(
+                |rule| rule.priority,
+                |rule, number| rule.priority = number,
+                (1, u32::MAX),
+            ),
+        },
+        Field {
+            key: "enabled",
+            about: "Whether it counts.",
+            access: Access::Flag(|rule| rule.active, |rule, on| rule.active = on),
+        },
+        Field {
+            key: "note",
+            about: "What it is for.",
+            access: Access::Text(
+                |rule| rule.note.clone(),
+                |rule, note| {
+                    note.clone_into(&mut rule.note);
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "ipv6",
+            about: "Whether IPv6 is meant, where no address says it.",
+            access: Access::Flag(|rule| rule.is_ipv6, |rule, on| rule.is_ipv6 = on),
+        },
+        Field {
+            key: "source",
+            about: "Addresses that send: \"10.0.0.0/8\", \"2001:db8::/32\"; empty for all.",
+            access: Access::Text(
+                |rule| addresses(rule).0,
+                |rule, text| set_addresses(rule, text, true),
+            ),
+        },
+        Field {
+            key: "destination",
+            about: "Addresses that receive; empty for all.",
+            access: Access::Text(
+                |rule| addresses(rule).1,
+                |rule, text| set_addresses(rule, text, false),
+            ),
+        },
+        Field {
+            key: "protocol",
+            about: "ip for all, tcp, udp, icmpv4, icmpv6, or a number in quotes.",
+            access: Access::Text(
+                |rule| protocol_name(rule.protocol),
+                |rule, name| {
+                    rule.protocol = protocol(name).ok_or(
+                        "\"ip\", \"tcp\", \"udp\", \"icmpv4\", \"icmpv6\" or a number up to \"255\"",
+                    )?;
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "source-port",
+            about: "Port that sends, or several; 0 for all.",
+            access: Access::Ports(
+                |rule| (rule.src_port_start, rule.src_port_end),
+                |rule, (first, last)| (rule.src_port_start, rule.src_port_end) = (first, last),
+            ),
+        },
+        Field {
+            key: "destination-port",
+            about: "Port that receives, or several; 0 for all.",
+            access: Access::Ports(
+                |rule| (rule.dest_port_start, rule.dest_port_end),
+                |rule, (first, last)| (rule.dest_port_start, rule.dest_port_end) = (first, last),
+            ),
+        },
+        Field {
+            key: "source-user",
+            about: "User or group that sends; empty for all.",
+            access: Access::Text(
+                |rule| rule.src_username.clone(),
+                |rule, name| {
+                    name.clone_into(&mut rule.src_username);
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "destination-user",
+            about: "User or group that receives; empty for all.",
+            access: Access::Text(
+                |rule| rule.dest_username.clone(),
+                |rule, name| {
+                    name.clone_into(&mut rule.dest_username);
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "source-mac",
+            about: "MAC address that sends, perhaps with /mask; empty for all.",
+            access: Access::Text(
+                |rule| shown_mac(rule.check_src_mac, rule.src_mac_address, rule.src_mac_mask),
+                |rule, text| {
+                    let (check, address, mask) = read_mac(text)?;
+                    (rule.check_src_mac, rule.src_mac_address, rule.src_mac_mask) = (check, address, mask);
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "destination-mac",
+            about: "MAC address that receives, perhaps with /mask; empty for all.",
+            access: Access::Text(
+                |rule| shown_mac(rule.check_dest_mac, rule.dest_mac_address, rule.dest_mac_mask),
+                |rule, text| {
+                    let (check, address, mask) = read_mac(text)?;
+                    (rule.check_dest_mac, rule.dest_mac_address, rule.dest_mac_mask) = (check, address, mask);
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "tcp-state",
+            about: "established or unestablished; empty for both.",
+            access: Access::Text(
+                |rule| {
+                    match (rule.check_tcp_state, rule.established) {
+                        (false, _) => "",
+                        (true, true) => "established",
+                        (true, false) => "unestablished",
+                    }
+                    .to_owned()
+                },
+                |rule, text| {
+                    let state = established(text);
+                    if state.is_none() && !text.is_empty() {
+                        return Err("\"established\" or \"unestablished\"".to_owned());
+                    }
+                    (rule.check_tcp_state, rule.established) = (state.is_some(), state.unwrap_or(false));
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "delay",
+            about: "Milliseconds that what passes is held back.",
+            access: Access::Number(|rule| rule.delay, |rule, number| rule.delay = number, (0, 10_000)),
+        },
+        Field {
+            key: "jitter",
+            about: "Percent by which the delay varies.",
+            access: Access::Number(|rule| rule.jitter, |rule, number| rule.jitter = number, PERCENT),
+        },
+        Field {
+            key: "loss",
+            about: "Percent of what passes that is dropped.",
+            access: Access::Number(|rule| rule.loss, |rule, number| rule.loss = number, PERCENT),
+        },
+        Field {
+            key: "redirect-url",
+            about: "Where HTTP requests are sent instead.",
+            access: Access::Text(
+                |rule| rule.redirect_url.clone(),
+                |rule, url| {
+                    url.clone_into(&mut rule.redirect_url);
+                    Ok(())
+                },
+            ),
+        },
+    ];
+}
+
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// What a rule is before anything is said of it.
+#[must_use]
+pub fn blank() -> AccessRule {
+    AccessRule {
+        active: true,
+        src_ip_address: NOBODY,
+        src_subnet_mask: NOBODY,
+        dest_ip_address: NOBODY,
+        dest_subnet_mask: NOBODY,
+        ..AccessRule::default()
+    }
+}
+
+/// A rule with what does not count made equal: two rules that mean the same are the same then.
+#[must_use]
+pub fn meant(rule: &AccessRule) -> AccessRule {
+    let mut meant = AccessRule {
+        id: 0,
+        unique_id: 0,
+        ..rule.clone()
+    };
+    if meant.is_ipv6 {
+        (meant.src_ip_address, meant.src_subnet_mask) = (NOBODY, NOBODY);
+        (meant.dest_ip_address, meant.dest_subnet_mask) = (NOBODY, NOBODY);
+    } else {
+        (meant.src_ip_address6, meant.src_subnet_mask6) = ([0; 16], [0; 16]);
+        (meant.dest_ip_address6, meant.dest_subnet_mask6) = ([0; 16], [0; 16]);
+    }
+    if !meant.check_src_mac {
+        (meant.src_mac_address, meant.src_mac_mask) = ([0; 6], [0; 6]);
+    }
+    if !meant.check_dest_mac {
+        (meant.dest_mac_address, meant.dest_mac_mask) = ([0; 6], [0; 6]);
+    }
+    meant.established &= meant.check_tcp_state;
+    meant
+}
+
+fn protocol_name(number: u32) -> String {
+    PROTOCOLS
+        .iter()
+        .find(|(_, known, _)| *known == number)
+        .map_or_else(|| number.to_string(), |(name, ..)| (*name).to_owned())
+}
+
+fn addresses(rule: &AccessRule) -> (String, String) {
+    let show = |address: IpAddr, mask: IpAddr| {
+        if mask.is_unspecified() {
+            String::new()
+        } else {
+            network::show(address, mask)
+        }
+    };
+    if rule.is_ipv6 {
+        (
+            show(rule.src_ip_address6.into(), rule.src_subnet_mask6.into()),
+            show(rule.dest_ip_address6.into(), rule.dest_subnet_mask6.into()),
+        )
+    } else {
+        (
+            show(rule.src_ip_address, rule.src_subnet_mask),
+            show(rule.dest_ip_address, rule.dest_subnet_mask),
+        )
+    }
+}
+
+/// An address with its mask says of which family the rule is; two of different families are none.
+fn set_addresses(rule: &mut AccessRule, text: &str, source: bool) -> Result<(), String> {
+    if let Some((address, mask)) = network::parse_v4(text) {
+        if rule.is_ipv6 {
+            return Err("an IPv6 network, as the rest of this rule".to_owned());
+        }
+        if source {
+            (rule.src_ip_address, rule.src_subnet_mask) = (address.into(), mask.into());
+        } else {
+            (rule.dest_ip_address, rule.dest_subnet_mask) = (address.into(), mask.into());
+        }
+    } else if let Some((address, mask)) = network::parse_v6(text) {
+        if !rule.src_subnet_mask.is_unspecified() {
+            return Err("an IPv4 network, as the rest of this rule".to_owned());
+        }
+        rule.is_ipv6 = true;
+        if source {
+            (rule.src_ip_address6, rule.src_subnet_mask6) = (address.octets(), mask.octets());
+        } else {
+            (rule.dest_ip_address6, rule.dest_subnet_mask6) = (address.octets(), mask.octets());
+        }
+    } else if !text.is_empty() {
+        return Err("a network, such as \"10.0.0.0/8\" or \"2001:db8::/32\"".to_owned());
+    }
+    Ok(())
+}
+
+fn shown_mac(checked: bool, address: [u8; 6], mask: [u8; 6]) -> String {
+    match (checked, mask) {
+        (false, _) => String::new(),
+        (true, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => text::mac(&address),
+        (true, _) => format!("{}/{}", text::mac(&address), text::mac(&mask)),
+    }
+}
+
+fn read_mac(text: &str) -> Result<(bool, [u8; 6], [u8; 6]), String> {
+    if text.is_empty() {
+        return Ok((false, [0; 6], [0; 6]));
+    }
+    let wanted = "a MAC address, such as \"5E-11-22-33-44-55\" or \"5E-11-22-00-00-00/FF-FF-FF-00-00-00\"";
+    let (address, mask) = mac(text).ok_or(wanted)?;
+    Ok((true, address, mask))
+}
