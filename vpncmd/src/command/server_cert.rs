@@ -116,7 +116,7 @@ fn set(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     shell.call::<SetServerCert>(&KeyPair {
         cert: Some(cert),
         key: Some(Secret::new(key)),
-        flag1: 0,
+        ..KeyPair::default()
     })?;
     Ok(())
 }
