@@ -48,10 +48,11 @@ impl Service {
         let hash = password::admin_hash(self.password.as_bytes());
         let reached = self.runtime.block_on(ServiceClient::login(&self.host, &hash));
         reached.map_err(|error| {
-            let code = match error {
+            let code = match &error {
                 ServiceError::WrongPassword => return Failure::Refused(ErrorCode::AccessDenied),
-                ServiceError::Refused(code) => return Failure::Refused(code),
-                ServiceError::NotFromHere => ErrorCode::NotEnoughRights,
+                ServiceError::Refused(code) => return Failure::Refused(*code),
+                // The number of the stock tool, which calls it an internal error.
+                ServiceError::NotFromHere => return Failure::Local(text::sentence(&error)),
                 ServiceError::Broken(_) | ServiceError::Unreadable(_) => ErrorCode::Disconnected,
                 _ => ErrorCode::ConnectFailed,
             };

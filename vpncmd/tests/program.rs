@@ -202,7 +202,7 @@ fn the_exit_status_is_the_stock_number() {
         (&["/ADMINHUB:mikalab", "/CMD", "UserCreate"], 38),
         (&["/CMD", "Foo"], 117),
         (&["/CMD", "U"], 117),
-        (&["/CLIENT"], 38),
+        (&["/CLIENT", "no such host"], 38),
         (&["/FOO"], 38),
         (&["--password-file", "/nonexistent", "127.0.0.1:1"], 23),
     ] {

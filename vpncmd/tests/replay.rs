@@ -14,11 +14,14 @@ use std::path::Path;
 
 use protocol::error::ErrorCode;
 use protocol::pack::{Kind, Limits, Pack};
+use protocol::rpc::client;
 use vpncmd::console::Style;
 use vpncmd::shell::Server;
 
 const RECORDS: &[u8] = include_bytes!("data/captures.bin");
 const OUTPUTS: &str = include_str!("data/captures.txt");
+/// What the stock tool exported, with other bytes for the private key.
+const ACCOUNT: &str = include_str!("data/acc2.vpn");
 
 /// Elements that are random in both tools: the password of a user who has just been made.
 const RANDOM: &[&str] = &["HashedKey", "NtLmSecureHash"];
@@ -40,17 +43,21 @@ struct Capture {
     number: u32,
     exit: u32,
     hub: Option<String>,
+    /// Of the client service, not of a server.
+    client: bool,
     words: Vec<String>,
     output: String,
     calls: VecDeque<(Pack, Pack)>,
 }
 
-/// Sections of `=== NUMBER exit CODE hub HUB`, a word per line, `---`, and the output.
+/// Sections of `=== NUMBER exit CODE hub HUB`, a word per line, `---`, and the output; `client -` instead of the hub
+/// for commands of the client service.
 fn captures() -> Vec<Capture> {
     let sections = OUTPUTS.split("=== ").filter(|section| !section.is_empty());
     let read = |section: &str| {
         let (head, rest) = section.split_once('\n').unwrap();
-        let [number, "exit", exit, "hub", hub] = head.split(' ').collect::<Vec<_>>()[..] else {
+        let [number, "exit", exit, kind @ ("hub" | "client"), hub] = head.split(' ').collect::<Vec<_>>()[..]
+        else {
             panic!("{head}")
         };
         let (words, output) = rest.split_once("\n---\n").unwrap();
@@ -59,6 +66,7 @@ fn captures() -> Vec<Capture> {
             number,
             exit: exit.parse().unwrap(),
             hub: (hub != "-").then(|| hub.to_owned()),
+            client: kind == "client",
             words: words.lines().map(str::to_owned).collect(),
             output: output.to_owned(),
             calls: calls(number),
@@ -93,7 +101,8 @@ struct Replay {
 
 impl Server for Replay {
     fn call(&mut self, method: &str, request: &Pack) -> Result<Pack, ErrorCode> {
-        // The stock tool looks at the server's information before some commands; ours has no need to.
+        // The stock tool looks at the server's information before some commands, and asks a client service for its
+        // version on every connection; here the shell has been connected already.
         let (asked, answer) = loop {
             let (asked, answer) = self
                 .calls
@@ -101,13 +110,13 @@ impl Server for Replay {
                 .unwrap_or_else(|| panic!("{method} was not called at this point"));
             match asked.str("function_name").unwrap() {
                 name if name == method => break (asked, answer),
-                "GetServerInfo" => {}
+                "GetServerInfo" | "GetClientVersion" => {}
                 other => panic!("{method} is called instead of {other}"),
             }
         };
         let changes = !method.starts_with("Get") && !method.starts_with("Enum");
         compare(request, &asked, changes, self.but);
-        answer.error().map_or(Ok(answer), Err)
+        client::refused(&answer).map_or(Ok(answer), Err)
     }
 }
 
@@ -222,7 +231,11 @@ fn replay(capture: &Capture, folder: &Path) {
         calls: capture.calls.clone(),
         but,
     };
-    let (mut shell, screen) = common::shell(server, capture.hub.as_deref(), Style::default(), "");
+    let (mut shell, screen) = if capture.client {
+        common::client_shell(server, Style::default(), "")
+    } else {
+        common::shell(server, capture.hub.as_deref(), Style::default(), "")
+    };
     shell.run_once(&words);
     assert_eq!(shell.last(), capture.exit, "{}", screen.text());
     let expected = MISCOUNTED
@@ -243,15 +256,18 @@ fn replay(capture: &Capture, folder: &Path) {
 /// Files that a command reads or writes: a certificate to load is the one that was sent.
 fn prepare_file(word: &mut String, calls: &VecDeque<(Pack, Pack)>, folder: &Path) {
     let (switch, name) = match word.split_once(':') {
-        Some((switch @ ("/LOADCERT" | "/SAVECERT"), name)) => (format!("{switch}:"), name),
-        _ if word.ends_with(".crt") => (String::new(), word.as_str()),
+        Some((switch @ ("/LOADCERT" | "/SAVECERT" | "/SAVEPATH"), name)) => (format!("{switch}:"), name),
+        _ if word.ends_with(".crt") || word.ends_with(".vpn") => (String::new(), word.as_str()),
         _ => return,
     };
     let path = folder.join(name);
-    let sent = calls
-        .iter()
-        .find_map(|(request, _)| request.data("UserX").or_else(|| request.data("Cert")));
-    if let Some(sent) = sent {
+    let sent = calls.iter().find_map(|(request, _)| {
+        let mut elements = ["UserX", "Cert", "ServerCert", "x"].into_iter();
+        elements.find_map(|element| request.data(element))
+    });
+    if name.ends_with(".vpn") {
+        std::fs::write(&path, ACCOUNT).unwrap();
+    } else if let Some(sent) = sent {
         std::fs::write(&path, sent).unwrap();
     }
     // An absolute path starts like a switch; doubling says that it is none.

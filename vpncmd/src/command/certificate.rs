@@ -3,7 +3,9 @@
 use std::fs;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use rcgen::{KeyPair, PublicKeyData};
 use transport::tls::{self, Fingerprint};
+use x509_parser::asn1_rs::{Integer, OctetString, Sequence};
 use x509_parser::prelude::{FromDer, Pem, X509Certificate, X509Name};
 
 use crate::{
@@ -35,6 +37,34 @@ pub(crate) fn from_pem(text: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn load_key(path: &str) -> Outcome<Vec<u8>> {
     let key = tls::key_from_file(path.as_ref()).map_err(|error| Failure::Local(format!("{error}.")))?;
     Ok(key.secret_der().to_vec())
+}
+
+/// Reads a certificate and its private key; the results are DER, the key as PKCS #1, which stock software keeps.
+pub(super) fn load_pair(cert_path: &str, key_path: &str) -> Outcome<(Vec<u8>, Vec<u8>)> {
+    let cert = load(cert_path)?;
+    let key = tls::key_from_file(key_path.as_ref()).map_err(|error| Failure::Local(format!("{error}.")))?;
+    let pair = KeyPair::try_from(&key)
+        .map_err(|error| Failure::Local(format!("The key in {key_path} cannot be used: {error}.")))?;
+    let belongs = X509Certificate::from_der(&cert)
+        .is_ok_and(|(_, cert)| *cert.tbs_certificate.subject_pki.raw == pair.subject_public_key_info());
+    if !belongs {
+        return Err(Failure::Local(format!(
+            "The key in {key_path} does not belong to the certificate in {cert_path}."
+        )));
+    }
+    let der = key.secret_der();
+    Ok((cert, rsa_key(der).unwrap_or(der).to_vec()))
+}
+
+/// The PKCS #1 key inside a PKCS #8 one (RFC 5208); `None` when there is none.
+fn rsa_key(der: &[u8]) -> Option<&[u8]> {
+    let (_, info) = Sequence::from_der(der).ok()?;
+    let (rest, _version) = Integer::from_der(&info.content).ok()?;
+    let (rest, _algorithm) = Sequence::from_der(rest).ok()?;
+    let (_, key) = OctetString::from_der(rest).ok()?;
+    let at = der.len().checked_sub(key.as_cow().len())?;
+    // What follows the key (attributes) is optional, and no tool writes it.
+    der.get(at..).filter(|bytes| *bytes == key.as_ref())
 }
 
 /// DER as PEM text (RFC 7468).

@@ -62,7 +62,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-fn protocol(text: &str) -> Option<KeepProtocol> {
+/// The protocol that a word means.
+pub(super) fn protocol(text: &str) -> Option<KeepProtocol> {
     match text.to_ascii_lowercase().as_str() {
         "tcp" => Some(KeepProtocol::Tcp),
         "udp" => Some(KeepProtocol::Udp),
@@ -70,7 +71,7 @@ fn protocol(text: &str) -> Option<KeepProtocol> {
     }
 }
 
-fn is_protocol(text: &str) -> Result<(), String> {
+pub(super) fn is_protocol(text: &str) -> Result<(), String> {
     protocol(text)
         .map(drop)
         .ok_or_else(|| "The protocol is tcp or udp.".to_owned())
@@ -102,8 +103,14 @@ fn set(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 
 fn get(shell: &mut Shell, _: &Arguments) -> Outcome {
     let keep = shell.call::<GetKeep>(&Nothing {})?;
+    show(shell, keep);
+    Ok(())
+}
+
+/// Shows the settings of a server or a client.
+pub(super) fn show(shell: &mut Shell, keep: Keep) {
     if shell.json(&keep) {
-        return Ok(());
+        return;
     }
     let protocol = match keep.protocol {
         KeepProtocol::Tcp => "TCP/IP".to_owned(),
@@ -118,5 +125,4 @@ fn get(shell: &mut Shell, _: &Arguments) -> Outcome {
         .item("Protocol", protocol)
         .item("Current Status", text::enabled(keep.enabled));
     shell.console.table(&table);
-    Ok(())
 }

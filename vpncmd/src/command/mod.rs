@@ -14,6 +14,7 @@ mod apply;
 mod authority;
 mod bridge;
 pub(crate) mod certificate;
+mod client;
 mod config;
 mod connection;
 mod dhcp;
@@ -130,6 +131,7 @@ const GROUPS: &[&[Command]] = &[
 pub fn all(mode: Mode) -> Vec<&'static Command> {
     let mut commands: Vec<&Command> = GROUPS
         .iter()
+        .chain(client::GROUPS)
         .copied()
         .flatten()
         .filter(|command| mode.has(command.scope))

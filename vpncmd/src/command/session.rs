@@ -148,7 +148,8 @@ fn get(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     given(&mut table, "User Name (Database)", &session.real_username);
     given(&mut table, "Group Name", &session.group_name);
     table.item("VLAN ID", vlan(session.link.vlan_id));
-    link(&mut table, &session.link, shell);
+    link_head(&mut table, &session.link, shell);
+    link_body(&mut table, &session.link);
     if !session.node.client_product_name.is_empty() {
         node(&mut table, &session.node);
     }
@@ -163,7 +164,8 @@ fn given(table: &mut Table, name: &str, value: &str) {
     }
 }
 
-fn link(table: &mut Table, link: &LinkState, shell: &Shell) {
+/// What a connection leads to and since when: as a server's session and as a client's account show it.
+pub(super) fn link_head(table: &mut Table, link: &LinkState, shell: &Shell) {
     let calendar = &shell.calendar;
     given(table, "Server Product Name", &link.server_product_name);
     table
@@ -178,6 +180,10 @@ fn link(table: &mut Table, link: &LinkState, shell: &Shell) {
             "Current Session has been Established since",
             calendar.long_or(link.current_connection_established_time, "-"),
         );
+}
+
+/// How a connection travels and what it has carried.
+pub(super) fn link_body(table: &mut Table, link: &LinkState) {
     let half = if link.half_connection {
         "Yes (Half Duplex Mode)"
     } else {

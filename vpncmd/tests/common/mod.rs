@@ -48,10 +48,18 @@ pub(crate) fn shell(
     style: Style,
     typed: &str,
 ) -> (Shell, Screen) {
+    start(Target::Server(Box::new(server)), hub, style, typed)
+}
+
+/// As [`shell`], with a client service.
+pub(crate) fn client_shell(service: impl Server + 'static, style: Style, typed: &str) -> (Shell, Screen) {
+    start(Target::Client(Box::new(service)), None, style, typed)
+}
+
+fn start(target: Target, hub: Option<&str>, style: Style, typed: &str) -> (Shell, Screen) {
     let screen = Screen::default();
     let input = Box::new(Lines::new(Cursor::new(typed.as_bytes().to_vec())));
     let console = Console::new(Box::new(screen.clone()), None, input, style);
-    let target = Target::Server(Box::new(server));
     (
         Shell::new(console, Calendar::utc(), target, hub.map(str::to_owned)),
         screen,

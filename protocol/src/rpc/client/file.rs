@@ -60,7 +60,9 @@ impl Account {
         let option = root
             .folder("ClientOption")
             .ok_or(FileError::Missing("ClientOption"))?;
-        let auth = root.folder("ClientAuth").ok_or(FileError::Missing("ClientAuth"))?;
+        let auth = root
+            .folder("ClientAuth")
+            .ok_or(FileError::Missing("ClientAuth"))?;
         let within = |error: ConfigError| error.within(ROOT);
         let bool = |name| root.bool(name).map(Option::unwrap_or_default).map_err(within);
         Ok(Self {
@@ -138,11 +140,19 @@ fn read_option(folder: &Folder) -> Result<ConnectionOption, FileError> {
     let within = |error: ConfigError| error.within("root/ClientOption");
     macro_rules! read {
         ($kind:ident, $field:expr, $name:literal) => {
-            $field = folder.$kind($name).map_err(within)?.unwrap_or_default().into()
+            $field = folder
+                .$kind($name)
+                .map_err(within)?
+                .unwrap_or_default()
+                .into()
         };
     }
     keys!(option, read);
-    option.proxy_type = folder.uint("ProxyType").map_err(within)?.unwrap_or_default().into();
+    option.proxy_type = folder
+        .uint("ProxyType")
+        .map_err(within)?
+        .unwrap_or_default()
+        .into();
     let password = folder.bytes("ProxyPassword").map_err(within)?.unwrap_or_default();
     option.proxy_password = shown(password, "ProxyPassword")?;
     Ok(option)
@@ -156,10 +166,16 @@ fn write_auth(auth: &ConnectionAuth, folder: &mut Folder) {
             folder.set(name, value);
         }
     };
-    bytes("HashedPassword", auth.hashed_password.as_ref().map(|hash| hash.as_slice()));
+    bytes(
+        "HashedPassword",
+        auth.hashed_password.as_ref().map(|hash| hash.as_slice()),
+    );
     let plain = auth.plain_password.as_ref();
     let plain = plain.map(|password| hidden::hide(password.as_bytes()));
-    bytes("EncryptedPassword", plain.as_ref().map(|hidden| hidden.as_slice()));
+    bytes(
+        "EncryptedPassword",
+        plain.as_ref().map(|hidden| hidden.as_slice()),
+    );
     bytes("ClientCert", auth.client_x.as_deref());
     bytes("ClientKey", auth.client_k.as_ref().map(|key| key.as_slice()));
     for (name, value) in [
@@ -176,9 +192,18 @@ fn write_auth(auth: &ConnectionAuth, folder: &mut Folder) {
 fn read_auth(folder: &Folder) -> Result<ConnectionAuth, FileError> {
     let within = |error: ConfigError| error.within("root/ClientAuth");
     let bytes = |name| folder.bytes(name).map_err(within);
-    let text = |name| folder.string(name).map_err(within).map(|text| text.map(str::to_owned));
+    let text = |name| {
+        folder
+            .string(name)
+            .map_err(within)
+            .map(|text| text.map(str::to_owned))
+    };
     let mut auth = ConnectionAuth {
-        auth_type: folder.uint("AuthType").map_err(within)?.unwrap_or_default().into(),
+        auth_type: folder
+            .uint("AuthType")
+            .map_err(within)?
+            .unwrap_or_default()
+            .into(),
         username: text("Username")?.unwrap_or_default(),
         ..ConnectionAuth::default()
     };
