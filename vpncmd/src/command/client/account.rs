@@ -206,7 +206,7 @@ fn destination(option: &mut ConnectionOption, arguments: &Arguments) {
 
 fn set(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     change(shell, arguments, |account| {
-        destination(&mut account.option, arguments)
+        destination(&mut account.option, arguments);
     })
     .map(drop)
 }

@@ -117,7 +117,7 @@ fn prove(account: &mut Account, proof: ConnectionAuth) {
 
 fn set_anonymous(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     account::change(shell, arguments, |account| {
-        prove(account, ConnectionAuth::default())
+        prove(account, ConnectionAuth::default());
     })
     .map(drop)
 }

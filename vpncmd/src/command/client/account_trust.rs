@@ -77,7 +77,7 @@ fn change(shell: &mut Shell, arguments: &Arguments, change: impl FnOnce(&mut Acc
 fn set(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let certificate = certificate::load(arguments.text("LOADCERT"))?;
     change(shell, arguments, |account| {
-        account.server_cert = Some(certificate)
+        account.server_cert = Some(certificate);
     })
 }
 
