@@ -34,6 +34,8 @@ impl Hub {
         }
         self.counters.received.count(to_group, frame.len());
 
+        self.tap(now, &admitted, frame);
+
         let mut shapes = Shapes::new(frame, &admitted.view, admitted.vlan);
         match admitted.route {
             Route::Port(to) => {

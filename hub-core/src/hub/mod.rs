@@ -7,6 +7,7 @@ mod deliver;
 mod port;
 mod stations;
 mod table;
+mod tap;
 mod vlan;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub use counters::{Counters, DropReason, Drops, Traffic};
 pub use port::{PortConfig, PortId, PortKind, PortState, VlanId};
 pub use stations::{IP_LIFETIME, IpEntry, LEASED_IP_LIFETIME, MAC_LIFETIME, MacEntry, TAKE_OVER_AFTER};
+pub use tap::{Taken, TapConfig, Tapped};
 
 use crate::MacAddr;
 use crate::access::AccessList;
@@ -115,6 +117,7 @@ pub struct Hub {
     access: Access,
     counters: Counters,
     events: VecDeque<Event>,
+    tap: tap::Tap,
 }
 
 impl Hub {
@@ -131,6 +134,7 @@ impl Hub {
             access,
             counters: Counters::default(),
             events: VecDeque::new(),
+            tap: tap::Tap::default(),
             config,
         }
     }

@@ -10,4 +10,5 @@ mod reference;
 mod stations;
 mod support;
 mod switch;
+mod tap;
 mod vlan;
