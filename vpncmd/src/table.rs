@@ -88,7 +88,7 @@ impl Table {
             .map(|&width| "-".repeat(width))
             .collect::<Vec<_>>()
             .join("+");
-        let mut out = format!("{}\n{rule}\n", line(&self.columns, &widths, &[]));
+        let mut out = format!("{}\n{rule}\n", line(&self.columns, &widths, &self.right));
         for row in &cells {
             out.push_str(
                 &row.as_ref()

@@ -36,8 +36,11 @@ const OF_IPV6_RULES: &[&str] = &[
 ];
 
 /// In its list of users the stock tool adds the bytes of sent broadcasts (796) to the frames, instead of their number
-/// (10). Ours counts frames.
-const MISCOUNTED: &[(u32, &str, &str)] = &[(173, "Transfer Packets|1,044", "Transfer Packets|258")];
+/// (10). Ours counts frames. In its list of cascades it leaves the other hub's name out.
+const MISTAKEN: &[(u32, &str, &str)] = &[
+    (173, "Transfer Packets|1,044", "Transfer Packets|258"),
+    (92, "Virtual Hub           |\n", "Virtual Hub           |HUB2\n"),
+];
 
 struct Capture {
     number: u32,
@@ -238,7 +241,7 @@ fn replay(capture: &Capture, folder: &Path) {
     };
     shell.run_once(&words);
     assert_eq!(shell.last(), capture.exit, "{}", screen.text());
-    let expected = MISCOUNTED
+    let expected = MISTAKEN
         .iter()
         .fold(capture.output.clone(), |output, (number, stock, right)| {
             if *number == capture.number {

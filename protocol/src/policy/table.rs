@@ -57,7 +57,7 @@ policies! {
     6 CheckMac check_mac flag() = 0 [cascade] "A MAC address in use by another session is refused."
     7 CheckIP check_ip flag() = 0 [cascade] "An IPv4 address in use by another session is refused."
     8 ArpDhcpOnly arp_dhcp_only flag() = 0 [cascade] "Broadcasts other than ARP, DHCP and ICMPv6 are dropped."
-    9 PrivacyFilter privacy_filter flag() = 0 "Sessions with this policy do not reach each other."
+    9 PrivacyFilter privacy_filter flag() = 0 [cascade] "Sessions with this policy do not reach each other."
     10 NoServer no_server flag() = 0 [cascade] "Nobody may open TCP connections over IPv4 to the session."
     11 NoBroadcastLimiter no_broadcast_limiter flag() = 0 [cascade] "The broadcast storm limiter does not apply."
     12 MonitorPort monitor_port flag() = 0 "Monitoring sessions are allowed."
@@ -84,6 +84,6 @@ policies! {
     33 FilterIPv6 filter_ip_v6 flag() = 0 [cascade] "IPv6 is dropped."
     34 FilterNonIP filter_non_ip flag() = 0 [cascade] "Everything but IPv4, ARP and IPv6 is dropped."
     35 NoIPv6DefaultRouterInRA no_default_router_in_ra flag() = 0 [cascade] "IPv6 router advertisements lose their default route."
-    36 NoIPv6DefaultRouterInRAWhenIPv6 no_default_router_in_ra_when_ip_v6 flag() = 0 [cascade] "The same, when the session itself comes over IPv6."
+    36 NoIPv6DefaultRouterInRAWhenIPv6 no_default_router_in_ra_when_ip_v6 flag() = 0 "The same, when the session itself comes over IPv6."
     37 VLanId vlan_id number(1 4095 true Count) = 0 [cascade] "VLAN in which the session's frames travel."
 }

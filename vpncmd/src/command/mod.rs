@@ -13,13 +13,18 @@ mod address_table;
 mod apply;
 mod authority;
 mod bridge;
+mod cascade;
 pub(crate) mod certificate;
 mod client;
+mod cluster;
 mod config;
 mod connection;
+mod connection_state;
 mod dhcp;
 mod dnat;
+mod doors;
 mod group;
+mod http_header;
 pub(crate) mod hub;
 mod keep;
 mod listener;
@@ -30,6 +35,8 @@ mod make_cert;
 mod option;
 mod policy;
 mod radius;
+mod revocation;
+mod router;
 mod securenat;
 mod server;
 mod server_cert;
@@ -38,6 +45,7 @@ mod source_rule;
 mod syslog;
 pub(crate) mod user;
 mod user_auth;
+mod vendor;
 
 /// One command.
 #[derive(Clone, Copy)]
@@ -101,10 +109,12 @@ const GROUPS: &[&[Command]] = &[
     apply::COMMANDS,
     authority::COMMANDS,
     bridge::COMMANDS,
+    cluster::COMMANDS,
     config::COMMANDS,
     connection::COMMANDS,
     dhcp::COMMANDS,
     dnat::COMMANDS,
+    doors::COMMANDS,
     group::COMMANDS,
     hub::COMMANDS,
     keep::COMMANDS,
@@ -116,6 +126,8 @@ const GROUPS: &[&[Command]] = &[
     option::COMMANDS,
     policy::COMMANDS,
     radius::COMMANDS,
+    revocation::COMMANDS,
+    router::COMMANDS,
     securenat::COMMANDS,
     server::COMMANDS,
     server_cert::COMMANDS,
@@ -124,6 +136,7 @@ const GROUPS: &[&[Command]] = &[
     syslog::COMMANDS,
     user::COMMANDS,
     user_auth::COMMANDS,
+    vendor::COMMANDS,
 ];
 
 /// The commands of a mode, in the order of their names.
@@ -131,6 +144,7 @@ const GROUPS: &[&[Command]] = &[
 pub fn all(mode: Mode) -> Vec<&'static Command> {
     let mut commands: Vec<&Command> = GROUPS
         .iter()
+        .chain(cascade::GROUPS)
         .chain(client::GROUPS)
         .copied()
         .flatten()

@@ -95,9 +95,38 @@ pub(super) fn table(policy: &Policy) -> Table {
     table
 }
 
+/// The values of those policies that cascade connections have.
+pub(super) fn cascade_table(policy: &Policy) -> Table {
+    let mut table = Table::new(&COLUMNS);
+    for row in TABLE.iter().filter(|row| row.cascade) {
+        table.row([
+            row.name.to_owned(),
+            row.about.to_owned(),
+            row.format(row.get(policy)),
+        ]);
+    }
+    table
+}
+
+/// Sets the policy of a cascade connection that a command line names.
+pub(super) fn set_for_cascade(policy: &mut Policy, arguments: &Arguments) -> Outcome {
+    let row = find(arguments.text("NAME"))?;
+    if !row.cascade {
+        return Err(Failure::Local(format!(
+            "Cascade connections do not have the policy {}.",
+            row.name
+        )));
+    }
+    set_row(row, policy, arguments)
+}
+
 /// Sets the policy that a command line names. Who had no policy gets the default one first.
 pub(super) fn set(policy: &mut Option<Policy>, arguments: &Arguments) -> Outcome {
     let row = find(arguments.text("NAME"))?;
+    set_row(row, policy.get_or_insert_with(Policy::default), arguments)
+}
+
+fn set_row(row: &Row, policy: &mut Policy, arguments: &Arguments) -> Outcome {
     let value = arguments.text("VALUE");
     let number = match row.kind {
         Kind::Flag => u32::from(crate::text::parse_yes(value)),
@@ -105,6 +134,6 @@ pub(super) fn set(policy: &mut Option<Policy>, arguments: &Arguments) -> Outcome
             .parse(value)
             .map_err(|error| Failure::Invalid(format!("{error}.")))?,
     };
-    row.set(policy.get_or_insert_with(Policy::default), number);
+    row.set(policy, number);
     Ok(())
 }

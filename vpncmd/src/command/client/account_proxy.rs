@@ -1,18 +1,14 @@
 //! The way of an account to its server: direct or through a proxy, and what an HTTP proxy is told.
 
-use protocol::{
-    error::ErrorCode,
-    rpc::{Secret, cascade::ProxyType},
-};
+use protocol::rpc::{Secret, cascade::ProxyType};
 
 use super::{ACCOUNT, account};
 use crate::{
     check,
-    command::{Command, Scope},
+    command::{Command, Scope, http_header},
     failure::Outcome,
     params::{Arguments, Param},
     shell::Shell,
-    table::Table,
     text,
 };
 
@@ -118,73 +114,26 @@ fn set_proxy(shell: &mut Shell, arguments: &Arguments, kind: ProxyType) -> Outco
     .map(drop)
 }
 
-/// The lines of a header, without those that say nothing.
-fn lines(header: &str) -> impl Iterator<Item = &str> {
-    header.lines().map(str::trim).filter(|line| !line.is_empty())
-}
-
-/// Whether a line gives the value of this name.
-fn is_named(line: &str, name: &str) -> bool {
-    let (known, _) = line.split_once(':').unwrap_or((line, ""));
-    known.trim().eq_ignore_ascii_case(name.trim())
-}
-
-fn joined<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    lines.flat_map(|line| [line, "\r\n"]).collect()
-}
-
 fn add_header(shell: &mut Shell, arguments: &Arguments) -> Outcome {
-    let (name, data) = (arguments.text("NAME"), arguments.text("DATA"));
-    // A line break in a value would be a line of its own.
-    if name.contains(['\r', '\n', ':']) || data.contains(['\r', '\n']) {
-        return Err(ErrorCode::InvalidParameter.into());
-    }
     let mut account = account::read(shell, arguments)?;
-    let header = &account.option.custom_http_header;
-    if lines(header).any(|line| is_named(line, name)) {
-        return Err(ErrorCode::ObjectExists.into());
-    }
-    let line = format!("{}: {}", name.trim(), data.trim());
-    account.option.custom_http_header = joined(lines(header).chain([line.as_str()]));
+    account.option.custom_http_header = http_header::add(
+        &account.option.custom_http_header,
+        arguments.text("NAME"),
+        arguments.text("DATA"),
+    )?;
     account::write(shell, account).map(drop)
 }
 
 fn delete_header(shell: &mut Shell, arguments: &Arguments) -> Outcome {
-    let name = arguments.text("NAME");
     account::change(shell, arguments, |account| {
         let header = &mut account.option.custom_http_header;
-        *header = joined(lines(header).filter(|line| !is_named(line, name)));
+        *header = http_header::without(header, arguments.text("NAME"));
     })
     .map(drop)
 }
 
 fn list_headers(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let account = account::read(shell, arguments)?;
-    let header = account.option.custom_http_header;
-    if shell.console.style.json {
-        let lines: Vec<&str> = lines(&header).collect();
-        shell
-            .console
-            .json(&serde_json::json!({ "CustomHttpHeader": lines }));
-        return Ok(());
-    }
-    let mut table = Table::new(&["Item"]);
-    for line in lines(&header) {
-        table.row([line]);
-    }
-    shell.console.table(&table);
+    http_header::list(shell, &account.option.custom_http_header);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_line_of_a_header_goes_and_the_others_stay() {
-        let header = "X-A: 1\r\nX-B: 2\r\n\r\n";
-        let kept = joined(lines(header).filter(|line| !is_named(line, "x-a")));
-        assert_eq!(kept, "X-B: 2\r\n");
-        assert!(!is_named("X-AB: 1", "X-A"));
-    }
 }
