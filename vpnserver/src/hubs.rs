@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hub_core::MacAddr;
+use hub_core::access::Rule;
 use hub_core::hub::{Hub, HubConfig, PortConfig, PortKind};
 use hub_core::switch::{Port, Switch};
 use nat::dnat::Publisher;
 use nat::{LeaseEntry, NatEntry, SecureNat, Setup, Status, Tag};
 
+use crate::access_list;
 use crate::bridge::Bridge;
 use crate::events::{Event, Events};
-use crate::store::{self, LocalBridge, folded};
+use crate::store::{self, HubOption, LocalBridge, folded};
 
 /// Bytes that may wait for SecureNAT or a device.
 const PART_QUEUE_BYTES: usize = 4 << 20;
@@ -51,6 +54,7 @@ struct Activity {
 struct Parts {
     secure_nat: Option<SecureNat>,
     bridges: BTreeMap<String, Bridge>,
+    access_list: access_list::InForce,
     /// What there should be.
     wanted: Option<Wanted>,
     /// What was last said about parts that cannot work.
@@ -64,6 +68,10 @@ pub struct Wanted {
     pub hub: store::Hub,
     /// Its bridges.
     pub bridges: Vec<LocalBridge>,
+    /// Its access list.
+    pub access_rules: Vec<Rule>,
+    /// Where the lists of users are that access rules name.
+    pub user_lists: PathBuf,
     /// Where SecureNAT works.
     pub nat_mode: nat::Mode,
     /// Whether that mode alone will do.
@@ -225,6 +233,7 @@ impl VirtualHub {
             });
         }
         self.open.store(online, Ordering::Release);
+        self.bring_access_list(&mut parts, wanted).await;
         self.bring_secure_nat(&mut parts, wanted).await;
         self.bring_bridges(&mut parts, wanted).await;
         parts.wanted = Some(wanted.clone());
@@ -236,8 +245,34 @@ impl VirtualHub {
         let Some(wanted) = parts.wanted.clone() else {
             return;
         };
+        self.bring_access_list(&mut parts, &wanted).await;
         self.bring_secure_nat(&mut parts, &wanted).await;
         self.bring_bridges(&mut parts, &wanted).await;
+    }
+
+    async fn bring_access_list(&self, parts: &mut Parts, wanted: &Wanted) {
+        let lifetime = wanted
+            .hub
+            .options
+            .get(HubOption::AccessListIncludeFileCacheLifetime);
+        let list = parts
+            .access_list
+            .bring_to(
+                wanted.access_rules.clone(),
+                &wanted.user_lists,
+                Duration::from_secs(lifetime.into()),
+            )
+            .await;
+        let Some(list) = list else { return };
+        self.switch.with(|hub| hub.set_access_list(list));
+        let troubles: Vec<_> = parts
+            .access_list
+            .troubles()
+            .map(|(name, why)| (format!("the list of users {name:?}"), why.to_owned()))
+            .collect();
+        for (part, reason) in troubles {
+            self.report_failure(parts, part, reason);
+        }
     }
 
     fn report_start(&self, parts: &mut Parts, part: String) {

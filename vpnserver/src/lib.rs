@@ -4,6 +4,7 @@
 //! [`session`] after the [`login`] pipeline, or an administrator in [`admin`]. What the [`store`] says is what runs:
 //! [`server`] brings [`hubs`], [`bridge`]s, listeners and published hosts there. What happens is told to [`events`].
 
+pub mod access_list;
 pub mod admin;
 pub mod api;
 pub mod bridge;
@@ -30,3 +31,4 @@ pub mod store;
 pub mod tasks;
 pub mod upkeep;
 pub mod usage;
+pub mod x509;

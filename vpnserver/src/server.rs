@@ -11,6 +11,7 @@ use nat::Tag;
 use nat::dnat::Publisher;
 use tokio::sync::Mutex;
 
+use crate::access_list;
 use crate::connection;
 use crate::connections::Connections;
 use crate::events::{Event, Events};
@@ -363,9 +364,13 @@ impl Server {
             let nat_mode = self.settings.nat_mode;
             let tag = self.settings.tag.clone();
             let published = self.publisher.clone();
+            let name = record.name.to_string();
+            let access_rules = self.db.run(move |store| store.access_rules(&name)).await;
             hub.bring_to(&Wanted {
                 hub: record,
                 bridges,
+                access_rules: access_rules?.into_iter().map(|rule| rule.rule).collect(),
+                user_lists: self.settings.database.with_file_name(access_list::FOLDER),
                 nat_mode,
                 nat_mode_is_forced: self.settings.nat_mode_is_forced,
                 tag,

@@ -6,10 +6,10 @@ use protocol::rpc::{HubObject, HubRequest};
 
 use super::{Administrator, Reply, count};
 use crate::server::Server;
-use crate::store::{self, UserName};
+use crate::store::{self, StoreError, UserName};
 
 pub(super) async fn create(server: &Server, _: &Administrator, request: Group) -> Reply<Group> {
-    let name = UserName::parse(&request.name).map_err(|_| ErrorCode::InvalidParameter)?;
+    let name = UserName::parse_group(request.name.trim()).map_err(|_| ErrorCode::InvalidParameter)?;
     let group = described(
         store::Group {
             id: store::Id::random(),
@@ -25,7 +25,24 @@ pub(super) async fn create(server: &Server, _: &Administrator, request: Group) -
     Ok(request)
 }
 
+/// Who names a group itself hears what is said of any missing object; who names one for a user hears of the group.
+fn named(error: StoreError) -> ErrorCode {
+    match error {
+        StoreError::GroupNotFound(_) => ErrorCode::ObjectNotFound,
+        other => other.into(),
+    }
+}
+
+/// Refuses the empty name, as the stock server does before it looks.
+fn check_name(name: &str) -> Reply<()> {
+    if name.is_empty() {
+        return Err(ErrorCode::InvalidParameter);
+    }
+    Ok(())
+}
+
 pub(super) async fn set(server: &Server, _: &Administrator, request: Group) -> Reply<Group> {
+    check_name(&request.name)?;
     let wanted = request.clone();
     server
         .db
@@ -35,7 +52,8 @@ pub(super) async fn set(server: &Server, _: &Administrator, request: Group) -> R
                 Ok(())
             })
         })
-        .await?;
+        .await
+        .map_err(named)?;
     Ok(request)
 }
 
@@ -47,8 +65,13 @@ fn described(mut group: store::Group, request: &Group) -> store::Group {
 }
 
 pub(super) async fn get(server: &Server, _: &Administrator, request: HubObject) -> Reply<Group> {
+    check_name(&request.name)?;
     let (hub, name) = (request.hub_name.clone(), request.name);
-    let group = server.db.run(move |store| store.group(&hub, &name)).await?;
+    let group = server
+        .db
+        .run(move |store| store.group(&hub, &name))
+        .await
+        .map_err(named)?;
     Ok(Group {
         hub_name: request.hub_name,
         name: group.name.to_string(),
@@ -60,11 +83,13 @@ pub(super) async fn get(server: &Server, _: &Administrator, request: HubObject) 
 }
 
 pub(super) async fn delete(server: &Server, _: &Administrator, request: HubObject) -> Reply<HubObject> {
+    check_name(&request.name)?;
     let (hub, name) = (request.hub_name.clone(), request.name.clone());
     server
         .db
         .run(move |store| store.delete_group(&hub, &name))
-        .await?;
+        .await
+        .map_err(named)?;
     Ok(request)
 }
 

@@ -12,13 +12,13 @@ use crate::hubs::VirtualHub;
 use crate::login::HubPassword;
 use crate::secret::Sealed;
 use crate::server::Server;
-use crate::store::{self, HubName, Store, StoreError};
+use crate::store::{self, AdminOption, HubName, Store, StoreError};
 
 /// Longest message to users in bytes.
 const MESSAGE_BYTES: usize = 20_000;
 
 pub(super) async fn create(server: &Server, _: &Administrator, request: HubSettings) -> Reply<HubSettings> {
-    let name = HubName::parse(&request.hub_name).map_err(|_| ErrorCode::InvalidParameter)?;
+    let name = HubName::parse(request.hub_name.trim()).map_err(|_| ErrorCode::InvalidParameter)?;
     if request.hub_type != HubType::Standalone {
         return Err(ErrorCode::NotFarmController);
     }
@@ -26,18 +26,33 @@ pub(super) async fn create(server: &Server, _: &Administrator, request: HubSetti
     hub.online = request.online;
     hub.max_sessions = request.max_session;
     hub.no_enum = request.no_enum;
-    hub.password = password(server, &hub.id, &request)?;
+    hub.password = password(server, &hub.id, &request)?.flatten();
     server.db.run(move |store| store.add_hub(&hub)).await?;
     Ok(echo(&request))
 }
 
-pub(super) async fn set(server: &Server, _: &Administrator, request: HubSettings) -> Reply<HubSettings> {
+pub(super) async fn set(
+    server: &Server,
+    caller: &Administrator,
+    mut request: HubSettings,
+) -> Reply<HubSettings> {
     let name = request.hub_name.clone();
     let record = server.db.run(move |store| store.hub(&name)).await?;
     if request.hub_type != record.kind.code().into() {
-        return Err(ErrorCode::NotSupported);
+        return Err(ErrorCode::InvalidParameter);
     }
     let password = password(server, &record.id, &request)?;
+    if let Some(change) = &password {
+        caller.refuse_if(AdminOption::NoChangeAdminPassword)?;
+        // A hub's administrator who takes the password away would lock everybody out but the server's.
+        if change.is_none() && caller.hub().is_some() && caller.peer.is_some() {
+            return Err(ErrorCode::InvalidParameter);
+        }
+    }
+    // Tools write all settings to change one, so what this administrator may not change stays as it is.
+    if may_not_switch(caller, request.online) {
+        request.online = record.online;
+    }
     let answer = echo(&request);
     server
         .db
@@ -47,7 +62,7 @@ pub(super) async fn set(server: &Server, _: &Administrator, request: HubSettings
                 hub.max_sessions = request.max_session;
                 hub.no_enum = request.no_enum;
                 if let Some(password) = &password {
-                    hub.password = Some(password.clone());
+                    hub.password.clone_from(password);
                 }
                 Ok(())
             })
@@ -56,9 +71,18 @@ pub(super) async fn set(server: &Server, _: &Administrator, request: HubSettings
     Ok(answer)
 }
 
-/// The sealed password that a request gives, or nothing when it gives none: zeros leave it alone, and the empty
-/// password is none, so that nobody administers the hub alone then.
-fn password(server: &Server, hub: &store::Id, request: &HubSettings) -> Reply<Option<Sealed>> {
+/// Whether an administrator may not bring a hub to this state.
+fn may_not_switch(caller: &Administrator, online: bool) -> bool {
+    caller.is_restricted(if online {
+        AdminOption::NoOnline
+    } else {
+        AdminOption::NoOffline
+    })
+}
+
+/// The password that a request sets, sealed: zeros leave it alone, and the empty password is none, so that nobody
+/// administers the hub alone then.
+fn password(server: &Server, hub: &store::Id, request: &HubSettings) -> Reply<Option<Option<Sealed>>> {
     let password = if !request.admin_password_plain_text.is_empty() {
         HubPassword::from_text(&request.admin_password_plain_text)
     } else if request.hashed_password.is_blank() {
@@ -70,9 +94,8 @@ fn password(server: &Server, hub: &store::Id, request: &HubSettings) -> Reply<Op
             session: hash(&request.secure_password)?.into(),
         }
     };
-    password
-        .seal(&server.vault, *hub)
-        .map_err(|_| ErrorCode::Internal)
+    let sealed = password.seal(&server.vault, *hub);
+    sealed.map(Some).map_err(|_| ErrorCode::Internal)
 }
 
 /// What was set, without its secrets.
@@ -105,7 +128,14 @@ pub(super) async fn delete(server: &Server, _: &Administrator, request: HubReque
     Ok(request)
 }
 
-pub(super) async fn set_online(server: &Server, _: &Administrator, request: HubOnline) -> Reply<HubOnline> {
+pub(super) async fn set_online(
+    server: &Server,
+    caller: &Administrator,
+    request: HubOnline,
+) -> Reply<HubOnline> {
+    if may_not_switch(caller, request.online) {
+        return Err(ErrorCode::NotEnoughRights);
+    }
     let (name, online) = (request.hub_name.clone(), request.online);
     server
         .db
@@ -184,11 +214,12 @@ pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) ->
 
 pub(super) async fn status(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubStatus> {
     server.settle_usage().await?;
-    let (summary, record) = server
+    let (summary, access_rules, record) = server
         .db
         .run(move |store| {
             let hub = store.hub(&request.hub_name)?;
-            Ok((Summary::of(store, hub.name.as_str())?, hub))
+            let name = hub.name.as_str();
+            Ok((Summary::of(store, name)?, store.access_rules(name)?.len(), hub))
         })
         .await?;
     let name = record.name.to_string();
@@ -209,7 +240,7 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubReque
         num_sessions: count(ports),
         num_sessions_client: count(of_clients.len() - bridges),
         num_sessions_bridge: count(bridges),
-        num_access_lists: 0,
+        num_access_lists: count(access_rules),
         num_users: count(summary.users),
         num_groups: count(summary.groups),
         num_mac_tables: count(macs),
@@ -281,7 +312,7 @@ pub(super) async fn set_message(
 ) -> Reply<HubMessage> {
     let text = String::from_utf8(request.msg.clone()).map_err(|_| ErrorCode::InvalidParameter)?;
     if text.len() > MESSAGE_BYTES {
-        return Err(ErrorCode::InvalidParameter);
+        return Err(ErrorCode::OutOfMemory); // the stock server's number for it
     }
     let name = request.hub_name.clone();
     server

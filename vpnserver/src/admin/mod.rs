@@ -4,6 +4,8 @@
 //! changes something writes it to the store; what runs follows from that ([`Server::apply`]), in one place, before the
 //! caller is told.
 
+mod access_rule;
+mod authority;
 mod bridge;
 mod caps;
 mod cascade;
@@ -15,10 +17,14 @@ mod hub;
 mod layer3;
 mod listener;
 mod options;
+mod radius;
+mod restriction;
+mod revocation;
 mod securenat;
 mod server;
 mod session;
 mod settings;
+mod source_rule;
 mod table;
 mod user;
 
@@ -43,7 +49,7 @@ use crate::events::Event;
 use crate::gate::Pass;
 use crate::login::{AdminRole, Credential};
 use crate::server::Server;
-use crate::store::StoreError;
+use crate::store::{AdminOption, AdminOptions, StoreError};
 
 /// An answer, or what the caller is told instead.
 type Reply<T> = Result<T, ErrorCode>;
@@ -58,6 +64,8 @@ pub struct Administrator {
     /// Nothing for the local socket.
     peer: Option<SocketAddr>,
     transport: Transport,
+    /// Of a hub's administrator, when the call began.
+    restrictions: AdminOptions,
 }
 
 /// How a call came.
@@ -83,6 +91,7 @@ impl Administrator {
             role,
             peer: Some(peer),
             transport,
+            restrictions: AdminOptions::default(),
         }
     }
 
@@ -125,9 +134,8 @@ impl Caller for Administrator {
         }
     }
 
-    /// Administration options of hubs cannot be set yet, so none is.
-    fn is_option_set(&self, _option: &str) -> bool {
-        false
+    fn is_option_set(&self, option: &str) -> bool {
+        AdminOption::by_name(option).is_some_and(|option| self.is_restricted(option))
     }
 }
 
@@ -193,6 +201,26 @@ methods! {
     GetHubMsg => hub::message,
     GetHubExtOptions => options::list,
     SetHubExtOptions => options::set,
+    GetHubAdminOptions => restriction::list,
+    SetHubAdminOptions => restriction::set,
+    GetDefaultHubAdminOptions => restriction::defaults,
+    SetHubRadius => radius::set,
+    GetHubRadius => radius::get,
+    AddAccess => access_rule::add,
+    DeleteAccess => access_rule::delete,
+    EnumAccess => access_rule::list,
+    SetAccessList => access_rule::set,
+    GetAcList => source_rule::list,
+    SetAcList => source_rule::set,
+    AddCa => authority::add,
+    EnumCa => authority::list,
+    GetCa => authority::get,
+    DeleteCa => authority::delete,
+    AddCrl => revocation::add,
+    SetCrl => revocation::set,
+    GetCrl => revocation::get,
+    DelCrl => revocation::delete,
+    EnumCrl => revocation::list,
     CreateUser => user::create,
     SetUser => user::set,
     GetUser => user::get,
@@ -331,6 +359,7 @@ async fn local_login(server: &Server, records: &mut Records<UnixStream>) -> Opti
         role: role.ok()?,
         peer: None,
         transport: Transport::Local,
+        restrictions: AdminOptions::default(),
     })
 }
 
@@ -369,6 +398,7 @@ pub async fn call<B: Body>(
     body: &B,
 ) -> Result<B, ErrorCode> {
     let method = method::find(name).ok_or(ErrorCode::NotSupported)?;
+    let caller = &caller.as_of_now(server).await?;
     let Answered { subject, outcome } = route(&Administration(server.clone()), caller, name, body).await;
     let answer = outcome?;
     if method.is_change() {

@@ -1,11 +1,15 @@
 //! Extended options of a hub.
 
+use protocol::error::ErrorCode;
 use protocol::rpc::HubRequest;
 use protocol::rpc::option::{HubOption, HubOptions};
 
 use super::{Administrator, Reply};
 use crate::server::Server;
 use crate::store;
+
+/// Options in one call at most.
+pub(super) const MAX_OPTIONS: usize = 4096;
 
 pub(super) async fn list(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubOptions> {
     let name = request.hub_name.clone();
@@ -26,6 +30,9 @@ pub(super) async fn list(server: &Server, _: &Administrator, request: HubRequest
 
 /// Options that we do not know are ignored, as the stock server does: tools write back what another version has.
 pub(super) async fn set(server: &Server, _: &Administrator, request: HubOptions) -> Reply<HubOptions> {
+    if request.options.len() > MAX_OPTIONS {
+        return Err(ErrorCode::TooManyItems);
+    }
     let wanted: Vec<_> = request
         .options
         .iter()

@@ -13,6 +13,7 @@ use protocol::rpc::{HubRequest, Timestamp};
 
 use super::{Administrator, Reply, time};
 use crate::server::Server;
+use crate::store::AdminOption;
 
 pub(super) async fn enable(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubRequest> {
     switch(server, &request, true).await?;
@@ -71,7 +72,7 @@ pub(super) async fn get(
 
 pub(super) async fn set(
     server: &Server,
-    _: &Administrator,
+    caller: &Administrator,
     request: SecureNatOption,
 ) -> Reply<SecureNatOption> {
     let wanted = request.clone();
@@ -82,7 +83,14 @@ pub(super) async fn set(
         .await?
         .secure_nat
         .config;
-    let config = config(&wanted, &former)?;
+    let mut config = config(&wanted, &former)?;
+    // Tools write all settings to change one, so what this administrator may not switch on stays as it is.
+    if caller.is_restricted(AdminOption::NoSecureNatEnableNat) {
+        config.use_nat &= former.use_nat;
+    }
+    if caller.is_restricted(AdminOption::NoSecureNatEnableDhcp) {
+        config.use_dhcp &= former.use_dhcp;
+    }
     config.validate().map_err(|_| ErrorCode::InvalidParameter)?;
     server
         .db

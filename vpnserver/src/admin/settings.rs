@@ -7,7 +7,7 @@ use protocol::rpc::{HubRequest, Nothing};
 
 use super::{Administrator, Reply};
 use crate::server::Server;
-use crate::store::{self, KeepAlive, KeepProtocol, LogSettings};
+use crate::store::{self, AdminOption, KeepAlive, KeepProtocol, LogSettings};
 
 /// The protocol has room for more classes of packets than there are.
 const CLASSES: usize = 16;
@@ -95,7 +95,7 @@ pub(super) async fn hub_log(server: &Server, _: &Administrator, request: HubRequ
     })
 }
 
-pub(super) async fn set_hub_log(server: &Server, _: &Administrator, request: HubLog) -> Reply<HubLog> {
+pub(super) async fn set_hub_log(server: &Server, caller: &Administrator, request: HubLog) -> Reply<HubLog> {
     let mut logs = LogSettings {
         security: request.save_security_log,
         security_switch: request.security_log_switch.into(),
@@ -109,12 +109,18 @@ pub(super) async fn set_hub_log(server: &Server, _: &Administrator, request: Hub
     if logs.security_switch > 5 || logs.packet_switch > 5 || logs.classes.iter().any(|class| *class > 2) {
         return Err(ErrorCode::InvalidValue);
     }
+    // Tools write all settings to change one, so what this administrator may not change stays as it is.
+    let keeps_switches = caller.is_restricted(AdminOption::NoChangeLogSwitchType);
     let name = request.hub_name.clone();
     server
         .db
         .run(move |store| {
             store.update_hub(&name, &|hub| {
-                hub.logs = logs;
+                let former = std::mem::replace(&mut hub.logs, logs);
+                if keeps_switches {
+                    hub.logs.security_switch = former.security_switch;
+                    hub.logs.packet_switch = former.packet_switch;
+                }
                 Ok(())
             })
         })

@@ -11,9 +11,10 @@ use super::{Administrator, Reply};
 use crate::secret::Identity;
 use crate::server::Server;
 use crate::store::{self, HubOption, UserAuth, UserName};
+use crate::x509::Certificate;
 
 pub(super) async fn create(server: &Server, _: &Administrator, request: User) -> Reply<User> {
-    let name = UserName::parse(&request.name).map_err(|_| ErrorCode::InvalidParameter)?;
+    let name = UserName::parse(request.name.trim()).map_err(|_| ErrorCode::InvalidParameter)?;
     let mut user = store::User::new(name, UserAuth::Anonymous);
     user.auth = new_auth(server, &request, &user).await?;
     describe(&mut user, &request)?;
@@ -77,7 +78,10 @@ async fn new_auth(server: &Server, request: &User, user: &store::User) -> Reply<
         },
         AuthType::UserCertificate => {
             let der = request.user_x.clone().unwrap_or_default();
-            x509_parser::parse_x509_certificate(&der).map_err(|_| ErrorCode::InvalidParameter)?;
+            let certificate = Certificate::read(&der).ok_or(ErrorCode::InvalidParameter)?;
+            if !certificate.has_usable_key() {
+                return Err(ErrorCode::NotRsa1024);
+            }
             UserAuth::Certificate { der }
         }
         AuthType::SignedCertificate => UserAuth::Signed {
@@ -87,7 +91,7 @@ async fn new_auth(server: &Server, request: &User, user: &store::User) -> Reply<
         AuthType::Radius => UserAuth::Radius {
             name: request.radius_username.clone().filter(|name| !name.is_empty()),
         },
-        AuthType::Other(_) => return Err(ErrorCode::InvalidParameter),
+        AuthType::Other(_) => return Err(ErrorCode::Internal), // the stock server's number for it
         AuthType::NtDomain => UserAuth::Nt {
             name: request.nt_username.clone().filter(|name| !name.is_empty()),
         },

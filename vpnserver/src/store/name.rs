@@ -1,7 +1,7 @@
 //! Names of hubs, users and groups.
 //!
 //! The characters are those that the stock server accepts (found by asking it for every one of them): letters, digits,
-//! `# % & ( ) - . _`, and blanks inside; users and groups may have `@` as well. Names compare ignoring case.
+//! `# % & ( ) - . _`, and blanks inside; users may have `@` as well. Names compare ignoring case.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -127,6 +127,17 @@ impl UserName {
     }
 }
 
+impl UserName {
+    /// The group name in `text`. Groups log in nowhere, so that names of the server's own sessions are free for them.
+    ///
+    /// # Errors
+    /// See [`NameError`].
+    pub fn parse_group(text: &str) -> Result<Self, NameError> {
+        check(text, |_| false)?;
+        Ok(Self(text.into()))
+    }
+}
+
 fn check(text: &str, also: impl Fn(char) -> bool) -> Result<(), NameError> {
     if text.is_empty() || text.len() > MAX_NAME {
         return Err(NameError::Length);
@@ -187,6 +198,14 @@ mod tests {
             "L3SW_x",
         ] {
             assert_eq!(UserName::parse(name), Err(NameError::Reserved(name.into())));
+        }
+    }
+
+    #[test]
+    fn groups_may_be_called_as_sessions_of_the_server_are() {
+        assert!(UserName::parse_group("administrator").is_ok());
+        for name in ["*", "a@b", "a/b", ""] {
+            assert!(UserName::parse_group(name).is_err(), "{name:?}");
         }
     }
 

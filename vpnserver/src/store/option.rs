@@ -91,7 +91,7 @@ options! {
     SecureNatMaxUdpSessionsPerIp "SecureNAT_MaxUdpSessionsPerIp" = 0 KeptOnly "UDP flows through SecureNAT per client address; 0 is the built-in limit.";
     SecureNatMaxDnsSessionsPerIp "SecureNAT_MaxDnsSessionsPerIp" = 0 KeptOnly "DNS queries through SecureNAT per client address; 0 is the built-in limit.";
     SecureNatMaxIcmpSessionsPerIp "SecureNAT_MaxIcmpSessionsPerIp" = 0 KeptOnly "ICMP flows through SecureNAT per client address; 0 is the built-in limit.";
-    AccessListIncludeFileCacheLifetime "AccessListIncludeFileCacheLifetime" = 30 KeptOnly "Seconds a user list read by an access rule is kept.";
+    AccessListIncludeFileCacheLifetime "AccessListIncludeFileCacheLifetime" = 30 InForce "Seconds a user list read by an access rule is kept.";
     DisableKernelModeSecureNat "DisableKernelModeSecureNAT" = 0 KeptOnly "Do not use kernel mode for SecureNAT.";
     DisableIpRawModeSecureNat "DisableIpRawModeSecureNAT" = 0 InForce "Do not use raw IP mode for SecureNAT (there is none).";
     DisableUserModeSecureNat "DisableUserModeSecureNAT" = 0 KeptOnly "Do not use user mode for SecureNAT.";

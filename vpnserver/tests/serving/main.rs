@@ -1,6 +1,7 @@
 //! A real server on the loopback interface, and what its clients, administrators and strangers may expect of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access_list;
 mod administration;
 mod binary;
 mod bridge;
@@ -17,6 +18,7 @@ mod login;
 mod peer;
 mod published;
 mod restart;
+mod restriction;
 mod rights;
 mod securenat;
 mod session;
