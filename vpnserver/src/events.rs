@@ -171,6 +171,16 @@ pub enum Event {
         /// Why, and what to do.
         reason: String,
     },
+    /// Log lines found no room on their way to the files.
+    LogLinesLost {
+        /// How many.
+        lines: u64,
+    },
+    /// Old log files were deleted because the disk was short of room.
+    LogsDeleted {
+        /// How many.
+        files: usize,
+    },
     /// An administrator logged in.
     AdminOpened {
         /// From where; nothing for the local socket.

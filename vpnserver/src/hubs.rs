@@ -17,6 +17,7 @@ use nat::{LeaseEntry, NatEntry, SecureNat, Setup, Status, Tag};
 use crate::access_list;
 use crate::bridge::Bridge;
 use crate::events::{Event, Events};
+use crate::packet_log;
 use crate::store::{self, HubOption, LocalBridge, folded};
 
 /// Bytes that may wait for SecureNAT or a device.
@@ -232,6 +233,7 @@ impl VirtualHub {
                 Event::HubOffline { hub }
             });
         }
+        self.switch.with(|hub| hub.set_tap(packet_log::tap(&wanted.hub)));
         self.open.store(online, Ordering::Release);
         self.bring_access_list(&mut parts, wanted).await;
         self.bring_secure_nat(&mut parts, wanted).await;

@@ -159,6 +159,8 @@ fn hub(event: &Event) {
         Event::PoolExhausted { hub, mac } => warn!(hub, %mac, "no address left to lease"),
         Event::HubOnline { hub } => info!(hub, "hub online"),
         Event::HubOffline { hub } => info!(hub, "hub offline"),
+        Event::LogLinesLost { lines } => warn!(lines, "log lines lost: there were too many"),
+        Event::LogsDeleted { files } => warn!(files, "old log files deleted to make room"),
         Event::PartStarted { hub, part } => info!(hub, part, "started"),
         Event::PartFailed { hub, part, reason } => warn!(hub, part, reason, "cannot start"),
         _ => {}

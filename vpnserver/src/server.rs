@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -17,12 +17,14 @@ use crate::connections::Connections;
 use crate::events::{Event, Events};
 use crate::hubs::{Hubs, Wanted};
 use crate::identity::{Identity, Material, Source};
+use crate::keep_alive::KeepAliveTask;
 use crate::listener::Listeners;
+use crate::logfile::{Limits, LogFiles};
 use crate::login::{Logins, Occupancy};
 use crate::secret::Vault;
 use crate::session::reason;
 use crate::sessions::Sessions;
-use crate::store::{self, Action, Change, Db, Feed, Noun, StoreError};
+use crate::store::{self, Action, Change, Db, Feed, HubOption, KeepAlive, Noun, StoreError};
 use crate::tasks::Tasks;
 use crate::usage::Usage;
 
@@ -70,6 +72,9 @@ pub struct Server {
     pub settings: Settings,
     /// When it began.
     pub since: SystemTime,
+    /// The log files.
+    pub logs: LogFiles,
+    keep_alive: KeepAliveTask,
     identity: RwLock<Identity>,
     publisher: Publisher,
     publishing_problem: StdMutex<Option<String>>,
@@ -118,7 +123,10 @@ impl Server {
             nat::Mode::Kernel => Publisher::kernel(tag),
             nat::Mode::User => Publisher::hubs_only(tag),
         };
+        let folder = settings.database.parent().unwrap_or(Path::new("."));
         Self {
+            logs: LogFiles::begin(folder, &events, Limits::default()),
+            keep_alive: KeepAliveTask::default(),
             logins: Logins::new(db.clone(), vault.clone()),
             db,
             vault,
@@ -267,6 +275,8 @@ impl Server {
     async fn apply_settings(&self) -> Result<(), StoreError> {
         let record = self.db.run(|store| store.server()).await?;
         self.apply_identity(&record);
+        self.keep_alive.set(&record.keep_alive);
+        self.logs.syslog().set(&record.syslog);
         Ok(())
     }
 
@@ -337,6 +347,8 @@ impl Server {
                 .any(|record| record.name.as_str().eq_ignore_ascii_case(&hub.name))
             {
                 self.hubs.forget(&hub.name);
+                self.log_packets_of(&hub);
+                self.logs.forget_hub(&hub.name);
                 self.sessions.end(&hub.name, reason::HUB_DELETED, |_| true);
                 hub.shut_down().await;
             }
@@ -350,6 +362,9 @@ impl Server {
             if only.is_some_and(|names| !touched(names)) {
                 continue;
             }
+            let physical_addresses = !record.options.is_on(HubOption::NoPhysicalIpOnPacketLog);
+            self.logs
+                .set_hub(record.name.as_str(), record.logs, physical_addresses);
             let hub = self.hubs.begin(record.name.as_str(), &self.events);
             // Closed first, then emptied: a login that is under way finds it closed.
             if !record.online {
@@ -395,6 +410,9 @@ impl Server {
             connection.hang_up();
         }
         tokio::join!(self.take_back(), self.tasks.finished());
+        self.keep_alive.set(&KeepAlive::default());
+        self.log_packets();
+        self.logs.close().await;
         if let Err(error) = self.settle_usage().await {
             tracing::warn!(%error, "the last of what users have used could not be written");
         }

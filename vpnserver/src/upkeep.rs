@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::events::Event;
+use crate::packet_log;
 use crate::server::Server;
 
 /// How often what users have used is written to the store.
 const USAGE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often parts of hubs that do not work are tried again.
 const MENDING_INTERVAL: Duration = Duration::from_secs(10);
+/// How often it is said that log lines were lost, if any were.
+const LOST_LINES_INTERVAL: Duration = Duration::from_secs(60);
 /// How often hubs are asked what they saw.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -20,7 +24,9 @@ impl Server {
             self.follow(),
             self.count_usage(),
             self.watch_hubs(),
-            self.mend_hubs()
+            self.mend_hubs(),
+            self.keep_packet_logs(),
+            self.tell_of_lost_lines()
         );
     }
 
@@ -42,6 +48,27 @@ impl Server {
             ticks.tick().await;
             for hub in self.hubs.all() {
                 hub.look().await;
+            }
+        }
+    }
+
+    async fn keep_packet_logs(&self) {
+        let mut ticks = interval(packet_log::INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.log_packets();
+        }
+    }
+
+    async fn tell_of_lost_lines(&self) {
+        let mut ticks = interval(LOST_LINES_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let lines = self.logs.take_lost();
+            if lines > 0 {
+                self.events.report(&Event::LogLinesLost { lines });
             }
         }
     }

@@ -261,13 +261,13 @@ fn show(server: &Server, hub: String, cascade: &Cascade) -> Reply<Link> {
         ..Link::default()
     };
     if let Some(password) = &proxy.password {
-        link.proxy_password = text(unseal(server, &Identity::CascadeProxy(cascade.id), password)?).into();
+        link.proxy_password = text(&unseal(server, &Identity::CascadeProxy(cascade.id), password)?).into();
     }
     let secret = |sealed| unseal(server, &Identity::Cascade(cascade.id), sealed);
     match &cascade.proof {
         CascadeProof::Anonymous => {}
         CascadeProof::Password(hash) => link.hashed_password = Some(secret(hash)?.to_vec().into()),
-        CascadeProof::PlainPassword(password) => link.plain_password = Some(text(secret(password)?).into()),
+        CascadeProof::PlainPassword(password) => link.plain_password = Some(text(&secret(password)?).into()),
         CascadeProof::Certificate { der, key } => {
             link.client_x = Some(der.clone());
             link.client_k = Some(secret(key)?.to_vec().into());
@@ -276,6 +276,6 @@ fn show(server: &Server, hub: String, cascade: &Cascade) -> Reply<Link> {
     Ok(link)
 }
 
-fn text(bytes: Zeroizing<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&bytes).into_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

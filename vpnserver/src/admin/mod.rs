@@ -16,6 +16,7 @@ mod group;
 mod hub;
 mod layer3;
 mod listener;
+mod log_file;
 mod options;
 mod radius;
 mod restriction;
@@ -288,7 +289,8 @@ methods! {
     GetSysLog => settings::syslog,
     GetHubLog => settings::hub_log,
     SetHubLog => settings::set_hub_log,
-    EnumLogFile => settings::log_files,
+    EnumLogFile => log_file::list,
+    ReadLogFile => log_file::read,
 }
 
 /// Takes an administrator in from the network, then serves until it hangs up.

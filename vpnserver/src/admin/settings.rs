@@ -1,8 +1,8 @@
-//! Settings whose functions come later: what is stored is told, what is not there is told to be off.
+//! Keep-alive, syslog, and what hubs log.
 
 use protocol::error::ErrorCode;
 use protocol::rpc::keep::Keep;
-use protocol::rpc::log::{HubLog, LogFileList, Syslog};
+use protocol::rpc::log::{HubLog, Syslog};
 use protocol::rpc::{HubRequest, Nothing};
 
 use super::{Administrator, Reply};
@@ -73,11 +73,6 @@ async fn update(server: &Server, edit: impl Fn(&mut store::Server) + Send + 'sta
         })
         .await?;
     Ok(())
-}
-
-/// The log goes to standard error and is kept by the service manager, not in files of ours.
-pub(super) async fn log_files(_: &Server, _: &Administrator, _: Nothing) -> Reply<LogFileList> {
-    Ok(LogFileList::default())
 }
 
 pub(super) async fn hub_log(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubLog> {

@@ -69,8 +69,8 @@ options! {
     FilterIpv4 "FilterIPv4" = 0 KeptOnly "Drop IPv4 and ARP.";
     FilterIpv6 "FilterIPv6" = 0 KeptOnly "Drop IPv6.";
     FilterNonIp "FilterNonIP" = 0 KeptOnly "Drop everything but IP and ARP.";
-    NoIpv4PacketLog "NoIPv4PacketLog" = 0 KeptOnly "Leave IPv4 out of the packet log.";
-    NoIpv6PacketLog "NoIPv6PacketLog" = 0 KeptOnly "Leave IPv6 out of the packet log.";
+    NoIpv4PacketLog "NoIPv4PacketLog" = 0 InForce "Leave IPv4 out of the packet log.";
+    NoIpv6PacketLog "NoIPv6PacketLog" = 0 InForce "Leave IPv6 out of the packet log.";
     FilterBpdu "FilterBPDU" = 0 KeptOnly "Drop spanning tree frames.";
     NoIpv6DefaultRouterInRaWhenIpv6 "NoIPv6DefaultRouterInRAWhenIPv6" = 1 KeptOnly "Strip the default router from RAs for sessions that came over IPv6.";
     NoLookBpduBridgeId "NoLookBPDUBridgeId" = 0 KeptOnly "Do not detect bridge loops by spanning tree identifiers.";
@@ -108,7 +108,7 @@ options! {
     DenyAllRadiusLoginWithNoVlanAssign "DenyAllRadiusLoginWithNoVlanAssign" = 0 KeptOnly "Refuse RADIUS users whose answer names no VLAN.";
     SecureNatRandomizeAssignIp "SecureNAT_RandomizeAssignIp" = 0 KeptOnly "Lease addresses in random order.";
     DetectDormantSessionInterval "DetectDormantSessionInterval" = 0 KeptOnly "Seconds of silence after which a session counts as dormant; 0 is never.";
-    NoPhysicalIpOnPacketLog "NoPhysicalIPOnPacketLog" = 0 KeptOnly "Leave the clients' own addresses out of the packet log.";
+    NoPhysicalIpOnPacketLog "NoPhysicalIPOnPacketLog" = 0 InForce "Leave the clients' own addresses out of the packet log.";
     UseHubNameAsDhcpUserClassOption "UseHubNameAsDhcpUserClassOption" = 0 KeptOnly "Tell DHCP servers the hub's name as user class.";
     UseHubNameAsRadiusNasId "UseHubNameAsRadiusNasId" = 0 KeptOnly "Tell RADIUS servers the hub's name as NAS identifier.";
     AllowStandardPassword "AllowStandardPassword" = 0 InForce "Let stock clients use the standard password type; the server then keeps a hash that is as good as the password.";

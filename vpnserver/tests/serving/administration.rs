@@ -5,8 +5,8 @@ use protocol::rpc::group::Group;
 use protocol::rpc::hub::{HubMessage, HubSettings};
 use protocol::rpc::log::HubLog;
 use protocol::rpc::method::{
-    CreateGroup, CreateHub, DeleteGroup, DeleteHub, EnumGroup, EnumHub, EnumLogFile, Flush, GetAdminMsg,
-    GetCaps, GetGroup, GetHub, GetHubExtOptions, GetHubLog, GetHubMsg, GetHubStatus, GetKeep, GetPortsUDP,
+    CreateGroup, CreateHub, DeleteGroup, DeleteHub, EnumGroup, EnumHub, Flush, GetAdminMsg, GetCaps,
+    GetGroup, GetHub, GetHubExtOptions, GetHubLog, GetHubMsg, GetHubStatus, GetKeep, GetPortsUDP,
     GetServerCert, GetServerInfo, GetServerStatus, GetSpecialListener, GetSysLog, SetGroup, SetHub,
     SetHubLog, SetHubMsg,
 };
@@ -69,7 +69,6 @@ async fn what_is_not_there_is_told_to_be_off() {
     assert!(!special.vpn_over_dns && !special.vpn_over_icmp);
     admin.call::<GetKeep>(&Nothing {}).await.unwrap();
     admin.call::<GetSysLog>(&Nothing {}).await.unwrap();
-    admin.call::<EnumLogFile>(&Nothing {}).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
