@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     failure::{Failure, Outcome},
+    names::Shared,
     table::Table,
 };
 
@@ -17,8 +18,16 @@ pub trait Input {
     /// The next line without its end; `None` at the end of the input.
     ///
     /// # Errors
-    /// The input cannot be read.
+    /// The input cannot be read; [`io::ErrorKind::Interrupted`] when a person does not want to answer.
     fn line(&mut self, prompt: &str) -> io::Result<Option<String>>;
+
+    /// The next command. A person's is completed, and kept in a history.
+    ///
+    /// # Errors
+    /// As [`Input::line`].
+    fn command_line(&mut self, prompt: &str) -> io::Result<Option<String>> {
+        self.line(prompt)
+    }
 
     /// The next line, not shown while it is typed.
     ///
@@ -28,6 +37,17 @@ pub trait Input {
 
     /// A person sits in front of it, who sees what they type and can be asked again.
     fn interactive(&self) -> bool;
+
+    /// Completes the names that this server has.
+    fn use_names(&mut self, _server: Shared) {}
+
+    /// The names of users and groups are those of this hub.
+    fn select(&mut self, _hub: Option<&str>) {}
+
+    /// Where the last line stands, when it stands in a file.
+    fn place(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How the output looks.
@@ -176,10 +196,22 @@ impl Console {
             }
             // The prompt that found no answer is the last thing on the screen and says it all.
             Failure::InputEnded | Failure::WouldChange => {}
+            Failure::Cancelled => self.print_line("Cancelled."),
             Failure::Invalid(text) | Failure::Local(text) | Failure::Command(text) => {
                 self.print_coloured(Colour::Red, text);
             }
         }
+    }
+
+    /// Completes the names that this server has.
+    pub fn use_names(&mut self, server: Shared) {
+        self.input.use_names(server);
+    }
+
+    /// Where the last command stands, when it stands in a file: `FILE, line 7`.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        self.input.place()
     }
 
     /// Whether missing values may be asked for.
@@ -199,15 +231,26 @@ impl Console {
     /// # Errors
     /// The input cannot be read.
     pub fn ask(&mut self, prompt: &str) -> Outcome<Option<String>> {
-        self.ask_hiding(prompt, str::to_owned)
+        let answer = self.input.line(prompt).map_err(|error| unreadable(&error))?;
+        self.echo(prompt, answer.as_deref().unwrap_or_default());
+        Ok(answer)
     }
 
-    /// As [`Console::ask`]; where the line is shown again, it is shown as `hide` makes it.
+    /// Asks for a command about this hub; where the line is shown again, it is shown as `hide` makes it.
     ///
     /// # Errors
-    /// The input cannot be read.
-    pub fn ask_hiding(&mut self, prompt: &str, hide: impl FnOnce(&str) -> String) -> Outcome<Option<String>> {
-        let answer = self.input.line(prompt).map_err(|error| unreadable(&error))?;
+    /// The input cannot be read, or the user gives the line up.
+    pub fn command(
+        &mut self,
+        prompt: &str,
+        hub: Option<&str>,
+        hide: impl FnOnce(&str) -> String,
+    ) -> Outcome<Option<String>> {
+        self.input.select(hub);
+        let answer = self
+            .input
+            .command_line(prompt)
+            .map_err(|error| unreadable(&error))?;
         self.echo(prompt, &answer.as_deref().map(hide).unwrap_or_default());
         Ok(answer)
     }
@@ -257,13 +300,19 @@ impl Console {
 }
 
 fn unreadable(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::Interrupted {
+        return Failure::Cancelled;
+    }
     Failure::Local(format!("The input cannot be read: {error}."))
 }
 
 /// Lines of a pipe or a file. A prompt waits for nobody there, so the end of the input never hangs.
 pub struct Lines<R> {
     reader: R,
-    skip_remarks: bool,
+    /// The script's name; in a pipe, remarks are nobody's business.
+    script: Option<String>,
+    /// How many lines have been read.
+    number: usize,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -271,15 +320,17 @@ impl<R: BufRead> Lines<R> {
     pub fn new(reader: R) -> Lines<R> {
         Lines {
             reader,
-            skip_remarks: false,
+            script: None,
+            number: 0,
         }
     }
 
     /// The lines of a script, in which empty lines and those that start with `#` are not for us.
-    pub fn script(reader: R) -> Lines<R> {
+    pub fn script(reader: R, name: &str) -> Lines<R> {
         Lines {
             reader,
-            skip_remarks: true,
+            script: Some(name.to_owned()),
+            number: 0,
         }
     }
 
@@ -289,10 +340,11 @@ impl<R: BufRead> Lines<R> {
             if self.reader.read_until(b'\n', &mut bytes)? == 0 {
                 return Ok(None);
             }
+            self.number += 1;
             let text = String::from_utf8_lossy(&bytes);
             let line = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
             let remark = line.trim().is_empty() || line.trim_start().starts_with('#');
-            if !(self.skip_remarks && remark) {
+            if !(self.script.is_some() && remark) {
                 return Ok(Some(line.to_owned()));
             }
         }
@@ -310,6 +362,11 @@ impl<R: BufRead> Input for Lines<R> {
 
     fn interactive(&self) -> bool {
         false
+    }
+
+    fn place(&self) -> Option<String> {
+        let name = self.script.as_ref()?;
+        Some(format!("{name}, line {}", self.number))
     }
 }
 
@@ -378,8 +435,9 @@ mod tests {
 
     #[test]
     fn remarks_and_empty_lines_of_a_script_are_skipped() {
-        let mut lines = Lines::script("\u{feff}# first\n\n  # second\nHub A\r\nUserList".as_bytes());
+        let mut lines = Lines::script("\u{feff}# first\n\n  # second\nHub A\r\nUserList".as_bytes(), "s");
         assert_eq!(lines.line("").unwrap().as_deref(), Some("Hub A"));
+        assert_eq!(lines.place().as_deref(), Some("s, line 4"));
         assert_eq!(lines.line("").unwrap().as_deref(), Some("UserList"));
         assert_eq!(lines.line("").unwrap(), None);
     }

@@ -31,6 +31,9 @@ pub enum Failure {
     /// `Apply --dry-run` has found something to do. It has been shown.
     #[error("the server is not as declared")]
     WouldChange,
+    /// The user interrupted a prompt.
+    #[error("Cancelled.")]
+    Cancelled,
     /// The user ended the input at a prompt.
     #[error("the input ended before the command had all its values")]
     InputEnded,
@@ -44,6 +47,7 @@ impl Failure {
             Failure::Refused(code) | Failure::Failed { code, .. } => code.code(),
             Failure::Invalid(_) | Failure::InputEnded => 38,
             Failure::Local(_) => 23,
+            Failure::Cancelled => ErrorCode::Cancelled.code(),
             Failure::Command(_) => 117,
             // No error of any server has this number.
             Failure::WouldChange => 200,

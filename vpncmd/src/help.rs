@@ -2,6 +2,7 @@
 
 use crate::{
     command::Command,
+    example,
     params::{Param, shown},
 };
 
@@ -58,6 +59,8 @@ pub fn of(command: &Command) -> String {
                 &format!("{}{asked}", param.help),
             ));
         }
+        out.push_str("\nExample:\n");
+        out.push_str(&fold("  ", "    ", &example::of(command)));
     }
     out
 }
@@ -65,6 +68,8 @@ pub fn of(command: &Command) -> String {
 fn usage(param: &Param) -> String {
     if param.positional {
         shown(param)
+    } else if param.flag {
+        format!("[{}]", param.long())
     } else {
         format!("[{}:{}]", shown(param), param.name.to_ascii_lowercase())
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use zeroize::Zeroizing;
 
-use crate::{command::Mode, console::Style};
+use crate::{command::Mode, completion::Shell, console::Style};
 
 /// Administers VPN servers.
 ///
@@ -43,6 +43,9 @@ pub struct Options {
     /// Read commands from this file; lines that start with # are remarks
     #[arg(long = "in", value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// End at the first command that fails, with its result, and say which line it was
+    #[arg(long)]
+    pub stop_on_error: bool,
     /// Write a copy of the output into this file
     #[arg(long = "out", value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -71,6 +74,13 @@ pub struct Options {
     /// $XDG_STATE_HOME/hubward; HUBWARD_DATA_DIR names another]
     #[arg(long, value_name = "DIR", conflicts_with = "socket")]
     pub data_dir: Option<PathBuf>,
+    /// Print the completion of a shell
+    #[arg(long, value_name = "SHELL", value_enum)]
+    pub completions: Option<Shell>,
+    /// Print the manual page, or write it into this folder
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    #[allow(clippy::option_option)]
+    pub man: Option<Option<PathBuf>>,
     /// The command to run
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Option<Vec<String>>,

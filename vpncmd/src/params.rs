@@ -7,6 +7,7 @@ use crate::{
     console::Console,
     failure::{Failure, Outcome},
     matching,
+    names::Names,
 };
 
 /// One parameter of a command.
@@ -26,6 +27,8 @@ pub struct Param {
     pub secret: bool,
     /// Says yes by being there: `/DRY_RUN`, or `--dry-run`.
     pub flag: bool,
+    /// What it names, for completion.
+    pub names: Option<Names>,
 }
 
 impl Param {
@@ -40,6 +43,7 @@ impl Param {
             check: check::anything,
             secret: false,
             flag: false,
+            names: None,
         }
     }
 
@@ -80,6 +84,15 @@ impl Param {
     #[must_use]
     pub const fn check(self, check: Check) -> Param {
         Param { check, ..self }
+    }
+
+    /// Completed with the server's names.
+    #[must_use]
+    pub const fn of(self, names: Names) -> Param {
+        Param {
+            names: Some(names),
+            ..self
+        }
     }
 
     /// A new password.
@@ -222,7 +235,7 @@ fn ask(param: &Param, console: &mut Console) -> Outcome<Zeroizing<String>> {
 }
 
 /// The words `none` and `null` stand for the empty value.
-fn unless_none(value: &str) -> &str {
+pub(crate) fn unless_none(value: &str) -> &str {
     let none = value.eq_ignore_ascii_case("none") || value.eq_ignore_ascii_case("null");
     if none { "" } else { value }
 }

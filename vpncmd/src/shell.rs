@@ -51,6 +51,8 @@ pub struct Shell {
     pub calendar: Calendar,
     /// The selected hub.
     pub hub: Option<String>,
+    /// `--stop-on-error`: the first command that fails is the last.
+    pub stop_on_error: bool,
     target: Target,
     last: u32,
 }
@@ -63,6 +65,7 @@ impl Shell {
             console,
             calendar,
             hub,
+            stop_on_error: false,
             target,
             last: 0,
         }
@@ -80,26 +83,41 @@ impl Shell {
             let prompt = self.prompt();
             let commands = self.commands();
             let hide = |line: &str| hidden(line, &commands);
+            let hub = self.hub.clone();
             let typed = if self.console.style.programming {
                 self.console
                     .print_line(&format!("[PROMPT:{}:{prompt}]", self.last));
-                self.console.ask_hiding("", hide)
+                self.console.command("", hub.as_deref(), hide)
             } else {
-                self.console.ask_hiding(&prompt, hide)
+                self.console.command(&prompt, hub.as_deref(), hide)
             };
             match typed {
                 Ok(Some(text)) => {
-                    if self.run(&line::words(&text)) == Flow::Exit {
+                    if self.run(&line::words(&text)) == Flow::Exit || self.stops() {
                         return;
                     }
                 }
                 Ok(None) => return,
+                // Ctrl+C gives up the line, not the tool.
+                Err(Failure::Cancelled) => {}
                 Err(failure) => {
                     self.report(&failure);
                     return;
                 }
             }
         }
+    }
+
+    /// Whether a line has failed that no other may follow; says which.
+    fn stops(&mut self) -> bool {
+        if self.last == 0 || !self.stop_on_error {
+            return false;
+        }
+        // Where no script looks for results.
+        if let Some(place) = self.console.place() {
+            eprintln!("vpncmd: stopped at {place}, which ended with {}", self.last);
+        }
+        true
     }
 
     /// Shows the prompt with the line, as if it had been typed, and runs it.

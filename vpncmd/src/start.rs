@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader},
+    io::{self, BufReader, Write},
 };
 
 use clap::Parser;
@@ -16,6 +16,8 @@ use crate::{
     console::{Console, Input, Lines, on_terminal},
     dialect,
     failure::{Failure, Outcome},
+    manual,
+    names::Shared,
     options::Options,
     service,
     shell::{Shell, Target},
@@ -42,6 +44,9 @@ pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
             return if error.use_stderr() { USAGE } else { 0 };
         }
     };
+    if let Some(printed) = documents(&options) {
+        return printed;
+    }
     let mut console = match console(&options) {
         Ok(console) => console,
         Err(failure) => {
@@ -69,6 +74,33 @@ pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
     status(shell.last())
 }
 
+/// Prints what needs nobody at the other end: completions and the manual page. Returns the exit status.
+fn documents(options: &Options) -> Option<u8> {
+    let text = match (&options.completions, &options.man) {
+        (Some(shell), _) => shell.script(),
+        (None, Some(_)) => manual::page(),
+        (None, None) => return None,
+    };
+    let written = match options.man.as_ref().filter(|_| options.completions.is_none()) {
+        Some(Some(folder)) => {
+            let path = folder.join("vpncmd.1");
+            std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+        }
+        // A reader that has seen enough is no trouble.
+        _ => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            Ok(())
+        }
+    };
+    match written {
+        Ok(()) => Some(0),
+        Err(text) => {
+            eprintln!("vpncmd: {text}");
+            Some(status(Failure::Local(text).code()))
+        }
+    }
+}
+
 /// An exit status has eight bits.
 fn status(code: u32) -> u8 {
     code.to_le_bytes()[0]
@@ -85,10 +117,10 @@ fn console(options: &Options) -> Outcome<Console> {
     let input: Box<dyn Input> = match &options.input {
         Some(path) => {
             let file = File::open(path).map_err(|error| cannot("read", path, error))?;
-            Box::new(Lines::script(BufReader::new(file)))
+            Box::new(Lines::script(BufReader::new(file), &path.display().to_string()))
         }
         None if on_terminal() => {
-            let terminal = Terminal::new(command::all(options.mode()));
+            let terminal = Terminal::new(command::all(options.mode()), options.style().colour);
             Box::new(terminal.map_err(|error| Failure::Local(format!("cannot use the terminal: {error}")))?)
         }
         None => Box::new(Lines::new(BufReader::new(io::stdin()))),
@@ -100,7 +132,12 @@ fn console(options: &Options) -> Outcome<Console> {
 fn open(options: &Options, mut console: Console) -> Result<Shell, (Console, Failure)> {
     let connected = match options.mode() {
         Mode::Server => {
-            connect::connect(options, &mut console).map(|server| Target::Server(Box::new(server)))
+            connect::connect(options, &mut console).map(|server| {
+                // Completion asks the server for names.
+                let server = Shared::new(Box::new(server));
+                console.use_names(server.clone());
+                Target::Server(Box::new(server))
+            })
         }
         Mode::Client => {
             service::connect(options, &mut console).map(|client| Target::Client(Box::new(client)))
@@ -113,6 +150,7 @@ fn open(options: &Options, mut console: Console) -> Result<Shell, (Console, Fail
     };
     greet(options, &mut console);
     let mut shell = Shell::new(console, Calendar::local(), target, None);
+    shell.stop_on_error = options.stop_on_error;
     match options.mode() {
         Mode::Server => start_server(options, &mut shell),
         Mode::Client => start_client(&mut shell),

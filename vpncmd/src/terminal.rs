@@ -1,94 +1,213 @@
 //! The keyboard of a person: line editing, history, completion, and passwords that are not shown.
 
 use std::{
-    io::{self, BufRead, Write},
+    io::{self, Read, Write},
     os::fd::AsFd,
 };
 
-use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use rustyline::{
-    Config, Context, Editor, Helper, completion::Completer, error::ReadlineError, highlight::Highlighter,
-    hint::Hinter, history::MemHistory, validate::Validator,
+    ColorMode, CompletionType, Config, Editor,
+    error::ReadlineError,
+    history::{History, MemHistory},
 };
 use zeroize::Zeroizing;
 
-use crate::{command::Command, console::Input, line, params::shown};
+use crate::{
+    command::Command,
+    completer::Completion,
+    console::Input,
+    history::HistoryFile,
+    line,
+    names::{Directory, Shared},
+};
 
 /// Lines typed by a person.
 pub struct Terminal {
     editor: Editor<Completion, MemHistory>,
     commands: Vec<&'static Command>,
+    file: Option<HistoryFile>,
 }
 
 impl Terminal {
-    /// The terminal of this process, completing these commands.
+    /// The terminal of this process, completing these commands, with the history of former times.
     ///
     /// # Errors
     /// The terminal cannot be used.
-    pub fn new(commands: Vec<&'static Command>) -> io::Result<Terminal> {
-        let config = Config::builder().auto_add_history(false).build();
+    pub fn new(commands: Vec<&'static Command>, colour: bool) -> io::Result<Terminal> {
+        let config = Config::builder()
+            .auto_add_history(false)
+            .completion_type(CompletionType::List)
+            .color_mode(if colour {
+                ColorMode::Enabled
+            } else {
+                ColorMode::Disabled
+            })
+            .build();
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history).map_err(io::Error::other)?;
-        editor.set_helper(Some(Completion(commands.clone())));
-        Ok(Terminal { editor, commands })
+        editor.set_helper(Some(Completion::new(commands.clone(), colour)));
+        let file = HistoryFile::of_user();
+        for line in file.iter().flat_map(HistoryFile::lines) {
+            editor.history_mut().add_owned(line).map_err(io::Error::other)?;
+        }
+        Ok(Terminal {
+            editor,
+            commands,
+            file,
+        })
+    }
+
+    /// Keeps a line, here and in the file. The history must not hold a password: it is shown at a key press.
+    fn remember(&mut self, line: &str) -> io::Result<()> {
+        if line.trim().is_empty() || holds_secret(line, &self.commands) {
+            return Ok(());
+        }
+        let new = self.editor.add_history_entry(line).map_err(io::Error::other)?;
+        // A history that cannot be kept is no reason to fail a command.
+        if let Some(file) = self.file.as_ref().filter(|_| new) {
+            let _ = file.add(line);
+        }
+        Ok(())
     }
 }
 
 impl Input for Terminal {
-    fn line(&mut self, prompt: &str) -> io::Result<Option<String>> {
+    fn command_line(&mut self, prompt: &str) -> io::Result<Option<String>> {
         match self.editor.readline(prompt) {
             Ok(line) => {
-                // The history must not hold a password; it is only in memory, but it is shown at a key press.
-                if !line.trim().is_empty() && !holds_secret(&line, &self.commands) {
-                    self.editor
-                        .add_history_entry(line.as_str())
-                        .map_err(io::Error::other)?;
-                }
+                self.remember(&line)?;
                 Ok(Some(line))
             }
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
-            Err(ReadlineError::Io(error)) => Err(error),
-            Err(error) => Err(io::Error::other(error)),
+            Err(error) => ended(error),
         }
     }
 
+    fn line(&mut self, prompt: &str) -> io::Result<Option<String>> {
+        // An answer to a question is no command: neither completed nor kept.
+        let helper = self
+            .editor
+            .helper_mut()
+            .map(|helper| std::mem::replace(helper, Completion::new(Vec::new(), false)));
+        let typed = self.editor.readline(prompt);
+        self.editor.set_helper(helper);
+        typed.map(Some).or_else(ended)
+    }
+
     fn secret(&mut self, prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
-        let stdin = io::stdin();
-        print!("{prompt}");
-        io::stdout().flush()?;
-        let mut text = Zeroizing::new(String::new());
-        let read = {
-            let _silence = Silence::begin(&stdin)?;
-            stdin.lock().read_line(&mut text)?
+        let mut out = io::stdout();
+        write!(out, "{prompt}")?;
+        out.flush()?;
+        let typed = {
+            let stdin = io::stdin();
+            let _raw = Raw::begin(&stdin)?;
+            typed_secret(&mut stdin.lock(), &mut out)
         };
-        println!();
-        let length = text.trim_end_matches(['\n', '\r']).len();
-        text.truncate(length);
-        Ok((read > 0).then_some(text))
+        writeln!(out)?;
+        typed
     }
 
     fn interactive(&self) -> bool {
         true
     }
+
+    fn use_names(&mut self, server: Shared) {
+        if let Some(helper) = self.editor.helper_mut() {
+            helper.use_names(Directory::new(server));
+        }
+    }
+
+    fn select(&mut self, hub: Option<&str>) {
+        if let Some(helper) = self.editor.helper_mut() {
+            helper.select(hub);
+        }
+    }
 }
 
-/// The terminal does not show what is typed, until this is dropped.
-struct Silence<'a> {
+/// Ctrl+D on an empty line is the end; Ctrl+C is an interruption.
+fn ended(error: ReadlineError) -> io::Result<Option<String>> {
+    match error {
+        ReadlineError::Eof => Ok(None),
+        ReadlineError::Interrupted => Err(io::ErrorKind::Interrupted.into()),
+        ReadlineError::Io(error) => Err(error),
+        error => Err(io::Error::other(error)),
+    }
+}
+
+/// Reads a password key by key and shows a star for each character, as the stock tool does.
+fn typed_secret(keys: &mut impl Read, screen: &mut impl Write) -> io::Result<Option<Zeroizing<String>>> {
+    const CTRL_C: u8 = 3;
+    const CTRL_D: u8 = 4;
+    const CTRL_U: u8 = 21;
+    // Long enough that it is never moved, which would leave a copy.
+    let mut typed = Zeroizing::new(Vec::with_capacity(4096));
+    loop {
+        let mut key = [0];
+        if keys.read(&mut key)? == 0 || key[0] == CTRL_D && typed.is_empty() {
+            return Ok(None);
+        }
+        match key[0] {
+            b'\r' | b'\n' => break,
+            CTRL_C => return Err(io::ErrorKind::Interrupted.into()),
+            8 | 127 => erase(&mut typed, screen)?,
+            CTRL_U => {
+                while !typed.is_empty() {
+                    erase(&mut typed, screen)?;
+                }
+            }
+            0..32 => {}
+            byte if typed.len() < typed.capacity() => {
+                typed.push(byte);
+                // The following bytes of a character in UTF-8 are no characters of their own.
+                if byte & 0xc0 != 0x80 {
+                    screen.write_all(b"*")?;
+                }
+            }
+            _ => {}
+        }
+        screen.flush()?;
+    }
+    match std::str::from_utf8(&typed) {
+        Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    }
+}
+
+/// Takes the last character back.
+fn erase(typed: &mut Vec<u8>, screen: &mut impl Write) -> io::Result<()> {
+    let mut erased = false;
+    while let Some(byte) = typed.pop() {
+        erased = true;
+        if byte & 0xc0 != 0x80 {
+            break;
+        }
+    }
+    if erased {
+        screen.write_all(b"\x08 \x08")?;
+    }
+    Ok(())
+}
+
+/// The terminal gives every key as it is pressed, and shows none, until this is dropped.
+struct Raw<'a> {
     stdin: &'a io::Stdin,
     before: Termios,
 }
 
-impl<'a> Silence<'a> {
-    fn begin(stdin: &'a io::Stdin) -> io::Result<Silence<'a>> {
+impl<'a> Raw<'a> {
+    fn begin(stdin: &'a io::Stdin) -> io::Result<Raw<'a>> {
         let before = tcgetattr(stdin.as_fd())?;
-        let mut silent = before.clone();
-        silent.local_flags.remove(LocalFlags::ECHO);
-        tcsetattr(stdin.as_fd(), SetArg::TCSANOW, &silent)?;
-        Ok(Silence { stdin, before })
+        let mut raw = before.clone();
+        raw.local_flags
+            .remove(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
+        raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        tcsetattr(stdin.as_fd(), SetArg::TCSANOW, &raw)?;
+        Ok(Raw { stdin, before })
     }
 }
 
-impl Drop for Silence<'_> {
+impl Drop for Raw<'_> {
     fn drop(&mut self) {
         let _ = tcsetattr(self.stdin.as_fd(), SetArg::TCSANOW, &self.before);
     }
@@ -99,78 +218,10 @@ fn holds_secret(line: &str, commands: &[&'static Command]) -> bool {
     crate::shell::hide_secrets(&words, commands) != words
 }
 
-/// Completes the names of commands, and of their parameters.
-struct Completion(Vec<&'static Command>);
-
-impl Completion {
-    fn candidates(&self, line: &str) -> (usize, Vec<String>) {
-        let start = line.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-        let begun = &line[start..];
-        let matches = |name: &str| {
-            name.get(..begun.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(begun))
-        };
-        let first = line[..start].split_whitespace().next();
-        let names: Vec<String> = match first {
-            None => self.0.iter().map(|command| command.name.to_owned()).collect(),
-            Some(word) if word.eq_ignore_ascii_case("help") || word == "?" => {
-                self.0.iter().map(|command| command.name.to_owned()).collect()
-            }
-            Some(word) => {
-                let command = self
-                    .0
-                    .iter()
-                    .find(|command| command.name.eq_ignore_ascii_case(word));
-                let params = command.map_or(&[][..], |command| command.params);
-                params
-                    .iter()
-                    .filter(|param| !param.positional)
-                    .map(|param| format!("{}:", shown(param)))
-                    .collect()
-            }
-        };
-        (start, names.into_iter().filter(|name| matches(name)).collect())
-    }
-}
-
-impl Completer for Completion {
-    type Candidate = String;
-
-    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(self.candidates(&line[..pos]))
-    }
-}
-
-impl Hinter for Completion {
-    type Hint = String;
-}
-
-impl Highlighter for Completion {}
-impl Validator for Completion {}
-impl Helper for Completion {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::command::{self, Mode};
-
-    #[test]
-    fn commands_and_then_their_parameters_are_completed() {
-        let completion = Completion(command::all(Mode::Server));
-        assert_eq!(
-            completion.candidates("userpassw"),
-            (0, vec!["UserPasswordSet".to_owned()])
-        );
-        assert_eq!(
-            completion.candidates("UserPasswordSet bob /p"),
-            (20, vec!["/PASSWORD:".to_owned()])
-        );
-        assert_eq!(
-            completion.candidates("help userl"),
-            (5, vec!["UserList".to_owned()])
-        );
-        assert_eq!(completion.candidates("nothing /p"), (8, vec![]));
-    }
 
     #[test]
     fn a_line_with_a_password_stays_out_of_the_history() {
@@ -180,5 +231,28 @@ mod tests {
         assert!(holds_secret("UserPasswordSett bob /PASSWORD:x", &commands));
         assert!(holds_secret("ServerPasswordSet x", &commands));
         assert!(!holds_secret("UserPasswordSet bob", &commands));
+    }
+
+    #[test]
+    fn a_password_is_edited_and_never_shown() {
+        for (keys, typed, shown) in [
+            (&b"abc\r"[..], Some("abc"), "***"),
+            (
+                "\u{fc}x\u{7f}\u{7f}y\n".as_bytes(),
+                Some("y"),
+                "**\x08 \x08\x08 \x08*",
+            ),
+            (b"\x7fa\x15b\n", Some("b"), "*\x08 \x08*"),
+            (b"a\x04\n", Some("a"), "*"),
+            (b"\x04", None, ""),
+            (b"", None, ""),
+        ] {
+            let mut screen = Vec::new();
+            let read = typed_secret(&mut &keys[..], &mut screen).unwrap();
+            assert_eq!(read.as_ref().map(|text| text.as_str()), typed, "{keys:?}");
+            assert_eq!(String::from_utf8(screen).unwrap(), shown, "{keys:?}");
+        }
+        let interrupted = typed_secret(&mut &b"a\x03"[..], &mut Vec::new()).unwrap_err();
+        assert_eq!(interrupted.kind(), io::ErrorKind::Interrupted);
     }
 }

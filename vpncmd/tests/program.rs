@@ -1,137 +1,14 @@
 //! The program as scripts start it: what it finds, what it prints where, and its exit status.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "common/socket.rs"]
+mod socket;
+
 use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 
-use protocol::error::ErrorCode;
-use protocol::pack::{Limits, Pack};
-use protocol::rpc::hub::{HubList, HubRow, HubStatus};
-use protocol::rpc::listener::{ListenerList, ListenerRow};
-use protocol::rpc::{HubRequest, RpcMessage};
-
-/// A data folder with the control socket of a server that has one hub and listens on one port.
-struct Server {
-    folder: PathBuf,
-}
-
-impl Server {
-    const HUB: &str = "mikalab";
-    const PORT: u32 = 5555;
-
-    fn start() -> Server {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("vpncmd-program-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let listener = UnixListener::bind(folder.join("control.sock")).unwrap();
-        thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.unwrap())));
-        Server { folder }
-    }
-
-    /// Runs the tool with this server's folder as the default one.
-    fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vpncmd"));
-        command
-            .args(words)
-            .env("HUBWARD_DATA_DIR", &self.folder)
-            .env("HOME", &self.folder)
-            .env("TZ", "UTC");
-        command.env_remove("XDG_CONFIG_HOME").stdin(Stdio::null());
-        command
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// One administrator: a greeting, then calls (admin RPC §2).
-fn serve(mut stream: UnixStream) {
-    let mut greeted = false;
-    while let Some(request) = read(&mut stream) {
-        if request.str("function_name") == Some("RebootServer") {
-            return;
-        }
-        let answer = if greeted {
-            answer(&request)
-        } else {
-            Ok(Pack::new())
-        };
-        greeted = true;
-        let answer = answer.unwrap_or_else(|code| {
-            let mut pack = Pack::new();
-            pack.set_int("error", code.code());
-            pack
-        });
-        let body = answer.encode();
-        let length = u32::try_from(body.len()).unwrap();
-        if stream
-            .write_all(&[&length.to_be_bytes()[..], &body].concat())
-            .is_err()
-        {
-            return;
-        }
-    }
-}
-
-fn read(stream: &mut UnixStream) -> Option<Pack> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).ok()?;
-    let mut body = vec![0; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut body).ok()?;
-    Some(Pack::decode(&body, &Limits::ADMIN).unwrap())
-}
-
-fn answer(request: &Pack) -> Result<Pack, ErrorCode> {
-    let hub_name = Server::HUB.to_owned();
-    match request.str("function_name").unwrap() {
-        "EnumListener" => {
-            let listener = ListenerRow {
-                port: Server::PORT,
-                enabled: true,
-                error: false,
-            };
-            Ok(ListenerList {
-                listeners: vec![listener],
-            }
-            .to_pack())
-        }
-        "EnumHub" => {
-            let hub = HubRow {
-                hub_name,
-                online: true,
-                ..HubRow::default()
-            };
-            Ok(HubList { hubs: vec![hub] }.to_pack())
-        }
-        "GetHubStatus" if HubRequest::from_pack(request).unwrap().hub_name == hub_name => Ok(HubStatus {
-            hub_name,
-            ..HubStatus::default()
-        }
-        .to_pack()),
-        "GetHubStatus" => Err(ErrorCode::HubNotFound),
-        "SetServerPassword" => Ok(Pack::new()),
-        _ => Err(ErrorCode::NotSupported),
-    }
-}
+use socket::Server;
 
 fn status(output: &Output) -> i32 {
     output.status.code().expect("it ended by itself")
@@ -243,6 +120,58 @@ fn a_script_runs_to_its_end_and_its_output_is_copied() {
     );
     assert_eq!(fs::read_to_string(copy).unwrap(), text);
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_script_can_end_at_its_first_failure() {
+    let server = Server::start();
+    let script = server.file(
+        "script",
+        "# a remark\nHubList\nHub nowhere\nServerPasswordSet x\n",
+    );
+    let output = server.run(&[&format!("/IN:{}", script.display()), "--stop-on-error"]);
+    assert_eq!(status(&output), 8);
+    assert!(
+        !stdout(&output).contains("ServerPasswordSet"),
+        "{}",
+        stdout(&output)
+    );
+    let said = format!(
+        "vpncmd: stopped at {}, line 3, which ended with 8\n",
+        script.display()
+    );
+    assert_eq!(stderr(&output), said);
+}
+
+#[test]
+fn a_bare_word_behind_the_server_begins_the_command() {
+    let server = Server::start();
+    for words in [
+        &["localhost", "HubList", "--json"][..],
+        &["localhost", "--json", "hubl"],
+        &["localhost", "/SERVER", "--json", "/CMD", "HubList"],
+    ] {
+        let output = server.run(words);
+        assert_eq!(status(&output), 0, "{words:?}: {}", stderr(&output));
+        assert!(
+            stdout(&output).starts_with('{') || stdout(&output).contains("\n{"),
+            "{}",
+            stdout(&output)
+        );
+    }
+}
+
+#[test]
+fn a_pipe_gets_no_colours() {
+    let server = Server::start();
+    for words in [&["/CMD", "Foo"][..], &["/CMD", "Hub", "nowhere"], &["--help"]] {
+        let output = server
+            .command(words)
+            .env("TERM", "xterm-256color")
+            .output()
+            .unwrap();
+        assert!(!output.stdout.contains(&0x1b), "{}", stdout(&output));
+    }
 }
 
 #[test]

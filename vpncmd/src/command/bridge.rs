@@ -10,6 +10,7 @@ use crate::{
     check,
     command::{Command, Scope},
     failure::Outcome,
+    names::Names,
     params::{Arguments, Param},
     shell::Shell,
     table::Table,
@@ -43,7 +44,8 @@ pub(super) const COMMANDS: &[Command] = &[
         params: &[
             Param::word("hubname", "The name of the hub.")
                 .ask("Virtual Hub Name to Create Bridge: ")
-                .check(check::not_empty),
+                .check(check::not_empty)
+                .of(Names::Hub),
             Param::named(
                 "DEVICE",
                 "The Ethernet device, or the name of the TAP device without tap_.",
@@ -62,7 +64,8 @@ pub(super) const COMMANDS: &[Command] = &[
         params: &[
             Param::word("hubname", "The name of the hub.")
                 .ask("Virtual Hub Name to Delete Bridge: ")
-                .check(check::not_empty),
+                .check(check::not_empty)
+                .of(Names::Hub),
             Param::named("DEVICE", "The device, as BridgeList shows it.")
                 .ask("Bridge Device Name to Delete: ")
                 .check(check::not_empty),

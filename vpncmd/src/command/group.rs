@@ -10,6 +10,7 @@ use crate::{
     check,
     command::{Command, Scope, policy, user},
     failure::Outcome,
+    names::Names,
     params::{Arguments, Param},
     shell::Shell,
     table::Table,
@@ -18,7 +19,8 @@ use crate::{
 
 const GROUP: Param = Param::word("name", "The name of the group.")
     .ask("Group Name: ")
-    .check(check::not_empty);
+    .check(check::not_empty)
+    .of(Names::Group);
 
 const DESCRIBED: &[Param] = &[
     GROUP,
@@ -75,7 +77,8 @@ pub(super) const COMMANDS: &[Command] = &[
             GROUP,
             Param::named("USERNAME", "The name of the user.")
                 .ask("Name of User to Join Group: ")
-                .check(check::not_empty),
+                .check(check::not_empty)
+                .of(Names::User),
         ],
         scope: Scope::Hub,
         run: join,
@@ -86,7 +89,8 @@ pub(super) const COMMANDS: &[Command] = &[
         help: "Takes a user out of the group they are in.",
         params: &[Param::word("name", "The name of the user.")
             .ask("Name of User to Delete from Group: ")
-            .check(check::not_empty)],
+            .check(check::not_empty)
+            .of(Names::User)],
         scope: Scope::Hub,
         run: unjoin,
     },

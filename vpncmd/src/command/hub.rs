@@ -13,6 +13,7 @@ use crate::{
     check,
     command::{Command, Scope, server},
     failure::Outcome,
+    names::Names,
     params::{Arguments, Param},
     shell::Shell,
     table::Table,
@@ -66,7 +67,8 @@ pub(super) const COMMANDS: &[Command] = &[
         help: "Deletes a hub with its users, groups and settings, and ends its sessions. There is no way back.",
         params: &[Param::word("name", "The name of the hub.")
             .ask("Name of Virtual Hub to delete: ")
-            .check(check::not_empty)],
+            .check(check::not_empty)
+            .of(Names::Hub)],
         scope: Scope::Server,
         run: delete,
     },
@@ -82,7 +84,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "Hub",
         title: "Select the Virtual Hub to manage",
         help: "Selects the hub that the following commands are about. Without a name, none is selected.",
-        params: &[Param::word("name", "The name of the hub.")],
+        params: &[Param::word("name", "The name of the hub.").of(Names::Hub)],
         scope: Scope::Server,
         run: select,
     },

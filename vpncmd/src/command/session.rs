@@ -12,6 +12,7 @@ use crate::{
     check,
     command::{Command, Scope, server},
     failure::Outcome,
+    names::Names,
     params::{Arguments, Param},
     shell::Shell,
     table::Table,
@@ -21,7 +22,8 @@ use crate::{
 const NAME: &[Param] = &[
     Param::word("name", "The session's name, as SessionList shows it.")
         .ask("Session name: ")
-        .check(check::not_empty),
+        .check(check::not_empty)
+        .of(Names::Session),
 ];
 
 /// What stock servers call the connection of a session that has none.

@@ -15,6 +15,7 @@ use crate::{
     command::{Command, Scope, policy, server},
     failure::{Failure, Outcome},
     md4,
+    names::Names,
     params::{Arguments, Param},
     shell::Shell,
     table::Table,
@@ -26,11 +27,14 @@ const EVERYBODY: &str = "*";
 
 pub(super) const USER: Param = Param::word("name", "The name of the user.")
     .ask("User Name: ")
-    .check(check::not_empty);
+    .check(check::not_empty)
+    .of(Names::User);
 
 const DESCRIBED: &[Param] = &[
     USER,
-    Param::named("GROUP", "The group the user belongs to; empty for none.").ask("Assigned Group Name: "),
+    Param::named("GROUP", "The group the user belongs to; empty for none.")
+        .ask("Assigned Group Name: ")
+        .of(Names::Group),
     Param::named("REALNAME", "The full name.").ask("User Full Name: "),
     Param::named("NOTE", "A description.").ask("User Description: "),
 ];
