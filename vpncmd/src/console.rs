@@ -100,6 +100,8 @@ pub struct Console {
     screen: Box<dyn Write>,
     copy: Option<File>,
     input: Box<dyn Input>,
+    /// JSON has been printed since somebody last asked.
+    spoken: bool,
     /// How the output looks.
     pub style: Style,
 }
@@ -112,6 +114,7 @@ impl Console {
             screen,
             copy,
             input,
+            spoken: false,
             style,
         }
     }
@@ -178,13 +181,31 @@ impl Console {
 
     /// Writes a value as JSON.
     pub fn json(&mut self, value: &serde_json::Value) {
+        self.spoken = true;
         // A JSON value always has a text.
         self.print_line(&serde_json::to_string_pretty(value).unwrap_or_default());
     }
 
+    /// In JSON, ends a command that had nothing to say with an empty object: there is always a value to read.
+    pub fn end_json(&mut self) {
+        let spoken = std::mem::take(&mut self.spoken);
+        if self.style.json && !spoken {
+            self.print_line("{}");
+        }
+    }
+
+    /// Says why a value will not do, before it is asked for again.
+    pub fn complain(&mut self, text: &str) {
+        if self.style.json {
+            eprintln!("vpncmd: {text}");
+        } else {
+            self.print_line(text);
+        }
+    }
+
     /// Says what went wrong: the stock lines, or an object in JSON.
     pub fn failure(&mut self, failure: &Failure) {
-        if self.style.json && *failure != Failure::WouldChange {
+        if self.style.json && !matches!(failure, Failure::WouldChange | Failure::ChecksFailed) {
             let error = serde_json::json!({ "code": failure.code(), "message": failure.to_string() });
             return self.json(&serde_json::json!({ "error": error }));
         }
@@ -195,7 +216,7 @@ impl Console {
                 self.print_line(&failure.to_string());
             }
             // The prompt that found no answer is the last thing on the screen and says it all.
-            Failure::InputEnded | Failure::WouldChange => {}
+            Failure::InputEnded | Failure::WouldChange | Failure::ChecksFailed => {}
             Failure::Cancelled => self.print_line("Cancelled."),
             Failure::Invalid(text) | Failure::Local(text) | Failure::Command(text) => {
                 self.print_coloured(Colour::Red, text);
@@ -269,7 +290,7 @@ impl Console {
     /// The screen shows the prompt and the typing of a person by itself; of a pipe or file it shows nothing.
     fn echo(&mut self, prompt: &str, shown: &str) {
         let line = format!("{prompt}{shown}");
-        if self.input.interactive() {
+        if self.input.interactive() || self.style.json {
             self.print_copy(&format!("{line}\n"));
         } else {
             self.print_line(&line);
@@ -288,7 +309,7 @@ impl Console {
             if *first == *second {
                 return Ok(first);
             }
-            self.print_line("The two are not the same. Please enter both again.");
+            self.complain("The two are not the same. Please enter both again.");
         }
     }
 

@@ -10,6 +10,7 @@ const NAMES: &[(&str, &str)] = &[
     ("Account", "work"),
     ("AdminOption", "max_users"),
     ("Cascade", "branch"),
+    ("Config", "vpn_server.config"),
     ("Connection", "CID-7"),
     ("Dnat", "web"),
     ("ExtOption", "NoIpTable"),
@@ -28,7 +29,6 @@ const NAMES: &[(&str, &str)] = &[
 /// What stands for the other parameters, by their names; the first that passes the check.
 const VALUES: &[(&str, &[&str])] = &[
     ("file", &["site.toml"]),
-    ("path", &["authority.crt"]),
     ("cert", &["server.crt"]),
     ("key", &["server.key"]),
     ("id", &["1"]),
@@ -117,9 +117,14 @@ pub fn of(command: &Command) -> String {
 /// What stands for a parameter: its own value, nothing if it may be nothing, or anything that passes.
 fn value(command: &Command, param: &Param) -> Option<&'static str> {
     let passes = |value: &&&str| (param.check)(unless_none(value)).is_ok();
-    if param.name == "name" {
+    if ["name", "path"].contains(&param.name) {
         let own = NAMES.iter().find(|(start, _)| command.name.starts_with(start));
-        return own.map(|(_, name)| *name).or(Some("office"));
+        let other = if param.name == "path" {
+            "authority.crt"
+        } else {
+            "office"
+        };
+        return Some(own.map_or(other, |(_, name)| *name));
     }
     let own = VALUES.iter().find(|(name, _)| *name == param.name);
     let own = own.map_or(&[][..], |(_, values)| values);

@@ -28,6 +28,9 @@ pub enum Failure {
     /// There is no such command, or several.
     #[error("{0}")]
     Command(String),
+    /// `Check --json` has found something. It has been shown.
+    #[error("a check failed")]
+    ChecksFailed,
     /// `Apply --dry-run` has found something to do. It has been shown.
     #[error("the server is not as declared")]
     WouldChange,
@@ -46,7 +49,7 @@ impl Failure {
         match self {
             Failure::Refused(code) | Failure::Failed { code, .. } => code.code(),
             Failure::Invalid(_) | Failure::InputEnded => 38,
-            Failure::Local(_) => 23,
+            Failure::Local(_) | Failure::ChecksFailed => 23,
             Failure::Cancelled => ErrorCode::Cancelled.code(),
             Failure::Command(_) => 117,
             // No error of any server has this number.

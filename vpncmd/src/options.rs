@@ -10,79 +10,115 @@ use zeroize::Zeroizing;
 
 use crate::{command::Mode, completion::Shell, console::Style};
 
-/// Administers VPN servers.
-///
-/// The stock language works too: vpncmd HOST[:PORT] /SERVER [/HUB:name | /ADMINHUB:name] [/PASSWORD:text] [/IN:file]
-/// [/OUT:file] [/CSV] [/PROGRAMMING] [/CMD command...]. Without a command, commands are read line by line.
+/// What stands below the switches in the help.
+const EXAMPLES: &str = "\
+Examples:
+  vpncmd localhost HubList                                  on the server's own machine, without a password
+  vpncmd vpn.example.org --adminhub office UserList --json
+  vpncmd vpn.example.org apply site.toml --dry-run          what would change
+  vpncmd vpn.example.org /SERVER /PASSWORD:x /IN:script     the stock tool's language works as well
+
+Without a command, commands are read line by line: \"help\" lists them, \"help UserCreate\" explains one.
+The manual page says more: vpncmd --man | man -l -";
+
+/// Administers VPN servers and client services.
 #[derive(Clone, Parser)]
-#[command(name = "vpncmd", version, max_term_width = 100)]
+#[command(
+    name = "vpncmd",
+    version,
+    override_usage = "vpncmd [HOST[:PORT]] [OPTIONS] [COMMAND [PARAMETERS...]]",
+    after_help = EXAMPLES,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
 pub struct Options {
-    /// The server: HOST, HOST:PORT or [IPV6]:PORT; this machine unless named, and port 443
+    /// Server or client service: HOST, HOST:PORT or [IPV6]:PORT; this machine and port 443 unless named
+    #[arg(hide = true)]
     pub host: Option<String>,
-    /// Administer a server (what is done when nothing else is asked for)
-    #[arg(long)]
+    /// Administer a server (the default)
+    #[arg(long, help_heading = "What to administer")]
     pub server: bool,
     /// Administer a client service
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long, conflicts_with = "server", help_heading = "What to administer")]
     pub client: bool,
-    /// Use the tools that need no server
-    #[arg(long, conflicts_with_all = ["server", "client"])]
+    /// Use the tools that need neither
+    #[arg(long, conflicts_with_all = ["server", "client"], help_heading = "What to administer")]
     pub tools: bool,
-    /// Log in as this hub's administrator, with the hub's password
-    #[arg(long, value_name = "NAME")]
+    /// Log in as this hub's administrator
+    #[arg(long, value_name = "NAME", help_heading = "What to administer")]
     pub hub: Option<String>,
     /// Log in as the server's administrator and select this hub
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "What to administer")]
     pub adminhub: Option<String>,
-    /// The password; others on this machine can see it, so better use --password-file
-    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    /// The password; others on this machine can see it here
+    #[arg(long, value_name = "TEXT", value_parser = secret, help_heading = "Who you are, and whom you believe")]
     pub password: Option<Zeroizing<String>>,
-    /// Read the password from the first line of this file
-    #[arg(long, value_name = "FILE", conflicts_with = "password")]
+    /// Read the password from the first line of a file
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "password",
+        help_heading = "Who you are, and whom you believe"
+    )]
     pub password_file: Option<PathBuf>,
-    /// Read commands from this file; lines that start with # are remarks
-    #[arg(long = "in", value_name = "FILE")]
-    pub input: Option<PathBuf>,
-    /// End at the first command that fails, with its result, and say which line it was
-    #[arg(long)]
-    pub stop_on_error: bool,
-    /// Write a copy of the output into this file
-    #[arg(long = "out", value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Print tables as comma-separated values, and nothing but results
-    #[arg(long)]
-    pub csv: bool,
-    /// Print what the server answers as JSON, and nothing else
-    #[arg(long, conflicts_with_all = ["csv", "programming"])]
-    pub json: bool,
-    /// Never ask, and show the last result in the prompt: for front ends
-    #[arg(long)]
-    pub programming: bool,
-    /// Believe only servers whose certificate one of this file's authorities has signed for their name
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "insecure"])]
+    /// Believe servers whose certificate one of these authorities has signed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "insecure"], help_heading = "Who you are, and whom you believe")]
     pub ca: Option<PathBuf>,
-    /// Believe only the server with this certificate
-    #[arg(long, value_name = "sha256:HEX", conflicts_with = "insecure")]
+    /// Believe the server with this certificate
+    #[arg(
+        long,
+        value_name = "sha256:HEX",
+        conflicts_with = "insecure",
+        help_heading = "Who you are, and whom you believe"
+    )]
     pub pin: Option<String>,
     /// Believe any server and remember nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "Who you are, and whom you believe")]
     pub insecure: bool,
-    /// Use this control socket of a server on this machine; no password is needed
-    #[arg(long, value_name = "PATH")]
+    /// Use this control socket; no password is needed
+    #[arg(long, value_name = "PATH", help_heading = "Who you are, and whom you believe")]
     pub socket: Option<PathBuf>,
-    /// Use the control socket in this server's data folder [default: /var/lib/hubward as root, else
-    /// $XDG_STATE_HOME/hubward; HUBWARD_DATA_DIR names another]
-    #[arg(long, value_name = "DIR", conflicts_with = "socket")]
+    /// Use the control socket in this data folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "socket",
+        help_heading = "Who you are, and whom you believe"
+    )]
     pub data_dir: Option<PathBuf>,
-    /// Print the completion of a shell
-    #[arg(long, value_name = "SHELL", value_enum)]
+    /// Read commands from a file; lines that start with # are remarks
+    #[arg(long = "in", value_name = "FILE", help_heading = "Input and output")]
+    pub input: Option<PathBuf>,
+    /// End at the first command that fails, and say which it was
+    #[arg(long, help_heading = "Input and output")]
+    pub stop_on_error: bool,
+    /// Write a copy of the output into a file
+    #[arg(long = "out", value_name = "FILE", help_heading = "Input and output")]
+    pub output: Option<PathBuf>,
+    /// Print results alone, tables as comma-separated values
+    #[arg(long, help_heading = "Input and output")]
+    pub csv: bool,
+    /// Print results alone, as JSON
+    #[arg(long, conflicts_with_all = ["csv", "programming"], help_heading = "Input and output")]
+    pub json: bool,
+    /// Never ask, and show the last result in the prompt
+    #[arg(long, help_heading = "Input and output")]
+    pub programming: bool,
+    /// Print the completion for a shell
+    #[arg(long, value_name = "SHELL", value_enum, help_heading = "About the tool")]
     pub completions: Option<Shell>,
-    /// Print the manual page, or write it into this folder
-    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    /// Print the manual page, or write it into a folder
+    #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "About the tool")]
     #[allow(clippy::option_option)]
     pub man: Option<Option<PathBuf>>,
+    /// Print this help
+    #[arg(long, short, action = clap::ArgAction::Help, help_heading = "About the tool")]
+    help: Option<bool>,
+    /// Print the version
+    #[arg(long, short = 'V', action = clap::ArgAction::Version, help_heading = "About the tool")]
+    version: Option<bool>,
     /// The command to run
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, hide = true)]
     pub command: Option<Vec<String>>,
 }
 

@@ -190,7 +190,7 @@ impl Given {
                         return Err(Failure::Invalid(message));
                     }
                     Err(message) => {
-                        console.print_line(&message);
+                        console.complain(&message);
                         Some(ask(param, console)?)
                     }
                 },
@@ -229,7 +229,7 @@ fn ask(param: &Param, console: &mut Console) -> Outcome<Zeroizing<String>> {
         let value = unless_none(&value);
         match (param.check)(value) {
             Ok(()) => return Ok(Zeroizing::new(value.to_owned())),
-            Err(message) => console.print_line(&message),
+            Err(message) => console.complain(&message),
         }
     }
 }

@@ -253,6 +253,7 @@ impl Shell {
     fn execute_given(&mut self, command: &'static Command, given: &Given) -> Outcome {
         let arguments = given.complete(command.params, &mut self.console)?;
         (command.run)(self, &arguments)?;
+        self.console.end_json();
         self.console.remark("The command completed successfully.\n");
         Ok(())
     }

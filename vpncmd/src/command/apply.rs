@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protocol::error::ErrorCode;
+use serde_json::json;
 
 use crate::{
     check,
@@ -88,13 +88,11 @@ fn apply(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 fn export(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let observed = observe::everything(shell)?;
     let text = export::document(&observed);
-    if shell.console.style.json {
-        return Err(Failure::Failed {
-            code: ErrorCode::NotSupported,
-            text: "The exported file is TOML; there is no JSON of it.".to_owned(),
-        });
-    }
     match arguments.text("file") {
+        "" if shell.console.style.json => {
+            shell.console.json(&json!({ "Document_utf": text }));
+            Ok(())
+        }
         "" => {
             shell.console.print(&text);
             Ok(())

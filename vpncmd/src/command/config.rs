@@ -57,6 +57,7 @@ fn get(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let config = shell.call::<GetConfig>(&Nothing {})?;
     let text = String::from_utf8_lossy(&config.file_data);
     match arguments.text("path") {
+        "" if shell.json(&config) => Ok(()),
         "" => {
             shell.console.print_line(&text);
             Ok(())

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use crate::{
     command::{Command, Scope},
     failure::{Failure, Outcome},
@@ -48,6 +50,15 @@ pub(crate) fn banner() -> String {
 }
 
 fn about(shell: &mut Shell, _: &Arguments) -> Outcome {
+    if shell.console.style.json {
+        shell.console.json(&json!({
+            "ProductName_str": "Hubward VPN Command Line Management Utility",
+            "Version_str": env!("CARGO_PKG_VERSION"),
+            "ProtocolVersion_u32": protocol::VERSION,
+            "ProtocolBuild_u32": protocol::BUILD,
+        }));
+        return Ok(());
+    }
     shell.console.print_line(&banner());
     Ok(())
 }
@@ -66,15 +77,32 @@ const TRIALS: &[Trial] = &[
 
 fn check(shell: &mut Shell, _: &Arguments) -> Outcome {
     let mut failed = Vec::new();
+    let mut rows = Vec::new();
+    let json = shell.console.style.json;
+    let mut say = |text: &str| {
+        if !json {
+            shell.console.print_line(text);
+        }
+    };
     for (name, trial) in TRIALS {
-        shell.console.print_line(&format!("Checking '{name}'..."));
-        match trial() {
-            Ok(()) => shell.console.print_line("              Pass"),
+        say(&format!("Checking '{name}'..."));
+        let result = trial();
+        match &result {
+            Ok(()) => say("              Pass"),
             Err(reason) => {
-                shell.console.print_line(&format!("              Fail: {reason}"));
+                say(&format!("              Fail: {reason}"));
                 failed.push(*name);
             }
         }
+        rows.push(json!({ "Name_str": name, "Passed_bool": result.is_ok(), "Reason_utf": result.err().unwrap_or_default() }));
+    }
+    if json {
+        shell.console.json(&json!({ "CheckList": rows }));
+        return if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::ChecksFailed)
+        };
     }
     if failed.is_empty() {
         shell.console.print_line("\nAll checks passed.\n");

@@ -102,6 +102,16 @@ fn get(shell: &mut Shell, arguments: &Arguments) -> Outcome {
         }
     }
     match arguments.text("SAVEPATH") {
+        "" if shell.console.style.json => {
+            let answer = LogPiece {
+                server_name: arguments.text("SERVER").to_owned(),
+                file_path: arguments.text("name").to_owned(),
+                offset: 0,
+                buffer: Some(log),
+            };
+            shell.json(&answer);
+            Ok(())
+        }
         "" => {
             let text = String::from_utf8_lossy(&log);
             for line in text.lines() {

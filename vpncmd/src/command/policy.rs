@@ -2,6 +2,8 @@
 
 use protocol::policy::{Kind, Policy, Row, TABLE, Unit};
 
+use serde_json::json;
+
 use crate::{
     check,
     command::{Command, Scope},
@@ -32,7 +34,16 @@ pub(super) const COMMANDS: &[Command] = &[Command {
 const COLUMNS: [&str; 3] = ["Policy name", "Simple description of policy", "Setting value"];
 
 fn list(shell: &mut Shell, arguments: &Arguments) -> Outcome {
-    if let Some(name) = arguments.given("name").filter(|name| !name.is_empty()) {
+    let name = arguments.given("name").filter(|name| !name.is_empty());
+    if shell.console.style.json {
+        let rows: Vec<_> = match name {
+            Some(name) => vec![to_json(find(name)?)],
+            None => TABLE.iter().map(to_json).collect(),
+        };
+        shell.console.json(&json!({ "PolicyList": rows }));
+        return Ok(());
+    }
+    if let Some(name) = name {
         let row = find(name)?;
         let mut table = Table::items();
         table
@@ -50,6 +61,25 @@ fn list(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     }
     shell.console.table(&table);
     Ok(())
+}
+
+/// A row in the manner of the server's answers.
+fn to_json(row: &Row) -> serde_json::Value {
+    let (min, max) = match row.kind {
+        Kind::Flag => (0, 1),
+        Kind::Number {
+            min, max, optional, ..
+        } => (if optional { 0 } else { min }, max),
+    };
+    json!({
+        "Name_str": row.name,
+        "Description_utf": row.about,
+        "IsFlag_bool": row.kind == Kind::Flag,
+        "Minimum_u32": min,
+        "Maximum_u32": max,
+        "Default_u32": row.default,
+        "ForCascade_bool": row.cascade,
+    })
 }
 
 fn range(row: &Row) -> String {

@@ -12,6 +12,8 @@ use protocol::{
     },
 };
 
+use serde_json::json;
+
 use crate::{
     check,
     command::{Command, Scope, certificate, server},
@@ -132,7 +134,9 @@ fn regenerate(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 fn cipher(shell: &mut Shell, _: &Arguments) -> Outcome {
     let preferred = shell.call::<GetServerCipher>(&Nothing {})?;
     let all = shell.call::<GetServerCipherList>(&Nothing {})?;
-    if shell.json(&all) {
+    if shell.console.style.json {
+        let answer = json!({ "Preferred_str": preferred.string, "Known_str": all.string });
+        shell.console.json(&answer);
         return Ok(());
     }
     shell.console.print_line(&format!(
