@@ -128,7 +128,21 @@ fn value(command: &Command, param: &Param) -> Option<&'static str> {
     }
     let own = VALUES.iter().find(|(name, _)| *name == param.name);
     let own = own.map_or(&[][..], |(_, values)| values);
-    let others = ["none", "1", "yes", "192.168.30.1"];
+    let others = [
+        "none",
+        "1",
+        "yes",
+        "192.168.30.1",
+        "vpn.example.org:443",
+        "10.0.0.0/8",
+        "192.168.30.1/24",
+        "2001:db8::/32",
+        "5E-11-22-33-44-55",
+        "2030/01/31 19:30:00",
+        "tcp",
+        "up",
+        "0A0B0C",
+    ];
     let any = own.iter().chain(&others).find(passes).copied();
     // Of a file that has to be there, only the name is shown.
     any.or_else(|| own.first().copied())
@@ -141,6 +155,7 @@ mod tests {
 
     #[test]
     fn every_example_is_taken_by_its_command() {
+        let mut wrong = Vec::new();
         for command in crate::completion::commands() {
             let line = of(command);
             let words = crate::line::words(&line);
@@ -150,15 +165,11 @@ mod tests {
             // Passwords are typed twice; a file that is not there is asked for again until the input ends.
             let (mut console, screen) = testing::console(&"x\n".repeat(8));
             let completed = given.complete(command.params, &mut console);
-            let needs_a_file = command
-                .params
-                .iter()
-                .any(|param| (param.check)("/nonexistent/x").is_err() && (param.check)(file!()).is_ok());
             let said = screen.text();
-            assert!(
-                completed.is_ok() || needs_a_file || said.contains("There is no file"),
-                "{line}: {said}"
-            );
+            if completed.is_err() && !said.contains("There is no file") {
+                wrong.push(format!("{line}: {said}"));
+            }
         }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
