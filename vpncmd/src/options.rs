@@ -105,7 +105,13 @@ pub struct Options {
     #[arg(long, help_heading = "Input and output")]
     pub programming: bool,
     /// Print the completion for a shell
-    #[arg(long, value_name = "SHELL", value_enum, help_heading = "About the tool")]
+    #[arg(
+        long,
+        value_name = "bash|zsh|fish",
+        value_enum,
+        hide_possible_values = true,
+        help_heading = "About the tool"
+    )]
     pub completions: Option<Shell>,
     /// Print the manual page, or write it into a folder
     #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "About the tool")]

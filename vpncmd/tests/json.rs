@@ -25,12 +25,12 @@ fn lists_or_gets(command: &Command) -> bool {
     by_name || OTHERS.contains(&name)
 }
 
-/// Parameters that name a file to be written; those of `LEFT_OUT` may be left out.
-const WRITTEN: &[&str] = &["SAVECERT", "SAVEKEY", "cert", "key"];
-const LEFT_OUT: &[&str] = &["path", "SAVEPATH", "file"];
+/// Parameters that name a file to be written, unless they may be left out.
+const WRITTEN: &[&str] = &["SAVECERT", "SAVEKEY", "SAVEPATH", "cert", "key", "path", "file"];
 
 fn writes_a_file(command: &Command) -> bool {
-    command.params.iter().any(|param| WRITTEN.contains(&param.name))
+    let written = |param: &Param| WRITTEN.contains(&param.name) && param.prompt.is_some();
+    command.params.iter().any(written)
 }
 
 /// The example of a command, with files in a folder of the test, and none where none is needed.
@@ -47,14 +47,17 @@ fn line(command: &Command, folder: &Path) -> Vec<String> {
         let Some(at) = words.iter().skip(1).position(|word| is(word, param)) else {
             continue;
         };
-        if WRITTEN.contains(&param.name) {
+        if !WRITTEN.contains(&param.name) {
+            continue;
+        }
+        if param.prompt.is_some() {
             let path = folder.join("saved");
             words[at + 1] = if param.positional {
                 format!("/{}", path.display())
             } else {
                 format!("/{}:{}", param.name, path.display())
             };
-        } else if LEFT_OUT.contains(&param.name) {
+        } else {
             words.remove(at + 1);
         }
     }
