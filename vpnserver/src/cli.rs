@@ -26,6 +26,10 @@ pub enum Command {
     Stop(Folder),
     /// Say whether the server of the data folder is running (exit code 0) or not (3)
     Status(Folder),
+    /// Take a vpn_server.config of the stock server in place of what is configured, and say what was taken and left
+    Import(Import),
+    /// Write what is configured as a vpn_server.config
+    Export(Export),
 }
 
 /// Where the state is.
@@ -60,6 +64,34 @@ pub struct Run {
     /// How log lines look
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
+}
+
+/// What to take.
+#[derive(Args, Clone, Debug)]
+pub struct Import {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the state is.
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Say what would be taken, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Let stock clients go on with the standard password type (sets AllowStandardPassword in every hub)
+    #[arg(long)]
+    pub allow_standard_password: bool,
+}
+
+/// What to write.
+#[derive(Args, Clone, Debug)]
+pub struct Export {
+    /// The file to write, which only you can read then; without it, standard output
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Where the state is.
+    #[command(flatten)]
+    pub folder: Folder,
 }
 
 /// Where SecureNAT does its work.

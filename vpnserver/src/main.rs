@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use vpnserver::cli::{Cli, Command};
 use vpnserver::data_dir::DataDir;
+use vpnserver::offline::{self, OfflineError};
 use vpnserver::{daemon, privileges, run};
 
 /// The local environment does not allow it (design, contracts).
 const ENVIRONMENT: u8 = 4;
+/// The command line, or a file that it names, is wrong.
+const USAGE: u8 = 2;
 /// The other side says no; here: no server is running.
 const REFUSED: u8 = 3;
 
@@ -17,6 +20,8 @@ fn main() -> ExitCode {
         Command::Run(options) => outcome(serve(&options)),
         Command::Start(options) => outcome(start(&options)),
         Command::Stop(folder) => with_server(folder.data_dir.as_deref(), daemon::stop, "ended"),
+        Command::Import(options) => import(&options),
+        Command::Export(options) => export(&options),
         Command::Status(folder) => with_server(folder.data_dir.as_deref(), daemon::status, "running"),
     }
 }
@@ -41,6 +46,44 @@ fn start(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
         folder.path().display()
     );
     Ok(())
+}
+
+fn import(options: &vpnserver::cli::Import) -> ExitCode {
+    match offline::import(options) {
+        Ok(report) => {
+            print!("{report}");
+            println!(
+                "{}",
+                if options.dry_run {
+                    "dry run: nothing was changed"
+                } else {
+                    "done; a running server follows within a few seconds"
+                }
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn export(options: &vpnserver::cli::Export) -> ExitCode {
+    match offline::export(options) {
+        Ok(notes) => {
+            for note in notes {
+                eprintln!("vpnserver: {note}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &OfflineError) -> ExitCode {
+    eprintln!("vpnserver: {error}");
+    ExitCode::from(match error {
+        OfflineError::Refused { .. } => USAGE,
+        _ => ENVIRONMENT,
+    })
 }
 
 fn with_server(

@@ -20,7 +20,7 @@ use crate::identity::Identity;
 use crate::login::AdminPassword;
 use crate::secret::Vault;
 use crate::server::{Server, Settings};
-use crate::store::{DATABASE_FILE, Db, Id, Listener, Opened, SqliteStore, Store};
+use crate::store::{DATABASE_FILE, Db, Id, Listener, Opened, SqliteStore, Store, StoreError};
 use crate::{admin, log};
 
 /// A server that is told to end does so within this time (design, contracts).
@@ -142,7 +142,7 @@ fn first_line(file: &Path) -> io::Result<Zeroizing<String>> {
 }
 
 /// The ports that stock clients try. An ordinary user gets the one that needs no privilege.
-fn add_usual_listeners(store: &SqliteStore) -> anyhow::Result<()> {
+pub(crate) fn add_usual_listeners(store: &SqliteStore) -> Result<(), StoreError> {
     let ports: &[u16] = if nix::unistd::geteuid().is_root() {
         &[443, 992, 1194, 5555]
     } else {

@@ -204,7 +204,11 @@ impl Server {
                 self.revoke(&changes);
                 Some(Touched::by(&changes))
             }
-            Some(Feed::Gap) | None => None,
+            Some(Feed::Gap) => {
+                self.revoke_missing().await?;
+                None
+            }
+            None => None,
         };
         if touched.as_ref().is_none_or(|touched| touched.server) {
             self.apply_settings().await?;
@@ -247,6 +251,41 @@ impl Server {
                 _ => {}
             }
         }
+    }
+
+    /// Ends sessions whose user is gone, when it is not known what has changed.
+    async fn revoke_missing(&self) -> Result<(), StoreError> {
+        let sessions: Vec<_> = self
+            .sessions
+            .all()
+            .into_iter()
+            .filter_map(|session| {
+                let origin = &session.origin;
+                Some((origin.hub.clone(), origin.user.clone(), origin.user_id?))
+            })
+            .collect();
+        let gone = self
+            .db
+            .run(move |store| {
+                let mut gone = Vec::new();
+                for (hub, user, id) in sessions {
+                    match store.user(&hub, &user) {
+                        Ok(found) if found.id == id => {}
+                        Ok(_) | Err(StoreError::UserNotFound { .. } | StoreError::HubNotFound(_)) => {
+                            gone.push((hub, id));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(gone)
+            })
+            .await?;
+        for (hub, id) in gone {
+            self.sessions.end(&hub, reason::USER_REVOKED, |session| {
+                session.origin.user_id == Some(id)
+            });
+        }
+        Ok(())
     }
 
     async fn apply_listeners(&self) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::events::Event;
 use crate::packet_log;
@@ -14,6 +14,8 @@ const USAGE_INTERVAL: Duration = Duration::from_secs(10);
 const MENDING_INTERVAL: Duration = Duration::from_secs(10);
 /// How often it is said that log lines were lost, if any were.
 const LOST_LINES_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the store is asked for passwords that another process imported.
+const IMPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// How often hubs are asked what they saw.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -26,7 +28,8 @@ impl Server {
             self.watch_hubs(),
             self.mend_hubs(),
             self.keep_packet_logs(),
-            self.tell_of_lost_lines()
+            self.tell_of_lost_lines(),
+            self.make_records()
         );
     }
 
@@ -37,6 +40,27 @@ impl Server {
             ticks.tick().await;
             if let Err(error) = self.settle_usage().await {
                 tracing::warn!(%error, "what users have used could not be written; it is tried again");
+            }
+        }
+    }
+
+    /// Makes the Argon2 records of imported passwords, whenever there are any.
+    async fn make_records(&self) {
+        let mut news = self.db.blocking().watch();
+        loop {
+            match self.logins.make_records().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(refused) => {
+                    tracing::warn!(
+                        reason = refused.reason,
+                        "imported passwords wait for their records"
+                    );
+                }
+            }
+            tokio::select! {
+                changed = news.changed() => if changed.is_err() { return },
+                () = sleep(IMPORT_INTERVAL) => {}
             }
         }
     }

@@ -79,6 +79,13 @@ message! {
         plain_text_password: password "PlainTextPassword",
     }
 
+    /// What became of a configuration file that was set. Stock servers echo the file.
+    pub struct ConfigTaken {
+        file_name: str "FileName",
+        /// What was taken and what was left, a line each; ours alone.
+        report: unistr "Report",
+    }
+
     /// The configuration as one text file.
     pub struct Config {
         file_name: str "FileName",

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use protocol::config::Folder;
 use protocol::rpc::{
     Nothing, Secret, Values,
     method::{GetConfig, RebootServer, SetConfig},
@@ -32,8 +33,9 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "ConfigSet",
         title: "Replace the server's configuration",
-        help: "Sends a configuration file to the server, which takes it in place of all it has and restarts. Every \
-               session ends.",
+        help: "Sends a configuration file to the server, which takes it in place of all it has. A stock server restarts \
+               for it, and every session ends. Ours takes the file without a restart, and says what it took of it and what \
+               it left and why.",
         params: &[Param::word("path", "The configuration file.")
             .ask("Config file path name to upload to server: ")
             .check(check::file)],
@@ -69,6 +71,8 @@ fn get(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 fn set(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let path = arguments.text("path");
     let data = fs::read(path).map_err(|error| Failure::Local(format!("Cannot read {path}: {error}.")))?;
+    // The server says no more than a number; line and key are known here.
+    Folder::parse(&data).map_err(|error| Failure::Invalid(format!("{path}: {error}.")))?;
     let name = Path::new(path)
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
@@ -76,7 +80,11 @@ fn set(shell: &mut Shell, arguments: &Arguments) -> Outcome {
         file_name: name.unwrap_or_default(),
         file_data: Secret::new(data),
     };
-    shell.call::<SetConfig>(&config)?;
+    let taken = shell.call::<SetConfig>(&config)?;
+    // A stock server says nothing.
+    if !shell.json(&taken) && !taken.report.is_empty() {
+        shell.console.print_line(taken.report.trim_end());
+    }
     Ok(())
 }
 

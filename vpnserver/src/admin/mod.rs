@@ -10,6 +10,7 @@ mod bridge;
 mod caps;
 mod cascade;
 mod certificate;
+mod config;
 mod connection;
 mod dnat;
 mod group;
@@ -184,6 +185,8 @@ methods! {
     GetCaps => caps::list,
     SetServerPassword => server::set_password,
     Flush => server::flush,
+    GetConfig => config::get,
+    SetConfig => config::set,
     GetAdminMsg => server::message,
     CreateListener => listener::create,
     EnumListener => listener::list,

@@ -9,7 +9,7 @@ use protocol::password::{PasswordHash, user_hash};
 
 use super::hub_password::{ADMINISTRATOR, HubPassword};
 use super::{Logins, Refused};
-use crate::secret::Identity;
+use crate::secret::{Identity, PasswordRecord};
 use crate::store::{Hub, HubOption, StoreError, User, UserAuth};
 
 /// What someone offers as proof.
@@ -95,10 +95,14 @@ impl Logins {
             _ => None,
         };
         let has_record = record.is_some();
-        let right = self
-            .hasher
-            .check(user_hash(password, attempt.name), record)
-            .await?;
+        let hash = user_hash(password, attempt.name);
+        let right = match (
+            attempt.user,
+            record.as_ref().and_then(PasswordRecord::as_imported),
+        ) {
+            (Some(user), Some(imported)) => self.check_imported(user, &imported, hash).await?,
+            _ => self.hasher.check(hash, record).await?,
+        };
         let Some(user) = attempt.user else {
             return Err(unknown(attempt));
         };

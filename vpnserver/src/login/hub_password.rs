@@ -52,7 +52,7 @@ impl AdminPassword {
     }
 
     /// What proofs are checked against.
-    pub(super) fn hash(&self) -> &PasswordHash {
+    pub fn hash(&self) -> &PasswordHash {
         &self.0
     }
 }

@@ -9,6 +9,7 @@ mod authenticate;
 mod authorise;
 mod failures;
 mod hub_password;
+mod imported;
 mod password;
 mod second_factor;
 #[cfg(test)]

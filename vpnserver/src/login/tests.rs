@@ -9,6 +9,7 @@ use protocol::policy::Policy;
 use zeroize::Zeroizing;
 
 use super::{AdminPassword, AdminRole, Credential, Granted, HubPassword, Logins, Occupancy, Refused};
+use crate::secret::{Identity, PasswordRecord};
 use crate::store::testing::{Fixture, TempDir, hub, user};
 use crate::store::{Db, Group, Hub, HubOption, Id, Store, Timestamp, User, UserAuth, UserName};
 
@@ -618,4 +619,52 @@ async fn the_users_very_certificate_opens_and_another_does_not() {
         ErrorCode::AuthFailed
     );
     assert_eq!(code(server.login(plain("anything")).await), ErrorCode::AuthFailed);
+}
+
+/// Puts alice in as an imported file does, with the password `microsoft`.
+fn import_alice(server: &Server) {
+    let mut alice = user("alice", UserAuth::Anonymous);
+    let hash = user_hash(b"microsoft", "alice");
+    let sealed = server
+        .vault
+        .seal(&Identity::ImportedPassword(alice.id), hash.as_bytes())
+        .unwrap();
+    alice.auth = UserAuth::Password {
+        record: Some(PasswordRecord::imported(&sealed)),
+        standard: None,
+    };
+    server.store().put_user("office", &alice).unwrap();
+}
+
+fn has_argon2_record(server: &Server) -> bool {
+    match server.store().user("office", "alice").unwrap().auth {
+        UserAuth::Password {
+            record: Some(record), ..
+        } => record.as_str().starts_with("$argon2id$"),
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn imported_user_logs_in_with_the_old_password_and_has_a_record_from_then_on() {
+    let server = Server::new();
+    import_alice(&server);
+    let wrong = server.login(plain("wrong")).await;
+    assert_eq!(wrong.unwrap_err().code, ErrorCode::AuthFailed);
+    assert!(!has_argon2_record(&server));
+    server.login(plain("microsoft")).await.unwrap();
+    assert!(has_argon2_record(&server));
+    server.login(plain("microsoft")).await.unwrap();
+    let wrong = server.login(plain("wrong")).await;
+    assert_eq!(wrong.unwrap_err().code, ErrorCode::AuthFailed);
+}
+
+#[tokio::test]
+async fn records_of_imported_passwords_are_made_in_the_background() {
+    let server = Server::new();
+    import_alice(&server);
+    assert!(server.logins.make_records().await.unwrap());
+    assert!(has_argon2_record(&server));
+    assert!(!server.logins.make_records().await.unwrap());
+    server.login(plain("microsoft")).await.unwrap();
 }

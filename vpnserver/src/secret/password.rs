@@ -6,11 +6,16 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use argon2::password_hash::phc::PasswordHash as PhcHash;
 use argon2::password_hash::{Error as Argon2Error, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use protocol::password::PasswordHash;
 use thiserror::Error;
 use tokio::sync::Semaphore;
+
+use super::Sealed;
 
 /// 19 MiB, two passes, one lane: OWASP's first recommendation for Argon2id; about 20 ms on one core.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -29,7 +34,11 @@ pub enum RecordError {
     Hashing,
 }
 
-/// What the store keeps of a password: a PHC string that answers only whether a hash is the right one.
+/// How the text of an imported hash begins, where another begins with the name of its function.
+const IMPORTED: &str = "$sealed$";
+
+/// What the store keeps of a password: a PHC string that answers only whether a hash is the right one. An imported hash
+/// waits in its place, sealed, until Argon2 has been run over it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordRecord(String);
 
@@ -38,6 +47,35 @@ impl PasswordRecord {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A PHC string from elsewhere.
+    ///
+    /// # Errors
+    /// When it is not one of Argon2id.
+    pub fn from_text(text: String) -> Result<Self, RecordError> {
+        let hash = PhcHash::new(&text).map_err(|_| RecordError::Damaged)?;
+        let costs = Params::try_from(&hash).map_err(|_| RecordError::Damaged)?;
+        // Checking a record costs what the record says: one from elsewhere must not cost more than ours.
+        let dear = costs.m_cost() > MEMORY_KIB || costs.t_cost() > PASSES || costs.p_cost() > LANES;
+        if hash.algorithm.as_str() != "argon2id" || hash.hash.is_none() || dear {
+            return Err(RecordError::Damaged);
+        }
+        Ok(Self(text))
+    }
+
+    /// A password hash from an imported file, sealed for [`super::Identity::ImportedPassword`], for which no record has been
+    /// made yet.
+    #[must_use]
+    pub fn imported(sealed: &Sealed) -> Self {
+        Self(format!("{IMPORTED}{}", STANDARD_NO_PAD.encode(sealed.as_bytes())))
+    }
+
+    /// The sealed hash, where no record of it has been made yet.
+    #[must_use]
+    pub fn as_imported(&self) -> Option<Sealed> {
+        let bytes = STANDARD_NO_PAD.decode(self.0.strip_prefix(IMPORTED)?).ok()?;
+        Some(Sealed::from_bytes(bytes))
     }
 
     /// A PHC string that was kept. It is judged when it is checked.

@@ -23,6 +23,8 @@ pub enum Identity {
     HubAdmin(Id),
     /// A user's standard password hash.
     StandardPassword(Id),
+    /// A user's password hash from an imported file, until there is an Argon2 record of it.
+    ImportedPassword(Id),
     /// The private key of the server's certificate.
     ServerKey,
     /// A cascade's password, hash or key.
@@ -40,6 +42,7 @@ impl Identity {
             Self::ServerAdmin => ("server-admin", None),
             Self::HubAdmin(hub) => ("hub-admin", Some(hub)),
             Self::StandardPassword(user) => ("standard-password", Some(user)),
+            Self::ImportedPassword(user) => ("imported-password", Some(user)),
             Self::ServerKey => ("server-key", None),
             Self::Cascade(cascade) => ("cascade", Some(cascade)),
             Self::CascadeProxy(cascade) => ("cascade-proxy", Some(cascade)),

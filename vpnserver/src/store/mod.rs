@@ -26,6 +26,7 @@ use std::sync::Arc;
 use hub_core::access::Rule;
 use tokio::sync::watch;
 
+use crate::secret::PasswordRecord;
 pub use access_rule::{AccessRule, MAX_ACCESS_RULES};
 pub use admin_option::{AdminOption, AdminOptions};
 pub use cascade::{Cascade, CascadeProof, CascadeProxy, ProxyKind};
@@ -36,8 +37,8 @@ pub use name::{HubName, MAX_NAME, NameError, UserName, folded};
 pub use nat::dnat::DnatRule;
 pub use option::{Effect, HubOption, HubOptions, OptionRow};
 pub use record::{
-    Counters, Group, Hub, HubKind, Id, Lease, Listener, LocalBridge, LogSettings, SecureNat, Server,
-    Timestamp, Traffic, Usage, UsageReport, User, UserAuth,
+    Counters, Group, Hub, HubKind, Id, ImportedPassword, Lease, Listener, LocalBridge, LogSettings,
+    SecureNat, Server, Timestamp, Traffic, Usage, UsageReport, User, UserAuth,
 };
 pub use server_settings::{KeepAlive, KeepProtocol, ServerCertificate, Syslog};
 pub use sqlite::{DATABASE_FILE, KEY_FILE, Opened, SqliteStore};
@@ -105,8 +106,14 @@ pub trait Store: Send + Sync {
     fn add_user(&self, hub: &str, user: &User) -> Result<()>;
     /// Changes one; identity, name, time of making and counters stay. A standard hash is kept as in [`Store::add_user`].
     fn update_user(&self, hub: &str, user: &str, edit: Edit<'_, User>) -> Result<User>;
+    /// Adds one, or replaces the one of this identity, with times and counters as they are given.
+    fn put_user(&self, hub: &str, user: &User) -> Result<()>;
     /// Removes one.
     fn delete_user(&self, hub: &str, user: &str) -> Result<()>;
+    /// Users with an imported password of which no record has been made yet, some of them.
+    fn imported_passwords(&self, most: u32) -> Result<Vec<ImportedPassword>>;
+    /// Puts a record in the place of each imported password, unless it has been changed since. Not a change in the feed.
+    fn replace_imported(&self, records: &[(ImportedPassword, PasswordRecord)]) -> Result<()>;
     /// Adds to the counters of users; those of users that are gone are dropped. Not a change in the feed.
     fn add_usage(&self, reports: &[UsageReport]) -> Result<()>;
 

@@ -353,6 +353,15 @@ impl User {
     }
 }
 
+/// A password that came as the protocol's hash in an imported file, and waits for its Argon2 record.
+#[derive(Clone, Debug)]
+pub struct ImportedPassword {
+    /// The user.
+    pub user: Id,
+    /// What stands in the record's place.
+    pub record: PasswordRecord,
+}
+
 /// A group of users.
 #[derive(Clone, Debug)]
 pub struct Group {

@@ -22,7 +22,7 @@ use crate::rpc::option::HubOptions;
 use crate::rpc::revocation::{Revocation, RevocationList};
 use crate::rpc::router::{SwitchInterface, SwitchInterfaceList, SwitchList, SwitchRoute, SwitchRouteList};
 use crate::rpc::securenat::{DhcpTable, NatTable, SecureNatOption, SecureNatRequest, SecureNatStatus};
-use crate::rpc::server::{Config, ServerInfo, ServerPassword, ServerStatus};
+use crate::rpc::server::{Config, ConfigTaken, ServerInfo, ServerPassword, ServerStatus};
 use crate::rpc::session::{SessionList, SessionStatus};
 use crate::rpc::table::{IpTable, MacTable};
 use crate::rpc::user::{User, UserList};
@@ -103,7 +103,7 @@ methods! {
     /// The configuration file.
     GetConfig(Nothing) -> Config, server;
     /// Replaces the configuration and restarts.
-    SetConfig(Config) -> Config, server;
+    SetConfig(Config) -> ConfigTaken, server;
     /// Restarts; the integer 1 first empties the configuration.
     RebootServer(Values) -> Values, server;
     /// The server's word to its administrators.

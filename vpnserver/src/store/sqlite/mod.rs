@@ -30,10 +30,11 @@ use tokio::sync::watch;
 
 use self::access::{Access, Write};
 use super::{
-    AccessRule, Action, Authority, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub, Layer3Switch,
-    Lease, Listener, LocalBridge, Noun, OpenError, Result, Revocation, RevokedCertificate, Server,
-    SourceRule, Store, StoreError, UsageReport, User,
+    AccessRule, Action, Authority, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub,
+    ImportedPassword, Layer3Switch, Lease, Listener, LocalBridge, Noun, OpenError, Result, Revocation,
+    RevokedCertificate, Server, SourceRule, Store, StoreError, UsageReport, User,
 };
+use crate::secret::PasswordRecord;
 pub use open::Opened;
 
 /// The database's name in the data folder.
@@ -179,6 +180,18 @@ impl<A: Access> Store for A {
 
     fn update_user(&self, hub: &str, user: &str, edit: Edit<'_, User>) -> Result<User> {
         self.write(|write| user::update(write, hub, user, edit))
+    }
+
+    fn put_user(&self, hub: &str, user: &User) -> Result<()> {
+        self.write(|write| user::put(write, hub, user))
+    }
+
+    fn imported_passwords(&self, most: u32) -> Result<Vec<ImportedPassword>> {
+        self.read(|connection| user::imported(connection, most))
+    }
+
+    fn replace_imported(&self, records: &[(ImportedPassword, PasswordRecord)]) -> Result<()> {
+        self.write(|write| user::replace_imported(write, records))
     }
 
     fn delete_user(&self, hub: &str, user: &str) -> Result<()> {

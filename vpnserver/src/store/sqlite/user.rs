@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::row::{self, get};
 use super::{Action, Edit, Group, Noun, Result, StoreError, UsageReport, User, Write, hub, restriction};
 use crate::secret::{PasswordRecord, Sealed};
-use crate::store::{AdminOption, Counters, Id, Timestamp, Traffic, Usage, UserAuth, UserName};
+use crate::store::{
+    AdminOption, Counters, Id, ImportedPassword, Timestamp, Traffic, Usage, UserAuth, UserName,
+};
 
 /// Bytes of a real name and of a note (as the stock tools allow), of a certificate (protocol §4.3) and of a serial number
 /// (RFC 5280, 4.1.2.2).
@@ -133,6 +135,70 @@ pub(super) fn delete(write: &Write<'_>, hub: &str, name: &str) -> Result<()> {
         params![hub_id.as_bytes(), user.id.as_bytes()],
     )?;
     write.note(Noun::User, Action::Deleted, &hub_name, user.name.as_str())
+}
+
+/// Adds a user or replaces the one of this identity, whole.
+pub(super) fn put(write: &Write<'_>, hub: &str, user: &User) -> Result<()> {
+    let (hub_id, hub_name) = hub::find(write, hub)?;
+    let other: Option<Id> = write
+        .query_row(
+            "SELECT id FROM user WHERE hub = ?1 AND name = ?2",
+            params![hub_id.as_bytes(), user.name.as_str()],
+            |row| row::id(row, "id"),
+        )
+        .optional()?;
+    if other.is_some_and(|other| other != user.id) {
+        return Err(StoreError::UserExists(user.name.to_string()));
+    }
+    save(write, hub_id, user)?;
+    write.execute(
+        "UPDATE user SET name = ?2, created = ?3 WHERE id = ?1",
+        params![user.id.as_bytes(), user.name.as_str(), row::millis(user.created)],
+    )?;
+    write.execute("DELETE FROM usage WHERE user = ?1", [user.id.as_bytes()])?;
+    let report = UsageReport {
+        user: user.id,
+        login: user.usage.last_login,
+        traffic: user.usage.traffic,
+    };
+    add_usage(write, &[report])?;
+    write.execute(
+        "UPDATE usage SET logins = ?2 WHERE user = ?1",
+        params![user.id.as_bytes(), user.usage.logins],
+    )?;
+    let action = if other.is_some() {
+        Action::Changed
+    } else {
+        Action::Added
+    };
+    write.note(Noun::User, action, &hub_name, user.name.as_str())
+}
+
+pub(super) fn imported(connection: &Connection, most: u32) -> Result<Vec<ImportedPassword>> {
+    let mut query =
+        connection.prepare("SELECT id, password FROM user WHERE password LIKE '$sealed$%' LIMIT ?1")?;
+    let rows = query.query_map([most], |row| {
+        Ok(ImportedPassword {
+            user: row::id(row, "id")?,
+            record: PasswordRecord::from_stored(row.get("password")?),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn replace_imported(
+    write: &Write<'_>,
+    records: &[(ImportedPassword, PasswordRecord)],
+) -> Result<()> {
+    let mut statement = write.prepare("UPDATE user SET password = ?3 WHERE id = ?1 AND password = ?2")?;
+    for (imported, record) in records {
+        statement.execute(params![
+            imported.user.as_bytes(),
+            imported.record.as_str(),
+            record.as_str()
+        ])?;
+    }
+    Ok(())
 }
 
 /// The columns of a [`UserAuth`].
