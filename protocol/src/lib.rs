@@ -14,6 +14,7 @@ pub mod password;
 pub mod policy;
 pub mod rpc;
 pub mod signature;
+pub mod speed_test;
 pub mod tunnel;
 
 /// The version we speak for: 5.01, as stock peers write it (major * 100 + minor).

@@ -2,9 +2,15 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, BufReader, IsTerminal, Stdin, Write},
+    os::fd::AsFd,
+    time::Duration,
 };
 
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -47,6 +53,15 @@ pub trait Input {
     /// Where the last line stands, when it stands in a file.
     fn place(&self) -> Option<String> {
         None
+    }
+
+    /// Waits until a line can be read without waiting, or `within` is over; says which. Lines that are there already
+    /// need no waiting.
+    ///
+    /// # Errors
+    /// The input cannot be watched.
+    fn ready(&self, _within: Duration) -> io::Result<bool> {
+        Ok(true)
     }
 }
 
@@ -276,6 +291,19 @@ impl Console {
         Ok(answer)
     }
 
+    /// Waits for Enter or the end of the input, and does something else a few times a second.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub fn wait(&mut self, mut meanwhile: impl FnMut(&mut Console)) -> Outcome {
+        const TURN: Duration = Duration::from_millis(200);
+        while !self.input.ready(TURN).map_err(|error| unreadable(&error))? {
+            meanwhile(self);
+        }
+        meanwhile(self);
+        self.input.line("").map(drop).map_err(|error| unreadable(&error))
+    }
+
     /// Asks for a password that exists; `None` at the end of the input.
     ///
     /// # Errors
@@ -334,6 +362,7 @@ pub struct Lines<R> {
     script: Option<String>,
     /// How many lines have been read.
     number: usize,
+    is_stdin: bool,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -343,6 +372,7 @@ impl<R: BufRead> Lines<R> {
             reader,
             script: None,
             number: 0,
+            is_stdin: false,
         }
     }
 
@@ -352,6 +382,7 @@ impl<R: BufRead> Lines<R> {
             reader,
             script: Some(name.to_owned()),
             number: 0,
+            is_stdin: false,
         }
     }
 
@@ -388,6 +419,40 @@ impl<R: BufRead> Input for Lines<R> {
     fn place(&self) -> Option<String> {
         let name = self.script.as_ref()?;
         Some(format!("{name}, line {}", self.number))
+    }
+
+    fn ready(&self, within: Duration) -> io::Result<bool> {
+        if self.is_stdin {
+            stdin_ready(within)
+        } else {
+            Ok(true)
+        }
+    }
+}
+
+impl Lines<BufReader<Stdin>> {
+    /// The lines of the standard input.
+    #[must_use]
+    pub fn stdin() -> Self {
+        Lines {
+            is_stdin: true,
+            ..Lines::new(BufReader::new(io::stdin()))
+        }
+    }
+}
+
+/// Waits until the standard input has something to say, be it its end.
+///
+/// # Errors
+/// It cannot be watched.
+pub fn stdin_ready(within: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut watched = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(within).unwrap_or(PollTimeout::MAX);
+    match poll(&mut watched, timeout) {
+        Ok(number) => Ok(number > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -30,6 +30,7 @@ pub mod options;
 pub mod params;
 pub mod service;
 pub mod shell;
+pub mod speed_test;
 pub mod start;
 pub mod table;
 pub mod terminal;

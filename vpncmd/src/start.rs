@@ -123,7 +123,7 @@ fn console(options: &Options) -> Outcome<Console> {
             let terminal = Terminal::new(command::all(options.mode()), options.style().colour);
             Box::new(terminal.map_err(|error| Failure::Local(format!("cannot use the terminal: {error}")))?)
         }
-        None => Box::new(Lines::new(BufReader::new(io::stdin()))),
+        None => Box::new(Lines::stdin()),
     };
     Ok(Console::new(Box::new(io::stdout()), copy, input, options.style()))
 }

@@ -143,7 +143,8 @@ fn line(cells: &[String], widths: &[usize], right: &[usize]) -> String {
             out.push('|');
         }
         let padding = " ".repeat(width - cell.width());
-        if right.contains(&index) {
+        // Nothing stands before an empty end either.
+        if right.contains(&index) && !(cell.is_empty() && index + 1 == widths.len()) {
             out.push_str(&padding);
         }
         out.push_str(cell);

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     os::fd::AsFd,
+    time::Duration,
 };
 
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{
     command::Command,
     completer::Completion,
-    console::Input,
+    console::{Input, stdin_ready},
     history::HistoryFile,
     line,
     names::{Directory, Shared},
@@ -121,6 +122,10 @@ impl Input for Terminal {
         if let Some(helper) = self.editor.helper_mut() {
             helper.select(hub);
         }
+    }
+
+    fn ready(&self, within: Duration) -> io::Result<bool> {
+        stdin_ready(within)
     }
 }
 

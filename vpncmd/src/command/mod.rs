@@ -42,6 +42,7 @@ mod server;
 mod server_cert;
 mod session;
 mod source_rule;
+mod speed_test;
 mod syslog;
 pub(crate) mod user;
 mod user_auth;
@@ -133,6 +134,7 @@ const GROUPS: &[&[Command]] = &[
     server_cert::COMMANDS,
     session::COMMANDS,
     source_rule::COMMANDS,
+    speed_test::COMMANDS,
     syslog::COMMANDS,
     user::COMMANDS,
     user_auth::COMMANDS,

@@ -1,0 +1,63 @@
+//! The speed test of vpncmd with that of the stock tool, either way.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use hubward_tests::host::Host;
+use hubward_tests::lab;
+use hubward_tests::ours;
+use hubward_tests::process::{self, Daemon};
+use hubward_tests::stock::Stock;
+
+const PORT: u16 = 9821;
+
+/// A start of one of the two tools in the mode without a server.
+fn tool(host: &Host, stock: Option<&Stock>) -> Result<Command> {
+    let mut command = match stock {
+        Some(stock) => stock.command_in(host, "/run/lab".as_ref(), "60"),
+        None => host.command(ours::program("vpncmd")?),
+    };
+    command.args(["/TOOLS", "/CMD"]);
+    Ok(command)
+}
+
+fn measures(host: &Host, server: Option<&Stock>, client: Option<&Stock>) -> Result<()> {
+    let mut serve = tool(host, server)?;
+    let daemon = Daemon::start("TrafficServer", serve.args(["TrafficServer", "/NOHUP:yes"]))?;
+    host.listens(PORT, Duration::from_secs(20))?;
+    for (kind, rows) in [
+        ("download", &["Download"][..]),
+        ("upload", &["Upload"]),
+        ("full", &["Download", "Upload"]),
+    ] {
+        let mut measure = tool(host, client)?;
+        measure.args(["TrafficClient", "127.0.0.1", "/NUMTCP:2", "/SPAN:1"]);
+        let said = process::answer(measure.arg(format!("/TYPE:{kind}")))?.success()?;
+        for direction in ["Download", "Upload"] {
+            let item = format!("Communication Data Volume in {direction} Direction");
+            let row = said
+                .lines()
+                .find(|line| line.starts_with(&item))
+                .unwrap_or_default();
+            let volume = row.split('|').nth(1).unwrap_or_default().trim();
+            let nothing = volume == "0 Bytes";
+            ensure!(
+                !volume.is_empty() && nothing != rows.contains(&direction),
+                "{kind}: {said}"
+            );
+        }
+    }
+    daemon.kill();
+    Ok(())
+}
+
+#[test]
+fn stock_traffic_client_measures_with_our_server() {
+    lab::run_with_stock(|lab, stock| measures(&lab.host("host")?, None, Some(stock)));
+}
+
+#[test]
+fn our_traffic_client_measures_with_the_stock_server() {
+    lab::run_with_stock(|lab, stock| measures(&lab.host("host")?, Some(stock), None));
+}
