@@ -10,7 +10,7 @@ use protocol::{
     },
 };
 
-use super::{ACCOUNT, LOAD_CERT, SAVE_CERT, absent, account, save_certificate};
+use super::{ACCOUNT, LOAD_CERT, SAVE_CERT, account, internal, save_certificate};
 use crate::{
     check,
     command::{Command, Scope, certificate},
@@ -94,6 +94,24 @@ pub(super) const COMMANDS: &[Command] = &[
         scope: Scope::Client,
         run: set_smart_card,
     },
+    Command {
+        name: "AccountOpensslEngineCertSet",
+        title: "Have an account log in with a key in an OpenSSL engine",
+        help: "The certificate is in a file, its private key in hardware that an engine of OpenSSL knows. Client \
+               services know it from version 5.02 on.",
+        params: &[
+            ACCOUNT,
+            LOAD_CERT,
+            Param::named("KEYNAME", "The key's name in the engine.")
+                .ask("Name of Private Key in the Engine: ")
+                .check(check::not_empty),
+            Param::named("ENGINENAME", "The engine's name.")
+                .ask("Name of OpenSSL Engine: ")
+                .check(check::not_empty),
+        ],
+        scope: Scope::Client,
+        run: set_engine,
+    },
 ];
 
 fn set_username(shell: &mut Shell, arguments: &Arguments) -> Outcome {
@@ -165,7 +183,8 @@ fn set_certificate(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 fn get_certificate(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let account = account::read(shell, arguments)?;
     let certificate = account.auth.client_x;
-    let certificate = certificate.ok_or_else(|| absent("The account does not log in with a certificate."))?;
+    let certificate =
+        certificate.ok_or_else(|| internal("The account does not log in with a certificate.".to_owned()))?;
     save_certificate(arguments.text("SAVECERT"), &certificate)
 }
 
@@ -177,4 +196,22 @@ fn set_smart_card(shell: &mut Shell, arguments: &Arguments) -> Outcome {
         ..ConnectionAuth::default()
     };
     account::change(shell, arguments, |account| prove(account, proof)).map(drop)
+}
+
+/// An older service would take the account for one without proof.
+fn set_engine(shell: &mut Shell, arguments: &Arguments) -> Outcome {
+    let certificate = certificate::load(arguments.text("LOADCERT"))?;
+    let mut account = account::read(shell, arguments)?;
+    if account.add_default_ca.is_none() {
+        return Err(ErrorCode::NotSupported.into());
+    }
+    let proof = ConnectionAuth {
+        auth_type: LinkAuthType::OpensslEngine,
+        client_x: Some(certificate),
+        openssl_engine_private_key_name: Some(arguments.text("KEYNAME").to_owned()),
+        openssl_engine_name: Some(arguments.text("ENGINENAME").to_owned()),
+        ..ConnectionAuth::default()
+    };
+    prove(&mut account, proof);
+    account::write(shell, account).map(drop)
 }

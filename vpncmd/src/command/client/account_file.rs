@@ -10,11 +10,11 @@ use protocol::rpc::{
     },
 };
 
-use super::{ACCOUNT, account};
+use super::{ACCOUNT, account, internal};
 use crate::{
     check,
     command::{Command, Scope, server},
-    failure::{Failure, Outcome},
+    failure::Outcome,
     params::{Arguments, Param},
     shell::Shell,
 };
@@ -54,7 +54,7 @@ fn export(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 fn import(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let path = arguments.text("path");
     let wrong = |reason: &dyn std::fmt::Display| {
-        Failure::Local(format!("{path} is no exported connection setting: {reason}."))
+        internal(format!("{path} is no exported connection setting: {reason}."))
     };
     let file = zeroize::Zeroizing::new(fs::read(path).map_err(|error| wrong(&error))?);
     let mut account = Account::from_file(&file).map_err(|error| wrong(&error))?;

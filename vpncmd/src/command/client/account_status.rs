@@ -1,8 +1,11 @@
 //! Connecting and disconnecting accounts, and how far they have come.
 
-use protocol::rpc::{
-    Secret,
-    client::method::{Connect, Disconnect, GetAccountStatus},
+use protocol::{
+    error::ErrorCode,
+    rpc::{
+        Secret,
+        client::method::{Connect, Disconnect, GetAccountStatus},
+    },
 };
 
 use super::{ACCOUNT, account};
@@ -52,6 +55,10 @@ fn disconnect(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 
 fn status(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let mut state = shell.call_client::<GetAccountStatus>(&account::named(arguments))?;
+    // The service answers with an empty state then.
+    if !state.active {
+        return Err(ErrorCode::AccountInactive.into());
+    }
     if shell.console.style.json {
         // Whoever has it can join the session.
         state.session_key = Secret::default();

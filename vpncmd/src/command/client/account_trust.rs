@@ -1,8 +1,8 @@
 //! Which servers an account believes.
 
-use protocol::rpc::client::account::Account;
+use protocol::{error::ErrorCode, rpc::client::account::Account};
 
-use super::{ACCOUNT, LOAD_CERT, SAVE_CERT, absent, account, save_certificate};
+use super::{ACCOUNT, LOAD_CERT, SAVE_CERT, account, internal, save_certificate};
 use crate::{
     command::{Command, Scope, certificate},
     failure::Outcome,
@@ -68,7 +68,31 @@ pub(super) const COMMANDS: &[Command] = &[
         scope: Scope::Client,
         run: |shell, arguments| change(shell, arguments, |account| account.retry_on_server_cert = false),
     },
+    Command {
+        name: "AccountDefaultCAEnable",
+        title: "Have an account believe the authorities of the system",
+        help: "Beside those of CertAdd. Client services know it from version 5.02 on.",
+        params: &[ACCOUNT],
+        scope: Scope::Client,
+        run: |shell, arguments| believe_system(shell, arguments, true),
+    },
+    Command {
+        name: "AccountDefaultCADisable",
+        title: "Have an account believe only the authorities of CertAdd",
+        help: "Ends what AccountDefaultCAEnable has begun. Client services know it from version 5.02 on.",
+        params: &[ACCOUNT],
+        scope: Scope::Client,
+        run: |shell, arguments| believe_system(shell, arguments, false),
+    },
 ];
+
+/// An older service would keep nothing of it, and say nothing.
+fn believe_system(shell: &mut Shell, arguments: &Arguments, believed: bool) -> Outcome {
+    let mut account = account::read(shell, arguments)?;
+    let known = account.add_default_ca.as_mut();
+    *known.ok_or(ErrorCode::NotSupported)? = believed;
+    account::write(shell, account).map(drop)
+}
 
 fn change(shell: &mut Shell, arguments: &Arguments, change: impl FnOnce(&mut Account)) -> Outcome {
     account::change(shell, arguments, change).map(drop)
@@ -84,6 +108,7 @@ fn set(shell: &mut Shell, arguments: &Arguments) -> Outcome {
 fn get(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let account = account::read(shell, arguments)?;
     let certificate = account.server_cert;
-    let certificate = certificate.ok_or_else(|| absent("The account has no certificate of its own."))?;
+    let certificate =
+        certificate.ok_or_else(|| internal("The account has no certificate of its own.".to_owned()))?;
     save_certificate(arguments.text("SAVECERT"), &certificate)
 }

@@ -1,5 +1,7 @@
 //! The commands for client services.
 
+use protocol::error::ErrorCode;
+
 use crate::{
     check,
     command::{Command, certificate},
@@ -54,7 +56,10 @@ fn save_certificate(path: &str, der: &[u8]) -> Outcome {
     super::server::save(path, &certificate::pem("CERTIFICATE", der))
 }
 
-/// Something that is not there to be saved: the stock tool says so with the number of an internal error.
-fn absent(text: &str) -> Failure {
-    Failure::Local(text.to_owned())
+/// What the stock tool reports as an internal error, with its number, and says more of.
+fn internal(text: String) -> Failure {
+    Failure::Failed {
+        code: ErrorCode::Internal,
+        text,
+    }
 }
