@@ -73,7 +73,12 @@ fn run(mode: Mode, words: &[String]) -> (u32, String) {
         ..Style::default()
     };
     let console = Console::new(Box::new(screen.clone()), None, input, style);
-    let server = Box::new(common::Answers(|_: &str, _: &Pack| Ok(Pack::new())));
+    // An account is shown only while it connects.
+    let server = Box::new(common::Answers(|_: &str, _: &Pack| {
+        let mut answer = Pack::new();
+        answer.set_int("Active", 1);
+        Ok(answer)
+    }));
     let target = match mode {
         Mode::Server => Target::Server(server),
         Mode::Client => Target::Client(server),

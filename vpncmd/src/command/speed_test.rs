@@ -101,22 +101,22 @@ fn serve(shell: &mut Shell, arguments: &Arguments) -> Outcome {
     let (events, heard) = mpsc::channel();
     runtime.spawn(server::serve(listeners, events));
     let console = &mut shell.console;
-    console.print_line(&format!("Waiting for speed tests on TCP port {port}."));
+    console.remark(&format!("Waiting for speed tests on TCP port {port}."));
     if arguments.yes("NOHUP") {
         while let Ok(event) = heard.recv() {
             tell(console, &event);
         }
     } else {
-        console.print_line("Press Enter to end.\n");
+        console.remark("Press Enter to end.\n");
         console.wait(|console| heard.try_iter().for_each(|event| tell(console, &event)))?;
     }
     runtime.shutdown_background();
-    console.print_line("The speed tests have ended.");
+    console.remark("The speed tests have ended.");
     Ok(())
 }
 
 fn tell(console: &mut Console, event: &server::Event) {
-    console.print_line(&match event {
+    console.remark(&match event {
         server::Event::Connected(number, peer) => format!("Connection {number}: {peer} has come."),
         server::Event::Gone(number, peer) => format!("Connection {number}: {peer} has gone."),
     });
