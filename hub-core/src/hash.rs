@@ -79,7 +79,7 @@ impl Hasher for SeededHasher {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): spreads a seed over as many words as are needed.
-fn split_mix(state: &mut u64) -> u64 {
+pub(crate) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mix(*state)
 }

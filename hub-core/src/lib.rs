@@ -12,12 +12,15 @@
 
 pub mod access;
 pub mod frame;
+pub mod guard;
 pub mod hub;
 pub mod mac;
 pub mod queue;
 pub mod switch;
 
+mod dice;
 mod hash;
+mod rate;
 
 pub use frame::{Frame, FrameView, Offload};
 pub use hub::{DropReason, Hub, HubConfig, PortConfig, PortId, PortKind, Verdict};

@@ -26,6 +26,8 @@ struct State {
     collected: Vec<(PortId, usize, Frame)>,
     /// One receiver's share of them; likewise.
     share: Vec<Frame>,
+    /// Who waits for the time of the next release to be another one than this.
+    timer: Option<(Option<Instant>, Waker)>,
 }
 
 /// Where frames for a port go.
@@ -42,6 +44,7 @@ impl Switch {
             outlets: Vec::new(),
             collected: Vec::new(),
             share: Vec::new(),
+            timer: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -87,23 +90,57 @@ impl Switch {
         result
     }
 
+    /// When [`release`](Self::release) is due; pending while that is still the time that is `known`. Somebody must
+    /// wait for it and then release, or frames that access rules hold back wait for the next one that is sent. There is
+    /// one to be woken: a second takes the first one's place.
+    pub fn poll_release(&self, cx: &mut Context<'_>, known: Option<Instant>) -> Poll<Option<Instant>> {
+        let mut state = self.lock();
+        let next = state.hub.next_release();
+        if next != known {
+            return Poll::Ready(next);
+        }
+        // A replaced waker may own a task, and the task a port: it must fall outside the lock.
+        let replaced = state.timer.replace((known, cx.waker().clone()));
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// Delivers the frames that access rules have held back long enough.
+    pub fn release(&self, now: Instant) {
+        self.send_with(|state, wake| {
+            state.release(now);
+            state.flush(wake);
+        });
+    }
+
     /// Forwards `frames`, which came from port `from`, under one lock, then wakes the receivers.
     fn send(&self, now: Instant, from: PortId, frames: &mut dyn Iterator<Item = Frame>) {
-        let mut wake = Vec::new();
-        {
-            let mut state = self.lock();
+        self.send_with(|state, wake| {
             state.hub.handle_timeout(now);
+            state.release(now);
             for frame in frames {
                 let State { hub, collected, .. } = &mut *state;
                 hub.forward(now, from, &frame, &mut |to, frame| {
                     collected.push((to, collected.len(), frame.clone()));
                 });
                 if state.collected.len() >= MAX_COLLECTED {
-                    state.flush(&mut wake);
+                    state.flush(wake);
                 }
             }
-            state.flush(&mut wake);
-        }
+            state.flush(wake);
+        });
+    }
+
+    /// Lets `act` put frames into queues under the lock, and wakes their receivers after it.
+    fn send_with(&self, act: impl FnOnce(&mut State, &mut Vec<Waker>)) {
+        let mut wake = Vec::new();
+        let mut state = self.lock();
+        act(&mut state, &mut wake);
+        let next = state.hub.next_release();
+        let timer = state.timer.take_if(|(known, _)| *known != next);
+        drop(state);
+        wake.extend(timer.map(|(_, waker)| waker));
         for receiver in wake {
             receiver.wake();
         }
@@ -117,6 +154,14 @@ impl Switch {
 }
 
 impl State {
+    /// Collects what access rules have held back long enough.
+    fn release(&mut self, now: Instant) {
+        let Self { hub, collected, .. } = self;
+        hub.release(now, &mut |to, frame| {
+            collected.push((to, collected.len(), frame.clone()));
+        });
+    }
+
     /// Hands what was collected to the receivers' queues, each receiver's share at once.
     fn flush(&mut self, wake: &mut Vec<Waker>) {
         let Self {
@@ -124,6 +169,7 @@ impl State {
             outlets,
             collected,
             share,
+            ..
         } = self;
         // In order within a receiver. Mostly there is one receiver, and nothing to sort.
         collected.sort_unstable_by_key(|(to, number, _)| (to.slot(), *number));

@@ -9,22 +9,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hub_core::MacAddr;
 use hub_core::access::Rule;
-use hub_core::hub::{Hub, HubConfig, PortConfig, PortKind};
+use hub_core::hub::{Hub, HubConfig, PortConfig};
 use hub_core::switch::{Port, Switch};
 use nat::dnat::Publisher;
 use nat::{LeaseEntry, NatEntry, SecureNat, Setup, Status, Tag};
 
 use crate::access_list;
 use crate::bridge::Bridge;
+use crate::enforcement::{hub_with, port_of_bridge, port_of_secure_nat};
 use crate::events::{Event, Events};
 use crate::packet_log;
-use crate::store::{self, HubOption, LocalBridge, folded};
+use crate::releaser::Releaser;
+use crate::store::{self, HubOption, HubOptions, LocalBridge, folded};
 
 /// Bytes that may wait for SecureNAT or a device.
 const PART_QUEUE_BYTES: usize = 4 << 20;
-/// The user names under which access rules know parts of the server.
-const SECURE_NAT_USER: &str = "SecureNAT";
-const BRIDGE_USER: &str = "Local Bridge";
 
 /// One hub as it runs.
 pub struct VirtualHub {
@@ -40,6 +39,7 @@ pub struct VirtualHub {
     online: AtomicBool,
     next_session: AtomicU32,
     activity: Mutex<Activity>,
+    options: Mutex<HubOptions>,
     parts: tokio::sync::Mutex<Parts>,
     events: Events,
 }
@@ -56,6 +56,7 @@ struct Parts {
     secure_nat: Option<SecureNat>,
     bridges: BTreeMap<String, Bridge>,
     access_list: access_list::InForce,
+    releaser: Option<Releaser>,
     /// What there should be.
     wanted: Option<Wanted>,
     /// What was last said about parts that cannot work.
@@ -96,6 +97,7 @@ impl VirtualHub {
                 frames: 0,
                 at: SystemTime::now(),
             }),
+            options: Mutex::default(),
             parts: tokio::sync::Mutex::default(),
             events,
         }
@@ -110,6 +112,15 @@ impl VirtualHub {
     /// Takes no sessions from now on; [`VirtualHub::bring_to`] does the rest.
     pub fn close(&self) {
         self.open.store(false, Ordering::Release);
+    }
+
+    /// The extended options in force.
+    #[must_use]
+    pub fn options(&self) -> HubOptions {
+        self.options
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// A name for the next session: `SID-USER-n` (protocol §9).
@@ -224,6 +235,11 @@ impl VirtualHub {
     pub async fn bring_to(&self, wanted: &Wanted) {
         let mut parts = self.parts.lock().await;
         let online = wanted.hub.online;
+        self.bring_options(&wanted.hub.options);
+        let switch = &self.switch;
+        parts
+            .releaser
+            .get_or_insert_with(|| Releaser::start(switch.clone()));
         if self.online.swap(online, Ordering::AcqRel) != online {
             self.switch.with(|hub| hub.set_online(online));
             let hub = self.name.clone();
@@ -239,6 +255,13 @@ impl VirtualHub {
         self.bring_secure_nat(&mut parts, wanted).await;
         self.bring_bridges(&mut parts, wanted).await;
         parts.wanted = Some(wanted.clone());
+    }
+
+    fn bring_options(&self, wanted: &HubOptions) {
+        let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        self.switch
+            .with(|hub| hub.set_config(hub_with(*hub.config(), wanted)));
+        options.clone_from(wanted);
     }
 
     /// Tries again what could not start or has ended since: a device may come, or come back.
@@ -333,9 +356,7 @@ impl VirtualHub {
 
     fn secure_nat_setup(&self, wanted: &Wanted, mode: nat::Mode) -> Setup {
         let name = self.session_name("SecureNAT");
-        let mut config = PortConfig::new(PortKind::SecureNat, name);
-        config.user = Some(SECURE_NAT_USER.to_owned());
-        let port = self.plug(config, PART_QUEUE_BYTES);
+        let port = self.plug(port_of_secure_nat(name), PART_QUEUE_BYTES);
         let tag = Tag::new(&format!("{}{}", wanted.tag, short(&self.name)));
         let mut setup = Setup::new(port, wanted.hub.secure_nat.config.clone(), mode, tag);
         setup.published = Some(wanted.published.clone());
@@ -380,8 +401,7 @@ impl VirtualHub {
             if parts.bridges.contains_key(&bridge.device) {
                 continue;
             }
-            let mut config = PortConfig::new(PortKind::LocalBridge, self.session_name("LOCALBRIDGE"));
-            config.user = Some(BRIDGE_USER.to_owned());
+            let config = port_of_bridge(self.session_name("LOCALBRIDGE"), &wanted.hub.options);
             let port = self.plug(config, PART_QUEUE_BYTES);
             let (part, started) = match bridge.tap {
                 Some(mac) => {
@@ -409,6 +429,7 @@ impl VirtualHub {
         let mut parts = self.parts.lock().await;
         parts.wanted = None;
         parts.bridges.clear();
+        parts.releaser = None;
         if let Some(Err(error)) = match parts.secure_nat.take() {
             Some(running) => Some(running.stop().await),
             None => None,

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use hub_core::frame::Frame;
-use hub_core::hub::{PortConfig, PortKind, VlanId};
 use hub_core::switch::Port;
 use protocol::handshake::{Auth, Login};
 use protocol::policy::Policy;
@@ -14,6 +13,7 @@ use protocol::tunnel::{Direction, Side};
 use transport::accept::ServerStream;
 use transport::tunnel::{Terms, Tunnel};
 
+use crate::enforcement::port_of_session;
 use crate::hubs::VirtualHub;
 use crate::store::{Id, UsageReport};
 use crate::usage::Meter;
@@ -27,10 +27,6 @@ const QUEUE_BYTES: usize = 2_560_000;
 const MIN_QUEUE_BYTES: usize = 320_000;
 /// Bytes that may wait between hub and tunnel; they are handed on at once, so this is room for bursts.
 const PORT_QUEUE_BYTES: usize = 1 << 20;
-/// A session that may not bridge has a few addresses all the same: its own and what its system makes (protocol §9).
-const MACS_WITHOUT_BRIDGE: u32 = 3;
-/// A session that may not route has a few IP addresses: four of IPv4 and five of IPv6 (protocol §9).
-const IPS_WITHOUT_ROUTING: u32 = 9;
 
 /// Why sessions end, for the log.
 pub mod reason {
@@ -231,22 +227,7 @@ pub fn terms(name: String, login: &Login, policy: &Policy) -> Terms {
 /// Plugs a session into its hub, with what its policy and its login make of the port.
 #[must_use]
 pub fn plug(hub: &VirtualHub, origin: &Origin) -> Port {
-    let policy = &origin.policy;
-    let mut config = PortConfig::new(PortKind::Session, origin.name.clone());
-    config.user = Some(origin.user.clone());
-    config.group.clone_from(&origin.group);
-    config.monitor = origin.login.options.monitor;
-    config.check_mac = policy.check_mac;
-    config.max_macs = tighter(
-        limit(policy.max_mac),
-        policy.no_bridge.then_some(MACS_WITHOUT_BRIDGE),
-    );
-    config.max_ips = tighter(
-        limit(policy.max_ip),
-        policy.no_routing.then_some(IPS_WITHOUT_ROUTING),
-    );
-    config.vlan = u16::try_from(policy.vlan_id).ok().and_then(VlanId::new);
-    hub.plug(config, PORT_QUEUE_BYTES)
+    hub.plug(port_of_session(origin, &hub.options()), PORT_QUEUE_BYTES)
 }
 
 /// The policy of a session that asked for this: one that did not ask to bridge may neither bridge nor route, and is told
@@ -258,16 +239,6 @@ pub fn effective_policy(mut policy: Policy, login: &Login) -> Policy {
         policy.no_routing = true;
     }
     policy
-}
-
-/// The lower of two limits, where there are any.
-fn tighter(one: Option<u32>, other: Option<u32>) -> Option<u32> {
-    one.into_iter().chain(other).min()
-}
-
-/// A limit of a policy; 0 is none.
-fn limit(value: u32) -> Option<u32> {
-    (value != 0).then_some(value)
 }
 
 /// A login without what proved it, for as long as the session is listed.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::rule::{Addresses, MAX_DELAY_MS, Masked, PortRange, Rule, TcpState};
 use crate::MacAddr;
@@ -34,7 +35,7 @@ struct Compiled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Discard,
-    Pass(Option<Box<Treatment>>),
+    Pass(Option<Arc<Treatment>>),
 }
 
 /// What happens to a frame that passes.
@@ -92,8 +93,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) view: &'a FrameView,
     pub(crate) transport: Transport,
     pub(crate) source: Identity<'a>,
-    /// The addresses in ARP count as those of an IPv4 packet (hub option `ApplyIPv4AccessListOnArpPacket`).
-    pub(crate) arp_as_ipv4: bool,
 }
 
 impl AccessList {
@@ -199,7 +198,7 @@ impl Action {
             loss_percent: 0,
             redirect_url: None,
         };
-        Self::Pass((treatment != nothing).then(|| Box::new(treatment)))
+        Self::Pass((treatment != nothing).then(|| Arc::new(treatment)))
     }
 }
 
@@ -296,10 +295,8 @@ impl Packet {
         let (source, destination, protocol) = match &subject.view.network {
             Network::Ipv4(ip) => (ip.source.into(), ip.destination.into(), Some(ip.protocol)),
             Network::Ipv6(ip) => (ip.source.into(), ip.destination.into(), Some(ip.protocol)),
-            Network::Arp(arp) if subject.arp_as_ipv4 => {
-                (IpAddr::V4(arp.sender), IpAddr::V4(arp.target), None)
-            }
-            Network::Arp(_) | Network::Other => return false,
+            Network::Arp(arp) => (IpAddr::V4(arp.sender), IpAddr::V4(arp.target), None),
+            Network::Other => return false,
         };
         if source.is_ipv6() != self.v6 {
             return false;

@@ -78,12 +78,12 @@ pub struct Masked<A> {
     pub mask: A,
 }
 
-/// Ports from `start` to `end`; both 0 is any.
+/// Ports from `start` to `end`; both 0 is any, and an `end` of 0 is the same as `start`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortRange {
     /// The first port.
     pub start: u32,
-    /// The last port. Less than `start` holds for none.
+    /// The last port. Less than `start`, but not 0, holds for none.
     pub end: u32,
 }
 
@@ -161,6 +161,7 @@ impl PortRange {
 
     /// Whether it holds for `port`.
     pub fn contains(self, port: u16) -> bool {
-        self.is_any() || (self.start..=self.end).contains(&u32::from(port))
+        let end = if self.end == 0 { self.start } else { self.end };
+        self.is_any() || (self.start..=end).contains(&u32::from(port))
     }
 }

@@ -1,4 +1,4 @@
-//! The one DHCP message a hub listens for: a server's acknowledgement.
+//! DHCP for IPv4: who says something, and the one message a hub listens for, a server's acknowledgement.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -18,17 +18,39 @@ pub struct DhcpAck {
     pub lease_time: Option<Duration>,
 }
 
+/// Who says something in DHCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DhcpSide {
+    /// A client.
+    Client,
+    /// A server.
+    Server,
+}
+
+impl DhcpSide {
+    /// Reads a BOOTP message; `None` if it is not one of DHCP.
+    pub(super) fn of(message: &[u8]) -> Option<Self> {
+        match (message.first()?, message.get(236..240)?) {
+            (1, COOKIE) => Some(Self::Client),
+            (2, COOKIE) => Some(Self::Server),
+            _ => None,
+        }
+    }
+}
+
+/// What tells DHCP's options from older ones (RFC 2131 §3).
+const COOKIE: &[u8] = &[0x63, 0x82, 0x53, 0x63];
+
 impl DhcpAck {
     /// Reads a BOOTP message (the payload of a UDP datagram); `None` if it is anything but an acknowledgement
     /// with an address. An acknowledged INFORM has none.
     pub(super) fn parse(message: &[u8]) -> Option<Self> {
         /// Reply, Ethernet, address length 6.
         const REPLY_ETHERNET: [u8; 3] = [2, 1, 6];
-        const COOKIE: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
         const ACK: u8 = 5;
 
         let (fixed, options) = message.split_at_checked(240)?;
-        if !fixed.starts_with(&REPLY_ETHERNET) || !fixed.ends_with(&COOKIE) {
+        if !fixed.starts_with(&REPLY_ETHERNET) || !fixed.ends_with(COOKIE) {
             return None;
         }
         let options = Options::read(options);

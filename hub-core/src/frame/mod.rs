@@ -1,5 +1,6 @@
 //! Ethernet frames: their bytes, what is still to be done to them, and what their headers say.
 
+mod checksum;
 mod dhcp;
 mod offload;
 mod transport;
@@ -7,7 +8,8 @@ mod view;
 
 use bytes::Bytes;
 
-pub use dhcp::DhcpAck;
+pub(crate) use checksum::{checksum, corrected};
+pub use dhcp::{DhcpAck, DhcpSide};
 pub use offload::{Checksum, Offload, SegmentKind, Segmentation};
 pub use transport::{TcpFlags, Transport};
 pub use view::{Arp, FrameView, Ipv4, Ipv6, Network, Ports, VlanTag};

@@ -93,6 +93,7 @@ impl Transport {
             UDP => ports
                 .filter(|_| chunk::<8>(frame, at).is_some())
                 .map(|ports| Self::Udp { ports }),
+            ICMP if !v6 => chunk::<4>(frame, at).map(|_| Self::Other),
             ICMPV6 if v6 => frame.get(at).map(|kind| Self::Icmpv6 { kind: *kind }),
             other if v6 && is_extension_header(other) => None,
             _ => Some(Self::Other),

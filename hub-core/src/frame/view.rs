@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::transport::{ICMP, TCP, UDP};
-use super::{DhcpAck, MIN_FRAME};
+use super::{DhcpAck, DhcpSide, MIN_FRAME};
 use crate::MacAddr;
 use crate::hash::mix;
 
@@ -136,13 +136,18 @@ pub struct Ports {
 impl FrameView {
     /// Reads the headers of `frame`, or `None` if it is shorter than an Ethernet header.
     pub fn parse(frame: &[u8]) -> Option<Self> {
+        Self::parse_tagged(frame, VLAN_TAGS[0])
+    }
+
+    /// The same where VLAN tags may have one more protocol identifier.
+    pub(crate) fn parse_tagged(frame: &[u8], vlan_type: u16) -> Option<Self> {
         let header: &[u8; MIN_FRAME] = frame.first_chunk()?;
         let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
         let mut ethertype = u16::from_be_bytes([t0, t1]);
         let mut vlan = None;
         let mut at = MIN_FRAME;
         for _ in 0..MAX_VLAN_TAGS {
-            if !VLAN_TAGS.contains(&ethertype) {
+            if !VLAN_TAGS.contains(&ethertype) && ethertype != vlan_type {
                 break;
             }
             let Some(&[c0, c1, t0, t1]) = chunk(frame, at) else {
@@ -167,6 +172,25 @@ impl FrameView {
             network: network.unwrap_or(Network::Other),
             length: u32::try_from(frame.len()).unwrap_or(u32::MAX),
         })
+    }
+
+    /// Whether this is ARP that a hub looks at.
+    pub(crate) fn is_arp(&self) -> bool {
+        matches!(self.network, Network::Arp(_))
+    }
+
+    /// Whether the frame claims to carry IP and its header does not hold together.
+    pub(crate) fn is_broken_ip(&self) -> bool {
+        matches!(self.ethertype, ETHERTYPE_IPV4 | ETHERTYPE_IPV6) && self.network == Network::Other
+    }
+
+    /// Where the payload of an IP packet begins, in bytes from the start of the frame.
+    pub(crate) fn transport_offset(&self) -> Option<u16> {
+        match &self.network {
+            Network::Ipv4(ip) => Some(ip.transport_offset),
+            Network::Ipv6(ip) => Some(ip.transport_offset),
+            Network::Arp(_) | Network::Other => None,
+        }
     }
 
     /// A number that is equal for all frames of a flow and spread evenly over flows, so that a choice made by
@@ -206,6 +230,30 @@ impl FrameView {
             return false;
         };
         !matches!(ip.tos, 0x00 | 0x08) || (ip.protocol == ICMP && (34..=128).contains(&self.length))
+    }
+
+    /// Who says something in DHCP for IPv4 with `frame`, which must be the bytes this view was read from. The first piece of
+    /// a fragmented message counts as one, for the rest of it cannot be seen.
+    pub fn dhcp_side(&self, frame: &[u8]) -> Option<DhcpSide> {
+        const SERVER_PORT: u16 = 67;
+        const CLIENT_PORT: u16 = 68;
+        let Network::Ipv4(ip) = &self.network else {
+            return None;
+        };
+        let ports = ip.ports.filter(|_| ip.protocol == UDP)?;
+        let of_dhcp = |port| matches!(port, SERVER_PORT | CLIENT_PORT);
+        if !of_dhcp(ports.source) && !of_dhcp(ports.destination) {
+            return None;
+        }
+        if ip.fragment {
+            let server = ports.source == SERVER_PORT;
+            return Some(if server {
+                DhcpSide::Server
+            } else {
+                DhcpSide::Client
+            });
+        }
+        DhcpSide::of(frame.get(usize::from(ip.transport_offset) + 8..)?)
     }
 
     /// The address that a DHCP server confirms to a client in `frame`, which must be the bytes this view was

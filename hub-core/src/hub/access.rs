@@ -56,11 +56,6 @@ impl Access {
         }
     }
 
-    /// Whether there is any rule.
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     /// Whether some rules are about receivers.
     pub(super) fn asks_for_receivers(&self) -> bool {
         self.list.asks_for_receivers()
@@ -73,6 +68,9 @@ impl Access {
         view: &FrameView,
         transport: Transport,
     ) -> Option<&Action> {
+        if self.list.is_empty() || !self.is_subject(view) {
+            return None;
+        }
         let subject = self.subject(sender, view, transport);
         let rule = self.find(&subject, sender.id, None)?;
         self.list.action(rule)
@@ -86,9 +84,17 @@ impl Access {
         transport: Transport,
         receiver: &PortState,
     ) -> Option<&Action> {
+        if !self.is_subject(view) {
+            return None;
+        }
         let subject = self.subject(sender, view, transport);
         let rule = self.find(&subject, sender.id, Some(receiver))?;
         self.list.action(rule)
+    }
+
+    /// Whether rules are about such frames: no rule is about ARP unless it is matched as IPv4 (policies §4).
+    fn is_subject(&self, view: &FrameView) -> bool {
+        self.arp_as_ipv4 || !matches!(view.network, Network::Arp(_))
     }
 
     fn subject<'a>(&self, sender: &'a PortState, view: &'a FrameView, transport: Transport) -> Subject<'a> {
@@ -96,7 +102,6 @@ impl Access {
             view,
             transport,
             source: identity(sender),
-            arp_as_ipv4: self.arp_as_ipv4,
         }
     }
 

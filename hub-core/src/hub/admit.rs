@@ -1,13 +1,15 @@
 //! The way in: what a frame must be to enter the hub, and what the hub learns from it.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::port::{PortId, VlanId};
 use super::stations::{IpKey, IpStation, MacKey, MacStation, TAKE_OVER_AFTER, listed_v4, shown_ip};
 use super::table::{Refused, Sighting};
 use super::{DropReason, Event, Hub, MAX_EVENTS, vlan};
-use crate::access::Action;
-use crate::frame::{DhcpAck, MAX_PLAIN_FRAME, MAX_SUPER_FRAME, Transport};
+use crate::access::{Action, Treatment};
+use crate::frame::{DhcpAck, MAX_PLAIN_FRAME, MAX_SUPER_FRAME, Network, Transport};
 use crate::{Frame, FrameView, MacAddr};
 
 /// Where an admitted frame goes.
@@ -18,13 +20,15 @@ pub(super) enum Route {
 }
 
 /// A frame that keeps the rules.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Admitted {
     pub(super) from: PortId,
     pub(super) view: FrameView,
     pub(super) transport: Transport,
     pub(super) vlan: Option<VlanId>,
     pub(super) route: Route,
+    /// What the access list wants done with it.
+    pub(super) treatment: Option<Arc<Treatment>>,
     /// Whether the access list is to be asked again for every receiver.
     pub(super) undecided: bool,
 }
@@ -44,7 +48,8 @@ impl Hub {
         if port.config.monitor {
             return Err(DropReason::MonitorPort);
         }
-        let view = FrameView::parse(&frame.bytes).ok_or(DropReason::TooShort)?;
+        let mut view =
+            FrameView::parse_tagged(&frame.bytes, self.config.vlan_type).ok_or(DropReason::TooShort)?;
         check_offload(frame)?;
         if !view.source.is_unicast() {
             return Err(DropReason::BadSource);
@@ -56,72 +61,108 @@ impl Hub {
             (Some(_), Some(_)) => return Err(DropReason::ForeignVlan),
             (of_port, of_frame) => of_port.or(of_frame),
         };
-        let transport = Transport::read(&view, &frame.bytes);
-        if transport == Transport::Broken && !self.access.is_empty() {
-            return Err(DropReason::HiddenTransport);
+        if !self.config.ip_parsing {
+            view.network = Network::Other;
         }
-        let undecided = match self.access.judge(port, &view, transport) {
+        self.config.filters.check(&view)?;
+        let transport = Transport::read(&view, &frame.bytes);
+        if transport == Transport::Broken || view.is_broken_ip() && self.config.ip_parsing {
+            return Err(DropReason::BrokenPacket);
+        }
+        port.config.guards.check_sent(&view, transport, &frame.bytes)?;
+        let (treatment, undecided) = match self.access.judge(port, &view, transport) {
             Some(Action::Discard) => return Err(DropReason::AccessList),
-            Some(Action::Pass(_)) => false,
-            None => self.access.asks_for_receivers(),
+            Some(Action::Pass(treatment)) => (treatment.clone(), false),
+            None => (None, self.access.asks_for_receivers()),
         };
-        let macs = Sighting {
-            port: from,
-            limit: port.config.max_macs.unwrap_or(self.config.macs_per_port),
-            take_over_after: port.config.check_mac.then_some(TAKE_OVER_AFTER),
-        };
-        let max_ips = port.config.max_ips;
-        self.macs
-            .see(now, MacKey::new(view.source, vlan), MacStation, macs)
-            .map_err(|refused| match refused {
-                Refused::InUse => DropReason::MacInUse,
-                Refused::PortLimit => DropReason::MacLimit,
-                Refused::Full => DropReason::MacTableFull,
-            })?;
+        self.limit(now, from, &view)?;
+        let apart = vlan.filter(|_| self.config.vlans_apart);
+        self.learn_mac(now, from, MacKey::new(view.source, apart))?;
         if self.config.ip_table {
-            self.learn_ip(now, from, &view, max_ips)?;
+            self.learn_ip(now, from, &view)?;
             if let Some(ack) = view.dhcp_ack(&frame.bytes) {
-                self.learn_lease(now, &ack, vlan);
+                self.learn_lease(now, &ack, apart);
             }
         }
-        let route = self.route(now, from, view.destination, vlan)?;
+        let route = self.route(now, from, view.destination, apart)?;
         Ok(Admitted {
             from,
             view,
             transport,
             vlan,
             route,
+            treatment,
             undecided,
         })
     }
 
-    /// Lists the sender's IP address. Only a limit of the port's own stops the frame.
-    fn learn_ip(
-        &mut self,
-        now: Instant,
-        from: PortId,
-        view: &FrameView,
-        max_ips: Option<u32>,
-    ) -> Result<(), DropReason> {
+    /// Refuses what is too much: broadcasts, then bits.
+    fn limit(&mut self, now: Instant, from: PortId, view: &FrameView) -> Result<(), DropReason> {
+        let Some(port) = self.ports.get_mut(from) else {
+            return Ok(());
+        };
+        let limited = port.config.storm_limit && view.destination.is_multicast();
+        if limited && !port.storms.admit(now, view, self.config.storm, &self.streams) {
+            return Err(DropReason::Storm);
+        }
+        let bits = u64::from(view.length) * 8;
+        let paid = port.upload.as_mut().is_none_or(|meter| meter.admits(now, bits));
+        // Without ARP a station that has used its share up would lose its neighbours.
+        if paid || view.is_arp() {
+            Ok(())
+        } else {
+            Err(DropReason::UploadRate)
+        }
+    }
+
+    /// Learns where the sender is.
+    fn learn_mac(&mut self, now: Instant, from: PortId, key: MacKey) -> Result<(), DropReason> {
+        let port = self.ports.get(from).ok_or(DropReason::UnknownPort)?;
+        let sighting = Sighting {
+            port: from,
+            limit: port.config.max_macs.unwrap_or(self.config.macs_per_port),
+            take_over_after: port.config.check_mac.then_some(TAKE_OVER_AFTER),
+        };
+        self.macs
+            .see(now, key, MacStation, sighting)
+            .map_err(|refused| match refused {
+                Refused::InUse => DropReason::MacInUse,
+                Refused::PortLimit => DropReason::MacLimit,
+                Refused::Full => DropReason::MacTableFull,
+            })
+    }
+
+    /// Lists the sender's IP address. Only what the port itself is bound to stops the frame.
+    fn learn_ip(&mut self, now: Instant, from: PortId, view: &FrameView) -> Result<(), DropReason> {
+        let port = self.ports.get(from).ok_or(DropReason::UnknownPort)?;
+        let config = &port.config;
+        if config.leased_only
+            && let Some(ip) = claimed_ipv4(view)
+        {
+            let entry = self.ips.get(now, IpKey(ip.into()));
+            if !entry.is_some_and(|entry| entry.station.leased && entry.port == from) {
+                return Err(DropReason::NotLeased);
+            }
+        }
         let Some(ip) = shown_ip(view, &self.config) else {
             return Ok(());
         };
-        let limit = max_ips.unwrap_or(self.config.ips_per_port);
+        let (own_limit, exclusive) = match ip {
+            IpAddr::V4(_) => (config.max_ipv4, config.check_ipv4 || config.leased_only),
+            IpAddr::V6(_) => (config.max_ipv6, config.check_ipv6),
+        };
         let sighting = Sighting {
             port: from,
-            limit,
-            take_over_after: None,
+            limit: own_limit.unwrap_or(self.config.ips_per_port),
+            take_over_after: exclusive.then_some(TAKE_OVER_AFTER),
         };
-        match self.ips.see(
-            now,
-            IpKey(ip),
-            IpStation {
-                mac: view.source,
-                leased: false,
-            },
-            sighting,
-        ) {
-            Err(Refused::PortLimit) if max_ips.is_some() => Err(DropReason::IpLimit),
+        let station = IpStation {
+            mac: view.source,
+            leased: false,
+        };
+        match self.ips.see(now, IpKey(ip), station, sighting) {
+            Err(Refused::InUse) => Err(DropReason::IpInUse),
+            Err(Refused::PortLimit) if own_limit.is_some() => Err(DropReason::IpLimit),
             _ => Ok(()),
         }
     }
@@ -145,7 +186,7 @@ impl Hub {
         let limit = self
             .ports
             .get(port)
-            .and_then(|p| p.config.max_ips)
+            .and_then(|p| p.config.max_ipv4)
             .unwrap_or(self.config.ips_per_port);
         let sighting = Sighting {
             port,
@@ -199,6 +240,16 @@ impl Hub {
             None => Ok(Route::Flood),
         }
     }
+}
+
+/// The IPv4 address that the sender of a frame uses, as its own or in the name of another.
+fn claimed_ipv4(view: &FrameView) -> Option<Ipv4Addr> {
+    let ip = match &view.network {
+        Network::Ipv4(ip) => ip.source,
+        Network::Arp(arp) => arp.sender,
+        Network::Ipv6(_) | Network::Other => return None,
+    };
+    (!ip.is_unspecified()).then_some(ip)
 }
 
 /// Whether the frame and its offload description belong together. A finished frame has an ordinary length.

@@ -1,13 +1,26 @@
 //! The way out: handing a frame to everybody it goes to.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::admit::{Admitted, Route};
-use super::port::PortId;
+use super::delay::delay_of;
+use super::port::{PortId, PortState};
 use super::vlan::Shapes;
 use super::{DropReason, Hub, Verdict};
-use crate::Frame;
-use crate::access::Action;
+use crate::access::{Action, Treatment, answer};
+use crate::guard::{with_segment_size, without_default_router};
+use crate::{Frame, FrameView};
+
+/// A frame on its way out.
+struct Passage<'a> {
+    now: Instant,
+    admitted: &'a Admitted,
+    /// As it came in, which is what `admitted` was read from.
+    original: &'a Frame,
+    shapes: Shapes<'a>,
+    deliver: &'a mut dyn FnMut(PortId, &Frame),
+}
 
 impl Hub {
     /// Forwards a frame that came from port `from`: calls `deliver` for every port that it goes to. A port in
@@ -28,6 +41,17 @@ impl Hub {
                 return Verdict::Dropped(reason);
             }
         };
+        if let Some(reply) = redirection(&admitted, frame) {
+            self.count_drop(from, DropReason::Redirected);
+            self.count_sent(from, &reply);
+            deliver(from, &reply);
+            return Verdict::Dropped(DropReason::Redirected);
+        }
+        let clamped = self
+            .config
+            .segment_size
+            .and_then(|most| with_segment_size(frame, &admitted.view, admitted.transport, most));
+        let frame = clamped.as_ref().unwrap_or(frame);
         let to_group = admitted.view.destination.is_multicast();
         if let Some(port) = self.ports.get_mut(from) {
             port.counters.received.count(to_group, frame.len());
@@ -36,12 +60,18 @@ impl Hub {
 
         self.tap(now, &admitted, frame);
 
-        let mut shapes = Shapes::new(frame, &admitted.view, admitted.vlan);
+        let mut passage = Passage {
+            now,
+            shapes: Shapes::new(frame, &admitted.view, admitted.vlan, self.config.vlan_type),
+            admitted: &admitted,
+            original: frame,
+            deliver,
+        };
         match admitted.route {
             Route::Port(to) => {
-                let outcome = self.hand_over(&admitted, to, &mut shapes, deliver);
+                let outcome = self.hand_over(&mut passage, to);
                 for place in 0..self.monitors.len() {
-                    self.hand_over(&admitted, self.monitors[place], &mut shapes, deliver);
+                    self.hand_over(&mut passage, self.monitors[place]);
                 }
                 match outcome {
                     Some(Err(reason)) => Verdict::Dropped(reason),
@@ -52,7 +82,7 @@ impl Hub {
                 let mut reached = 0;
                 for slot in 0..self.ports.slots() {
                     if let Some(to) = self.ports.in_slot(slot).filter(|to| *to != from)
-                        && let Some(Ok(())) = self.hand_over(&admitted, to, &mut shapes, deliver)
+                        && let Some(Ok(())) = self.hand_over(&mut passage, to)
                     {
                         reached += 1;
                     }
@@ -64,36 +94,119 @@ impl Hub {
 
     /// Hands an admitted frame to port `to`, unless something keeps it from there. Nothing at all happens if it belongs to
     /// another VLAN.
-    fn hand_over(
-        &mut self,
-        admitted: &Admitted,
-        to: PortId,
-        shapes: &mut Shapes<'_>,
-        deliver: &mut dyn FnMut(PortId, &Frame),
-    ) -> Option<Result<(), DropReason>> {
+    fn hand_over(&mut self, passage: &mut Passage<'_>, to: PortId) -> Option<Result<(), DropReason>> {
         let receiver = self.ports.get(to)?;
-        let frame = shapes.seen_from(receiver.config.vlan)?;
+        let (vlan, no_default_router) = (receiver.config.vlan, receiver.config.no_default_router);
+        let Passage {
+            now,
+            admitted,
+            original,
+            shapes,
+            deliver,
+        } = passage;
+        let frame = shapes.seen_from(vlan)?;
+        let treatment = match self.may_have(*now, admitted, original, to) {
+            Ok(treatment) => treatment,
+            Err(reason) => {
+                self.count_drop(to, reason);
+                return Some(Err(reason));
+            }
+        };
+        let changed = no_default_router
+            .then(|| {
+                // A tag that was put on or taken off has moved everything behind it.
+                let view = FrameView::parse_tagged(&frame.bytes, self.config.vlan_type)?;
+                without_default_router(frame, &view, admitted.transport)
+            })
+            .flatten();
+        let frame = changed.as_ref().unwrap_or(frame);
+        match treatment {
+            Some(treatment) if treatment.delay_ms > 0 => {
+                let due = *now + delay_of(&treatment, &mut self.dice);
+                if !self.delayed.hold(due, to, frame) {
+                    self.count_drop(to, DropReason::DelayLineFull);
+                    return Some(Err(DropReason::DelayLineFull));
+                }
+            }
+            _ => {
+                self.count_sent(to, frame);
+                deliver(to, frame);
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// Delivers what access rules have held back long enough.
+    pub fn release(&mut self, now: Instant, deliver: &mut dyn FnMut(PortId, &Frame)) {
+        while let Some((to, frame)) = self.delayed.pop_due(now) {
+            if self.ports.get(to).is_some() {
+                self.count_sent(to, &frame);
+                deliver(to, &frame);
+            }
+        }
+    }
+
+    /// Whether port `to` may have the frame, which is as it came in, and what the access list wants done with it.
+    fn may_have(
+        &mut self,
+        now: Instant,
+        admitted: &Admitted,
+        frame: &Frame,
+        to: PortId,
+    ) -> Result<Option<Arc<Treatment>>, DropReason> {
+        let (Some(sender), Some(receiver)) = (self.ports.get(admitted.from), self.ports.get(to)) else {
+            return Ok(None);
+        };
         if !receiver.config.offload && !frame.offload.is_finished() {
-            self.count_drop(to, DropReason::OffloadRefused);
-            return Some(Err(DropReason::OffloadRefused));
+            return Err(DropReason::OffloadRefused);
         }
-        if admitted.undecided
-            && !receiver.config.monitor
-            && let Some(sender) = self.ports.get(admitted.from)
-            && let Some(Action::Discard) =
-                self.access
-                    .judge_for(sender, &admitted.view, admitted.transport, receiver)
+        if receiver.config.monitor {
+            return Ok(None);
+        }
+        let guards = &receiver.config.guards;
+        guards.check_both(&admitted.view, admitted.transport, &frame.bytes)?;
+        if self.keeps_apart(sender, receiver, admitted) {
+            return Err(DropReason::Privacy);
+        }
+        let mut treatment = admitted.treatment.clone();
+        if admitted.undecided {
+            let (view, transport) = (&admitted.view, admitted.transport);
+            match self.access.judge_for(sender, view, transport, receiver) {
+                Some(Action::Discard) => return Err(DropReason::AccessList),
+                Some(Action::Pass(wanted)) => treatment.clone_from(wanted),
+                None => {}
+            }
+        }
+        if let Some(treatment) = &treatment
+            && self.dice.percent(treatment.loss_percent)
         {
-            self.count_drop(to, DropReason::AccessList);
-            return Some(Err(DropReason::AccessList));
+            return Err(DropReason::Lost);
         }
-        let to_group = admitted.view.destination.is_multicast();
+        let bits = frame.len() as u64 * 8;
+        let meter = self.ports.get_mut(to).and_then(|port| port.download.as_mut());
+        if meter.is_none_or(|meter| meter.admits(now, bits)) || admitted.view.is_arp() {
+            Ok(treatment)
+        } else {
+            Err(DropReason::DownloadRate)
+        }
+    }
+
+    /// Whether the privacy filter stands between two ports.
+    fn keeps_apart(&self, sender: &PortState, receiver: &PortState, admitted: &Admitted) -> bool {
+        let passes = |kind: bool, dropped: bool| kind && !dropped;
+        let privacy = self.config.privacy;
+        sender.config.private
+            && receiver.config.private
+            && !passes(admitted.view.is_arp(), privacy.drop_arp)
+            && !passes(admitted.view.destination.is_multicast(), privacy.drop_broadcasts)
+    }
+
+    fn count_sent(&mut self, to: PortId, frame: &Frame) {
+        let to_group = frame.bytes.first().is_some_and(|octet| octet & 1 != 0);
         if let Some(port) = self.ports.get_mut(to) {
             port.counters.sent.count(to_group, frame.len());
         }
         self.counters.sent.count(to_group, frame.len());
-        deliver(to, frame);
-        Some(Ok(()))
     }
 
     pub(super) fn count_drop(&mut self, port: PortId, reason: DropReason) {
@@ -112,4 +225,10 @@ impl Hub {
         }
         self.count_drop(by, DropReason::QueueFull);
     }
+}
+
+/// The answer to a frame that a rule sends elsewhere.
+fn redirection(admitted: &Admitted, frame: &Frame) -> Option<Frame> {
+    let url = admitted.treatment.as_ref()?.redirect_url.as_deref()?;
+    answer(frame, &admitted.view, admitted.transport, url)
 }

@@ -2,10 +2,13 @@
 
 mod access;
 mod admit;
+mod config;
 mod counters;
+mod delay;
 mod deliver;
 mod port;
 mod stations;
+mod storm;
 mod table;
 mod tap;
 mod vlan;
@@ -14,62 +17,25 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+pub use config::{HubConfig, Privacy, StormLimit};
 pub use counters::{Counters, DropReason, Drops, Traffic};
+pub use delay::HELD_BYTES;
 pub use port::{PortConfig, PortId, PortKind, PortState, VlanId};
 pub use stations::{IP_LIFETIME, IpEntry, LEASED_IP_LIFETIME, MAC_LIFETIME, MacEntry, TAKE_OVER_AFTER};
 pub use tap::{Taken, TapConfig, Tapped};
 
 use crate::MacAddr;
 use crate::access::AccessList;
+use crate::dice::Dice;
+use crate::hash::SeededState;
 use access::Access;
+use delay::DelayLine;
 use port::Ports;
 use stations::{IpKey, IpStation, MacKey, MacStation};
 use table::Table;
 
 /// Events kept for [`Hub::poll_event`]; the oldest goes when nobody fetches them.
 const MAX_EVENTS: usize = 256;
-
-/// The limits and options of a hub.
-#[derive(Clone, Copy, Debug)]
-pub struct HubConfig {
-    /// A random number that the stations on the hub do not know: it decides where table entries lie.
-    pub seed: u64,
-    /// MAC addresses that the hub remembers. A frame from one more is dropped: what is known stays known, so
-    /// that nobody can turn the switch into a repeater by flooding it with addresses.
-    pub max_macs: usize,
-    /// MAC addresses of one port, where the port does not say otherwise.
-    pub macs_per_port: u32,
-    /// IP addresses that the hub lists. Packets from others are forwarded all the same.
-    pub max_ips: usize,
-    /// IP addresses of one port that the hub lists, where the port does not say otherwise.
-    pub ips_per_port: u32,
-    /// Whether there is an IP table (hub option `NoIpTable` turned round).
-    pub ip_table: bool,
-    /// Whether only private IPv4 addresses are listed (hub option `ManageOnlyPrivateIP`).
-    pub only_private_ipv4: bool,
-    /// Whether only link-local and unique local IPv6 addresses are listed (hub option
-    /// `ManageOnlyLocalUnicastIPv6`).
-    pub only_local_ipv6: bool,
-    /// Whether access rules about IPv4 addresses match ARP too (hub option `ApplyIPv4AccessListOnArpPacket`).
-    pub arp_as_ipv4: bool,
-}
-
-impl HubConfig {
-    /// The defaults, with tables hashed by `seed`. One port can fill a quarter of each table.
-    pub fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            max_macs: 65_536,
-            macs_per_port: 16_384,
-            max_ips: 65_536,
-            ips_per_port: 16_384,
-            ip_table: true,
-            only_private_ipv4: true,
-            only_local_ipv6: true,
-            arp_as_ipv4: false,
-        }
-    }
-}
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +81,10 @@ pub struct Hub {
     macs: Table<MacKey, MacStation>,
     ips: Table<IpKey, IpStation>,
     access: Access,
+    delayed: DelayLine,
+    dice: Dice,
+    /// Tells streams of broadcasts apart.
+    streams: SeededState,
     counters: Counters,
     events: VecDeque<Event>,
     tap: tap::Tap,
@@ -132,6 +102,9 @@ impl Hub {
             macs: Table::new(config.max_macs, config.seed),
             ips: Table::new(config.max_ips, !config.seed),
             access,
+            delayed: DelayLine::default(),
+            dice: Dice::new(config.seed.rotate_left(16)),
+            streams: SeededState::new(config.seed.rotate_left(8)),
             counters: Counters::default(),
             events: VecDeque::new(),
             tap: tap::Tap::default(),
@@ -147,6 +120,9 @@ impl Hub {
     /// Changes the limits and options for what is seen from now on. What is known stays known, even beyond a
     /// lower limit, unless there is to be no IP table. The seed stays as it was.
     pub fn set_config(&mut self, config: HubConfig) {
+        if self.config.storm != config.storm {
+            self.ports.iter_mut().for_each(|port| port.storms.clear());
+        }
         self.config = HubConfig {
             seed: self.config.seed,
             ..config
@@ -194,6 +170,7 @@ impl Hub {
         if !online {
             self.macs.clear();
             self.ips.clear();
+            self.delayed.clear();
         }
     }
 
@@ -261,6 +238,11 @@ impl Hub {
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// When [`release`](Self::release) is due: when the next frame goes that an access rule holds back.
+    pub fn next_release(&self) -> Option<Instant> {
+        self.delayed.next_due()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. Being late costs memory only: an expired address

@@ -5,6 +5,9 @@ use std::num::NonZeroU16;
 use std::time::Instant;
 
 use super::counters::Counters;
+use super::storm::Storms;
+use crate::guard::Guards;
+use crate::rate::Meter;
 
 /// Names a port of one hub for as long as the hub lives: numbers are not used again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,9 +91,31 @@ pub struct PortConfig {
     /// MAC addresses behind the port (policy `MaxMac`; `NoBridge` means 3). A frame from one more is dropped.
     /// Unset: the hub's [`macs_per_port`](super::HubConfig::macs_per_port).
     pub max_macs: Option<u32>,
-    /// IPv4 and IPv6 addresses behind the port that the IP table may hold. A frame from one more is dropped.
-    /// Unset: the hub's [`ips_per_port`](super::HubConfig::ips_per_port), beyond which frames pass unlisted.
-    pub max_ips: Option<u32>,
+    /// IPv4 addresses behind the port that the IP table may hold (policy `MaxIP`; `NoRouting` means 4). A frame from one
+    /// more is dropped. Unset: the hub's [`ips_per_port`](super::HubConfig::ips_per_port), beyond which frames pass
+    /// unlisted.
+    pub max_ipv4: Option<u32>,
+    /// The same for IPv6 addresses (policies `MaxIPv6` and `NoRoutingV6`).
+    pub max_ipv6: Option<u32>,
+    /// An IPv4 address of another port can be taken over only after the owner's silence (policy `CheckIP`).
+    pub check_ipv4: bool,
+    /// The same for IPv6 addresses (policy `CheckIPv6`).
+    pub check_ipv6: bool,
+    /// Of IPv4 addresses only those may be used that a DHCP server was seen to give to the port (policy `DHCPForce`).
+    pub leased_only: bool,
+    /// What may not be sent.
+    pub guards: Guards,
+    /// No frame passes between two ports that both have this (policy `PrivacyFilter`).
+    pub private: bool,
+    /// Broadcasts are limited when they become a storm (policy `NoBroadcastLimiter` turned round).
+    pub storm_limit: bool,
+    /// Router advertisements are received as those of a router that is not the default one (policy
+    /// `NoIPv6DefaultRouterInRA`).
+    pub no_default_router: bool,
+    /// Bits a second that the port may send (policy `MaxUpload`).
+    pub upload: Option<u32>,
+    /// Bits a second that the port may receive (policy `MaxDownload`).
+    pub download: Option<u32>,
     /// The VLAN whose frames the port sends and receives untagged (policy `VLanId`). Unset: the port sees all
     /// frames as they are, tags included.
     pub vlan: Option<VlanId>,
@@ -109,7 +134,17 @@ impl PortConfig {
             offload: false,
             check_mac: kind == PortKind::LocalBridge,
             max_macs: None,
-            max_ips: None,
+            max_ipv4: None,
+            max_ipv6: None,
+            check_ipv4: false,
+            check_ipv6: false,
+            leased_only: false,
+            guards: Guards::default(),
+            private: false,
+            storm_limit: kind == PortKind::Session,
+            no_default_router: false,
+            upload: None,
+            download: None,
             vlan: None,
         }
     }
@@ -126,6 +161,11 @@ pub struct PortState {
     pub attached: Instant,
     /// Its traffic since then.
     pub counters: Counters,
+    /// What it may still send and receive.
+    pub(super) upload: Option<Meter>,
+    pub(super) download: Option<Meter>,
+    /// The broadcasts it has sent.
+    pub(super) storms: Storms,
 }
 
 /// The attached ports, found by number without searching.
@@ -154,6 +194,9 @@ impl Ports {
         };
         place.port = Some(PortState {
             id,
+            upload: config.upload.map(Meter::new),
+            download: config.download.map(Meter::new),
+            storms: Storms::default(),
             config,
             attached: now,
             counters: Counters::default(),
@@ -196,6 +239,10 @@ impl Ports {
     /// In the order of their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = &PortState> {
         self.slots.iter().filter_map(|slot| slot.port.as_ref())
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PortState> {
+        self.slots.iter_mut().filter_map(|slot| slot.port.as_mut())
     }
 
     /// How many slots there are, empty ones included.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::HubConfig;
 use super::port::{PortId, VlanId};
-use super::table::Station;
+use super::table::{Address, Station};
 use crate::MacAddr;
 use crate::frame::{FrameView, Network};
 
@@ -97,6 +97,15 @@ impl Hash for IpKey {
                 state.write_u64(ip.to_bits() as u64);
             }
         }
+    }
+}
+
+impl Address for MacKey {}
+
+/// IPv4 and IPv6 have limits of their own.
+impl Address for IpKey {
+    fn class(&self) -> usize {
+        usize::from(self.0.is_ipv6())
     }
 }
 

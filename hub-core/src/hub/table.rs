@@ -15,6 +15,17 @@ use crate::hash::SeededState;
 /// Sweeps are at least this far apart.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// An address that a table can hold.
+pub(super) trait Address: Copy + Eq + Hash {
+    /// Which of the [`CLASSES`] it belongs to: a port's limit is for each of them.
+    fn class(&self) -> usize {
+        0
+    }
+}
+
+/// Classes of addresses in one table.
+const CLASSES: usize = 2;
+
 /// What an address carries besides its port.
 pub(super) trait Station {
     /// How long the address is remembered without being seen.
@@ -27,8 +38,8 @@ pub(super) trait Station {
 pub(super) struct Table<K, S> {
     entries: HashMap<K, Entry<S>, SeededState>,
     limit: usize,
-    /// Entries of each port, by slot. Expired ones count until they are swept.
-    per_port: Vec<u32>,
+    /// Entries of each port, by slot and class. Expired ones count until they are swept.
+    per_port: Vec<[u32; CLASSES]>,
     /// No entry expires before this. Entries that are seen again expire later, so it may be too early.
     next_expiry: Option<Instant>,
     swept: Option<Instant>,
@@ -70,13 +81,13 @@ pub(super) enum Refused {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sighting {
     pub(super) port: PortId,
-    /// Addresses the port may have.
+    /// Addresses of this class that the port may have.
     pub(super) limit: u32,
     /// An address of another port can be had only after this much silence; unset, at once.
     pub(super) take_over_after: Option<Duration>,
 }
 
-impl<K: Copy + Eq + Hash, S: Station> Table<K, S> {
+impl<K: Address, S: Station> Table<K, S> {
     pub(super) fn new(limit: usize, seed: u64) -> Self {
         Self {
             entries: HashMap::with_hasher(SeededState::new(seed)),
@@ -135,7 +146,7 @@ impl<K: Copy + Eq + Hash, S: Station> Table<K, S> {
         }
         let moves = self.entries.contains_key(&address);
         let fits = |table: &Self| {
-            if table.port_entries(port) >= limit {
+            if table.port_entries(port, address.class()) >= limit {
                 Err(Refused::PortLimit)
             } else if !moves && table.entries.len() >= table.limit {
                 Err(Refused::Full)
@@ -156,9 +167,9 @@ impl<K: Copy + Eq + Hash, S: Station> Table<K, S> {
         let expiry = now + station.lifetime();
         self.next_expiry = Some(self.next_expiry.map_or(expiry, |earliest| earliest.min(expiry)));
         if self.per_port.len() <= port.slot() {
-            self.per_port.resize(port.slot() + 1, 0);
+            self.per_port.resize(port.slot() + 1, [0; CLASSES]);
         }
-        self.per_port[port.slot()] += 1;
+        self.per_port[port.slot()][address.class()] += 1;
         let key = self.next_key;
         self.next_key = key.checked_add(1).unwrap_or(1);
         self.entries.insert(
@@ -178,22 +189,22 @@ impl<K: Copy + Eq + Hash, S: Station> Table<K, S> {
         let Some(entry) = self.entries.remove(&address) else {
             return false;
         };
-        self.per_port[entry.port.slot()] -= 1;
+        self.per_port[entry.port.slot()][address.class()] -= 1;
         true
     }
 
     /// Forgets everything behind `port`.
     pub(super) fn forget_port(&mut self, port: PortId) {
-        if self.port_entries(port) > 0 {
+        if (0..CLASSES).any(|class| self.port_entries(port, class) > 0) {
             self.entries.retain(|_, entry| entry.port != port);
-            self.per_port[port.slot()] = 0;
+            self.per_port[port.slot()] = [0; CLASSES];
         }
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
-        self.per_port.fill(0);
+        self.per_port.fill([0; CLASSES]);
         self.next_expiry = None;
     }
 
@@ -220,9 +231,9 @@ impl<K: Copy + Eq + Hash, S: Station> Table<K, S> {
             return;
         }
         let mut next_expiry: Option<Instant> = None;
-        self.entries.retain(|_, entry| {
+        self.entries.retain(|address, entry| {
             if !entry.is_live(now) {
-                self.per_port[entry.port.slot()] -= 1;
+                self.per_port[entry.port.slot()][address.class()] -= 1;
                 return false;
             }
             let expiry = entry.updated + entry.station.lifetime();
@@ -233,7 +244,7 @@ impl<K: Copy + Eq + Hash, S: Station> Table<K, S> {
         self.swept = Some(now);
     }
 
-    fn port_entries(&self, port: PortId) -> u32 {
-        self.per_port.get(port.slot()).copied().unwrap_or(0)
+    fn port_entries(&self, port: PortId, class: usize) -> u32 {
+        self.per_port.get(port.slot()).map_or(0, |classes| classes[class])
     }
 }

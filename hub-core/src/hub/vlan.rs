@@ -7,7 +7,6 @@ use super::port::VlanId;
 use crate::frame::MIN_FRAME;
 use crate::{Frame, FrameView};
 
-const TAG_PROTOCOL: u16 = 0x8100;
 const TAG_LEN: usize = 4;
 /// Where the first tag begins: behind both addresses.
 const TAG_AT: usize = MIN_FRAME - 2;
@@ -25,16 +24,19 @@ pub(super) struct Shapes<'a> {
     vlan: Option<VlanId>,
     /// Whether `frame` says so itself.
     tagged: bool,
+    /// The protocol identifier of tags that are put on.
+    tag_type: u16,
     other: Option<Frame>,
 }
 
 impl<'a> Shapes<'a> {
-    pub(super) fn new(frame: &'a Frame, view: &'a FrameView, vlan: Option<VlanId>) -> Self {
+    pub(super) fn new(frame: &'a Frame, view: &'a FrameView, vlan: Option<VlanId>, tag_type: u16) -> Self {
         Self {
             frame,
             view,
             vlan,
             tagged: of_frame(view).is_some(),
+            tag_type,
             other: None,
         }
     }
@@ -47,10 +49,10 @@ impl<'a> Shapes<'a> {
         let wants_tag = port_vlan.is_none();
         match self.vlan {
             Some(vlan) if wants_tag != self.tagged => {
-                let (frame, view) = (self.frame, self.view);
+                let (frame, view, tag_type) = (self.frame, self.view, self.tag_type);
                 let other = || {
                     if wants_tag {
-                        tag(frame, view, vlan)
+                        tag(frame, view, vlan, tag_type)
                     } else {
                         untag(frame)
                     }
@@ -63,7 +65,7 @@ impl<'a> Shapes<'a> {
 }
 
 /// The frame with a tag for `vlan`. A tag that only carried a priority becomes that tag.
-fn tag(frame: &Frame, view: &FrameView, vlan: VlanId) -> Frame {
+fn tag(frame: &Frame, view: &FrameView, vlan: VlanId, tag_type: u16) -> Frame {
     let (addresses, rest) = frame.bytes.split_at(TAG_AT);
     let mut bytes = BytesMut::with_capacity(frame.len() + TAG_LEN);
     bytes.extend_from_slice(addresses);
@@ -76,7 +78,7 @@ fn tag(frame: &Frame, view: &FrameView, vlan: VlanId) -> Frame {
             offload: frame.offload,
         };
     }
-    bytes.extend_from_slice(&TAG_PROTOCOL.to_be_bytes());
+    bytes.extend_from_slice(&tag_type.to_be_bytes());
     bytes.extend_from_slice(&vlan.get().to_be_bytes());
     bytes.extend_from_slice(rest);
     Frame {

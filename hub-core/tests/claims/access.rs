@@ -151,11 +151,16 @@ fn ports_match_inclusive_ranges_of_tcp_and_udp() {
     ] {
         assert_eq!(office.alice_sends(&tcp(5000, port, |_| {})), verdict, "{port}");
     }
-    let endless = [discard(1, |rule| {
-        rule.destination_ports = PortRange { start: 80, end: 0 }
-    })];
-    let mut office = Office::with_rules(&endless);
-    assert_eq!(office.alice_sends(&tcp(5000, 80, |_| {})), Verdict::Flood(2));
+    for (start, end, verdict) in [
+        (80, 0, DISCARDED),
+        (90, 70, Verdict::Flood(2)),
+        (0, 80, DISCARDED),
+    ] {
+        let range = PortRange { start, end };
+        let mut office = Office::with_rules(&[discard(1, |rule| rule.destination_ports = range)]);
+        let sent = office.alice_sends(&tcp(5000, 80, |_| {}));
+        assert_eq!(sent, verdict, "{start} to {end}");
+    }
 }
 
 #[test]
@@ -185,7 +190,7 @@ fn a_piece_that_hides_the_tcp_header_does_not_pass_by_a_rule() {
     let mut tiny = whole.bytes[..14 + 20 + 8].to_vec();
     tiny[16..18].copy_from_slice(&28_u16.to_be_bytes());
     tiny[20] = 0x20;
-    let hidden = Verdict::Dropped(DropReason::HiddenTransport);
+    let hidden = Verdict::Dropped(DropReason::BrokenPacket);
     assert_eq!(office.alice_sends(&Frame::new(tiny.clone())), hidden);
     tiny[20..22].copy_from_slice(&[0, 1]);
     assert_eq!(office.alice_sends(&Frame::new(tiny)), hidden);

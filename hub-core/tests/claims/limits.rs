@@ -136,7 +136,7 @@ fn sweeps_are_a_second_apart_however_addresses_expire() {
 fn a_port_at_its_own_ip_limit_sends_no_packets_from_one_more() {
     let mut lan = Lan::new();
     let [_] = lan.ports();
-    let limited = lan.port(|port| port.max_ips = Some(2));
+    let limited = lan.port(|port| port.max_ipv4 = Some(2));
     let from = |host| udp4(mac(1), Ipv4Addr::new(10, 0, 0, host));
     for host in [1, 2, 1, 2] {
         assert_eq!(lan.forward(limited, &from(host)).0, Verdict::Flood(1));
