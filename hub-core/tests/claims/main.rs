@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod access_reference;
+mod addresses;
 mod forwarding;
 mod frames;
+mod guards;
 mod limits;
 mod queue;
 mod reference;
@@ -11,4 +14,5 @@ mod stations;
 mod support;
 mod switch;
 mod tap;
+mod treatment;
 mod vlan;
