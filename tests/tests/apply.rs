@@ -55,7 +55,7 @@ dns = ["192.168.30.1", "9.9.9.9"]
 routes = ["10.0.0.0/8 via 192.168.30.1"]
 "#;
 
-/// What a stock server, too, has; the rules mean what `AccessList` shows.
+/// An access list with rules of both families.
 const ACCESS: &str = r#"
 [[hubs.office.access]]
 action = "discard"
@@ -176,7 +176,7 @@ fn our_server_is_brought_to_a_declared_state() {
         let server = Server::start(&site.nat, &[])?;
         administer(&site.nat, "", &[&format!("ServerPasswordSet {PASSWORD}")])?;
         let tool = tool(lab, &site.user, Some(PASSWORD));
-        is_reached(&tool, &format!("{STATE}{DNAT}"))?;
+        is_reached(&tool, &format!("{STATE}{ACCESS}{DNAT}"))?;
         // The server does not show the password; whoever asks for it has it set.
         let said = tool.ends_with(0, STATE, &[])?;
         ensure!(said.contains("--set-passwords"), "{said}");

@@ -54,7 +54,13 @@ has found something to do.
 .SH ENVIRONMENT
 .TP
 .B HUBWARD_DATA_DIR
-The data folder of the server on this machine, with its control socket.
+The data folder of the server on this machine, with its control socket; otherwise
+.I /var/lib/hubward
+for root and
+.I $XDG_STATE_HOME/hubward
+or
+.I ~/.local/state/hubward
+for others.
 .TP
 .B NO_COLOR
 No colours, also on a terminal.

@@ -146,7 +146,7 @@ impl Given {
                         let says_yes = params[named[index]].flag && value.is_empty();
                         given.add(named[index], if says_yes { "yes" } else { value });
                     }
-                    [] => return Err(Failure::Invalid(unknown(command, name))),
+                    [] => return Err(Failure::Invalid(unknown(command, name, &names))),
                     ref several => {
                         let several: Vec<String> =
                             several.iter().map(|&i| format!("/{}", names[i])).collect();
@@ -240,8 +240,10 @@ pub(crate) fn unless_none(value: &str) -> &str {
     if none { "" } else { value }
 }
 
-fn unknown(command: &str, name: &str) -> String {
-    format!("{command} has no parameter \"/{name}\". \"{command} /?\" shows those it has.")
+fn unknown(command: &str, name: &str, names: &[&str]) -> String {
+    let near = matching::nearest(name, names);
+    let near = near.map_or_else(String::new, |near| format!(" Did you mean /{near}?"));
+    format!("{command} has no parameter \"/{name}\".{near} \"{command} /?\" shows those it has.")
 }
 
 enum Word<'a> {
@@ -369,6 +371,8 @@ mod tests {
     #[test]
     fn an_unknown_or_ambiguous_switch_is_an_invalid_parameter() {
         assert_eq!(given("bob /BAD:1").unwrap_err().code(), 38);
+        let near = given("bob /GRUOP:1").unwrap_err().to_string();
+        assert!(near.contains("Did you mean /GROUP?"), "{near}");
         assert!(
             matches!(given("bob /REA:1").unwrap_err(), Failure::Invalid(m) if m.contains("/REALNAME and /REASON"))
         );

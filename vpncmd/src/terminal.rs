@@ -97,11 +97,12 @@ impl Input for Terminal {
 
     fn secret(&mut self, prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
         let mut out = io::stdout();
-        write!(out, "{prompt}")?;
-        out.flush()?;
         let typed = {
             let stdin = io::stdin();
+            // Before it is asked for: nothing of a fast typist is shown.
             let _raw = Raw::begin(&stdin)?;
+            write!(out, "{prompt}")?;
+            out.flush()?;
             typed_secret(&mut stdin.lock(), &mut out)
         };
         writeln!(out)?;

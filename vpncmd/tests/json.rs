@@ -1,4 +1,5 @@
-//! `--json` on every command, by the table of commands: there is one value on the standard output, whatever happens.
+//! What is promised of every command, by the table of commands: with `--json` there is one value on the standard output,
+//! whatever happens; an input that has ended is waited for by nobody; and there is help.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -64,14 +65,18 @@ fn line(command: &Command, folder: &Path) -> Vec<String> {
     words
 }
 
-/// Runs a command; returns its result and what was printed.
 fn run(mode: Mode, words: &[String]) -> (u32, String) {
-    let screen = common::Screen::default();
-    let input = Box::new(Lines::new(&b"x\nx\n"[..]));
     let style = Style {
         json: true,
         ..Style::default()
     };
+    run_in(mode, words, style, b"x\nx\n")
+}
+
+/// Runs a command whose user has typed something and left; returns its result and what was printed.
+fn run_in(mode: Mode, words: &[String], style: Style, typed: &'static [u8]) -> (u32, String) {
+    let screen = common::Screen::default();
+    let input = Box::new(Lines::new(typed));
     let console = Console::new(Box::new(screen.clone()), None, input, style);
     // An account is shown only while it connects.
     let server = Box::new(common::Answers(|_: &str, _: &Pack| {
@@ -122,6 +127,26 @@ fn every_command_that_lists_or_gets_speaks_json_and_the_others_end_with_a_value(
     std::fs::remove_dir_all(folder).unwrap();
     assert!(number > 60, "{number}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_command_waits_for_an_input_that_has_ended() {
+    for programming in [false, true] {
+        for mode in Mode::ALL {
+            for command in command::all(mode) {
+                let asks = command.params.iter().any(|param| param.prompt.is_some());
+                if !asks || command.name.starts_with("Traffic") {
+                    continue;
+                }
+                let style = Style {
+                    programming,
+                    ..Style::default()
+                };
+                let (code, said) = run_in(mode, &[command.name.to_owned()], style, b"");
+                assert_eq!(code, 38, "{}: {said}", command.name);
+            }
+        }
+    }
 }
 
 #[test]
