@@ -115,7 +115,7 @@ pub struct Console {
     screen: Box<dyn Write>,
     copy: Option<File>,
     input: Box<dyn Input>,
-    /// JSON has been printed since somebody last asked.
+    /// The command has printed JSON.
     spoken: bool,
     /// How the output looks.
     pub style: Style,
@@ -201,10 +201,14 @@ impl Console {
         self.print_line(&serde_json::to_string_pretty(value).unwrap_or_default());
     }
 
+    /// Begins a command.
+    pub fn begin(&mut self) {
+        self.spoken = false;
+    }
+
     /// In JSON, ends a command that had nothing to say with an empty object: there is always a value to read.
     pub fn end_json(&mut self) {
-        let spoken = std::mem::take(&mut self.spoken);
-        if self.style.json && !spoken {
+        if self.style.json && !self.spoken {
             self.print_line("{}");
         }
     }

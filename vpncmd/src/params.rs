@@ -10,6 +10,9 @@ use crate::{
     names::Names,
 };
 
+/// The word that asks for JSON, behind any command.
+pub(crate) const JSON: &str = "--json";
+
 /// One parameter of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Param {
@@ -112,8 +115,6 @@ pub struct Given {
     values: Vec<(usize, Zeroizing<String>)>,
     /// `/?` or `/HELP` is among the words.
     pub help: bool,
-    /// `--json` is among the words.
-    pub json: bool,
 }
 
 impl Given {
@@ -140,7 +141,8 @@ impl Given {
                     }
                 }
                 Word::Help => given.help = true,
-                Word::Json => given.json = true,
+                // The shell has seen it.
+                Word::Json => {}
                 Word::Switch { name, value } => match matching::candidates(name, &names)[..] {
                     [index] => {
                         let says_yes = params[named[index]].flag && value.is_empty();
@@ -259,7 +261,7 @@ fn classify(word: &str) -> Word<'_> {
     let Some(rest) = word.strip_prefix(['/', '-']) else {
         return if word == "?" { Word::Help } else { Word::Bare(word) };
     };
-    if word == "--json" {
+    if word == JSON {
         return Word::Json;
     }
     if rest == "?" || rest.eq_ignore_ascii_case("help") || word == "--help" {

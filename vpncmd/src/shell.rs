@@ -12,7 +12,7 @@ use crate::{
     console::Console,
     failure::{Failure, Outcome},
     help, line, matching,
-    params::Given,
+    params::{Given, JSON},
 };
 
 /// The server or client service at the other end: one call, one answer.
@@ -142,6 +142,8 @@ impl Shell {
         {
             return Flow::Exit;
         }
+        let style = self.console.style;
+        self.console.style.json |= wants_json(rest);
         let result = match help_wanted(name, rest) {
             Some(None) => {
                 self.list_commands();
@@ -156,6 +158,7 @@ impl Shell {
             Ok(()) => self.last = 0,
             Err(failure) => self.report(&failure),
         }
+        self.console.style = style;
         Flow::Next
     }
 
@@ -242,16 +245,8 @@ impl Shell {
             let hint = "This command needs a Virtual Hub. Select one with the Hub command first.";
             return Err(Failure::Invalid(hint.to_owned()));
         }
-        let given = given?;
-        let style = self.console.style;
-        self.console.style.json |= given.json;
-        let result = self.execute_given(command, &given);
-        self.console.style = style;
-        result
-    }
-
-    fn execute_given(&mut self, command: &'static Command, given: &Given) -> Outcome {
-        let arguments = given.complete(command.params, &mut self.console)?;
+        let arguments = given?.complete(command.params, &mut self.console)?;
+        self.console.begin();
         (command.run)(self, &arguments)?;
         self.console.end_json();
         self.console.remark("The command completed successfully.\n");
@@ -289,6 +284,11 @@ impl Shell {
         self.console.print_line("\n\"COMMAND /?\" explains a command.");
         self.console.remark("The command completed successfully.\n");
     }
+}
+
+/// Whether a command is to answer in JSON.
+pub(crate) fn wants_json(words: &[String]) -> bool {
+    words.iter().any(|word| word == JSON)
 }
 
 /// Whether a line asks for help, and about which command: `help [CMD]`, `? [CMD]`, `?CMD`, `CMD?`. What follows a

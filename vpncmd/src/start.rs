@@ -20,7 +20,7 @@ use crate::{
     names::Shared,
     options::Options,
     service,
-    shell::{Shell, Target},
+    shell::{Shell, Target, wants_json},
     terminal::Terminal,
 };
 
@@ -36,7 +36,7 @@ pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
             return USAGE;
         }
     };
-    let options = match Options::try_parse_from(std::iter::once("vpncmd".to_owned()).chain(words)) {
+    let mut options = match Options::try_parse_from(std::iter::once("vpncmd".to_owned()).chain(words)) {
         Ok(options) => options,
         Err(error) => {
             // Help and version are no errors, and go to the screen.
@@ -44,6 +44,8 @@ pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
             return if error.use_stderr() { USAGE } else { 0 };
         }
     };
+    // `vpncmd HOST HubList --json`: then the banner is none of the answer either.
+    options.json |= options.command.as_deref().is_some_and(wants_json);
     if let Some(printed) = documents(&options) {
         return printed;
     }

@@ -233,6 +233,7 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_changed() {
             "no Ethernet device eth7",
         ),
         ("listeners = [0]", 1, "a list of ports"),
+        ("listeners = [\n443,\n443]", 3, "port 443 is declared twice"),
         ("[dnat.web]\nport = 80\nprotocol = \"tcp\"", 1, "web needs \"to\""),
         (
             "[hubs.office.secure-nat]\nmtu = 9000",
@@ -252,6 +253,56 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_changed() {
         assert!(output.contains(&format!(".toml:{line}: ")), "{text}: {output}");
         assert!(output.contains(said), "{text}: {output}");
         assert!(model.changes.borrow().is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_server_that_only_says_yes_is_found_out() {
+    struct Yes(Model);
+    impl vpncmd::shell::Server for Yes {
+        fn call(
+            &mut self,
+            method: &str,
+            request: &protocol::pack::Pack,
+        ) -> Result<protocol::pack::Pack, ErrorCode> {
+            match method {
+                "SetHubMsg" => Ok(protocol::pack::Pack::new()),
+                _ => self.0.call(method, request),
+            }
+        }
+    }
+    let file = File::new("[hubs.office]\nmessage = \"x\"\n");
+    let (mut shell, screen) = common::shell(Yes(Model::with(small())), None, Style::default(), "");
+    shell.run(&["Apply".to_owned(), file.0.to_str().unwrap().to_owned()]);
+    assert_eq!(shell.last(), 23, "{}", screen.text());
+    let said = screen.text();
+    assert!(
+        said.contains("still is not as declared") && said.contains("change message of hub Office"),
+        "{said}"
+    );
+}
+
+#[test]
+fn json_is_one_value_whatever_happens() {
+    let text = "[hubs.office]\nmessage = \"x\"\n";
+    for (fails_after, flags, code) in [
+        (None, &["--dry-run"][..], 200),
+        (Some(0), &[], 23),
+        (None, &[], 0),
+        (None, &[], 0),
+    ] {
+        let model = Model::with(small());
+        model.manner.borrow_mut().fails_after = fails_after;
+        let (last, said) = apply(&model, text, &[&["--json"], flags].concat());
+        assert_eq!(last, code, "{said}");
+        let value: serde_json::Value =
+            serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        if code == 23 {
+            assert_eq!(value["error"]["code"], 23);
+        } else {
+            assert_eq!(value["steps"][0]["object"], "message of hub Office");
+            assert_eq!(value["steps"][0]["changes"][0]["new"], "x");
+        }
     }
 }
 

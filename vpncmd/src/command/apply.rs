@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use protocol::error::ErrorCode;
 use serde_json::json;
 
 use crate::{
@@ -9,7 +10,11 @@ use crate::{
     command::{Command, Scope, server},
     declare::{
         diff::{self, Wishes},
-        execute, export, observe, read,
+        execute, export,
+        model::Declaration,
+        observe,
+        plan::{Plan, Step},
+        read,
     },
     failure::{Failure, Outcome},
     params::{Arguments, Param},
@@ -64,14 +69,44 @@ fn apply(shell: &mut Shell, arguments: &Arguments) -> Outcome {
         prune: arguments.yes("PRUNE"),
         set_passwords: arguments.yes("SET_PASSWORDS"),
     };
-    let observed = observe::observe(shell, &declared, wishes.prune)?;
-    let plan = diff::plan(&declared, &observed, wishes).map_err(|mistakes| read::failure(path, &mistakes))?;
-    let dry_run = arguments.yes("DRY_RUN");
-    if shell.console.style.json {
-        shell.console.json(&plan.to_json());
-    } else {
+    let plan = compare(shell, path, &declared, wishes)?;
+    let json = shell.console.style.json;
+    if !json {
         plan.print(&mut shell.console);
     }
+    let done = carry_out(shell, &plan, arguments.yes("DRY_RUN"));
+    if json && matches!(done, Ok(()) | Err(Failure::WouldChange)) {
+        shell.console.json(&plan.to_json());
+    }
+    done?;
+    if plan.is_empty() {
+        return Ok(());
+    }
+    // Whether a password has been set is not to be seen.
+    let wishes = Wishes {
+        set_passwords: false,
+        ..wishes
+    };
+    let left = compare(shell, path, &declared, wishes)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let titles: Vec<String> = left.steps.iter().map(Step::title).collect();
+    Err(Failure::Failed {
+        code: ErrorCode::Internal,
+        text: format!(
+            "The server has taken every change, and still is not as declared. It would need again:\n  {}",
+            titles.join("\n  ")
+        ),
+    })
+}
+
+fn compare(shell: &mut Shell, path: &Path, declared: &Declaration, wishes: Wishes) -> Outcome<Plan> {
+    let observed = observe::observe(shell, declared, wishes.prune)?;
+    diff::plan(declared, &observed, wishes).map_err(|mistakes| read::failure(path, &mistakes))
+}
+
+fn carry_out(shell: &mut Shell, plan: &Plan, dry_run: bool) -> Outcome {
     if plan.is_empty() {
         shell.console.remark("Nothing to do: the server is as declared.");
         return Ok(());
@@ -80,7 +115,7 @@ fn apply(shell: &mut Shell, arguments: &Arguments) -> Outcome {
         shell.console.remark(&format!("Not done: {}.", plan.summary()));
         return Err(Failure::WouldChange);
     }
-    execute::execute(shell, &plan)?;
+    execute::execute(shell, plan)?;
     shell.console.remark(&format!("Done: {}.", plan.summary()));
     Ok(())
 }

@@ -23,7 +23,6 @@ use protocol::{
 };
 
 use crate::{
-    console::Colour,
     declare::{
         observe,
         plan::{Change, Plan, Step},
@@ -76,7 +75,7 @@ impl Drop for Held {
 fn take_back(shell: &mut Shell, failed: &Step, failure: &Failure, done: &[&Step], unsure: bool) -> Failure {
     shell
         .console
-        .print_coloured(Colour::Red, &format!("Cannot {}: {failure}", failed.title()));
+        .remark(&format!("Cannot {}: {failure}", failed.title()));
     let mut left = Vec::new();
     if unsure && !failed.of_new_hub {
         let undone = failed.change.inverse().map(|change| carry_out(shell, &change));

@@ -133,12 +133,12 @@ impl ObservedHub {
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|group| same(&group.name, name))
     }
+}
 
-    /// The user of a name.
-    #[must_use]
-    pub fn user(&self, name: &str) -> Option<&User> {
-        self.users.iter().find(|user| same(&user.name, name))
-    }
+/// A name as it is compared: without regard to the case of its letters. For sets and maps; [`same`] compares two.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.to_ascii_lowercase()
 }
 
 /// Names differ in more than the case of their letters, or mean the same.

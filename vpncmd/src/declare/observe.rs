@@ -1,6 +1,8 @@
 //! What a server has of what a file is about. Everything is asked before anything is changed, so that a server that
 //! lacks a function, or an administrator who lacks a right, is found out in time.
 
+use std::collections::HashSet;
+
 use protocol::{
     error::ErrorCode,
     rpc::{
@@ -20,7 +22,7 @@ use protocol::{
 use crate::{
     declare::{
         fields::SecureNat,
-        model::{Declaration, DeclaredHub, Observed, ObservedHub, same},
+        model::{Declaration, DeclaredHub, Observed, ObservedHub, folded, same},
     },
     failure::{Failure, Outcome},
     shell::Shell,
@@ -100,10 +102,17 @@ impl Part<'_> {
         }
     }
 
-    fn user(self, name: &str) -> bool {
+    /// The users that are asked for, by folded name; `None` for all.
+    fn users(self) -> Option<HashSet<String>> {
         match self {
-            Part::All | Part::Declared { prune: true, .. } => true,
-            Part::Declared { hub, .. } => hub.users.iter().flatten().any(|user| same(&user.name, name)),
+            Part::All | Part::Declared { prune: true, .. } => None,
+            Part::Declared { hub, .. } => Some(
+                hub.users
+                    .iter()
+                    .flatten()
+                    .map(|user| folded(&user.name))
+                    .collect(),
+            ),
         }
     }
 }
@@ -231,8 +240,10 @@ fn people(shell: &mut Shell, hub: &mut ObservedHub, name: &str, part: Part<'_>) 
             ..group
         });
     }
+    let wanted = part.users();
+    let wanted = |name: &str| wanted.as_ref().is_none_or(|names| names.contains(&folded(name)));
     for row in ask::<EnumUser>(shell, &request, "users")?.users {
-        if part.any(|hub| hub.users.is_some()) && part.user(&row.name) {
+        if part.any(|hub| hub.users.is_some()) && wanted(&row.name) {
             let user: User = shell.call::<GetUser>(&object(&row.name))?;
             hub.users.push(User {
                 hub_name: name.to_owned(),

@@ -20,6 +20,7 @@ use crate::{
         fields::SecureNat,
         value::{Declared, Detail},
     },
+    text::printable,
 };
 
 /// One change of a server. What was there before is enough to take it back, unless the server keeps it to itself.
@@ -245,7 +246,7 @@ impl Step {
     /// `create user bob of hub office`.
     #[must_use]
     pub fn title(&self) -> String {
-        format!("{} {}", self.verb.word(), self.what)
+        format!("{} {}", self.verb.word(), printable(&self.what))
     }
 }
 
@@ -299,7 +300,7 @@ impl Plan {
     pub fn print(&self, console: &mut Console) {
         for step in &self.steps {
             let (sign, colour) = step.verb.sign();
-            console.print_coloured(colour, &format!("{sign} {}", step.what));
+            console.print_coloured(colour, &format!("{sign} {}", printable(&step.what)));
             for detail in &step.details {
                 let old = detail
                     .old
@@ -309,7 +310,7 @@ impl Plan {
             }
         }
         for note in &self.notes {
-            console.print_line(&format!("Note: {note}"));
+            console.print_line(&format!("Note: {}", printable(note)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a TOML file to a declaration. Every mistake is told with its line; none is guessed around.
 
 use std::{
+    collections::HashSet,
     fs,
     ops::Range,
     os::unix::fs::PermissionsExt,
@@ -23,7 +24,7 @@ use crate::{
     calendar::Calendar,
     command::certificate,
     declare::{
-        model::{At, Declaration, DeclaredHub, DeclaredUser, Named, Password},
+        model::{At, Declaration, DeclaredHub, DeclaredUser, Named, Password, folded},
         rule,
         value::{Access, Declared, Key, Object, Setting, Value},
     },
@@ -75,7 +76,7 @@ pub fn declaration(
     calendar: &Calendar,
 ) -> Result<Declaration, Vec<Mistake>> {
     let mut reader = Reader {
-        text,
+        lines: text.match_indices('\n').map(|(at, _)| at).collect(),
         folder: folder.to_path_buf(),
         private,
         calendar: calendar.clone(),
@@ -108,18 +109,18 @@ fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t Spanned<DeString<'a>>, &
     entries
 }
 
-struct Reader<'a> {
-    text: &'a str,
+struct Reader {
+    /// Where lines end.
+    lines: Vec<usize>,
     folder: PathBuf,
     private: bool,
     calendar: Calendar,
     mistakes: Vec<Mistake>,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn line(&self, at: &Range<usize>) -> usize {
-        let before = self.text.as_bytes().iter().take(at.start);
-        1 + before.filter(|&&byte| byte == b'\n').count()
+        1 + self.lines.partition_point(|end| *end < at.start)
     }
 
     fn mistake(&mut self, at: &Range<usize>, text: String) {
@@ -215,6 +216,9 @@ impl Reader<'_> {
         let mut ports = Vec::new();
         for item in self.items(item, "listeners") {
             match Self::number(item).filter(|port| (1..=65_535).contains(port)) {
+                Some(port) if ports.iter().any(|At { item, .. }| *item == port) => {
+                    self.mistake(&item.span(), format!("port {port} is declared twice"));
+                }
                 Some(port) => ports.push(At {
                     item: port,
                     line: self.line(&item.span()),
@@ -257,15 +261,13 @@ impl Reader<'_> {
         extra: &[&str],
     ) -> Vec<(Named<T>, &'t DeTable<'a>)> {
         let mut all: Vec<(Named<T>, &DeTable<'_>)> = Vec::new();
+        let mut names = HashSet::new();
         let Some(table) = self.table(item, at) else {
             return all;
         };
         for (key, item) in in_order(table) {
             let name = key.get_ref().to_string();
-            if all
-                .iter()
-                .any(|(other, _)| other.name.eq_ignore_ascii_case(&name))
-            {
+            if !names.insert(folded(&name)) {
                 self.mistake(&key.span(), format!("{name} is declared twice in {at}"));
             }
             let place = format!("{at}.{name}");

@@ -1,6 +1,9 @@
 //! The part of a plan that is about one hub: itself, its people, its access list and its SecureNAT.
 
-use std::rc::Rc;
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 use protocol::{
     password,
@@ -19,7 +22,7 @@ use crate::{
     command::{access_rule, hub::give_password, user::set_password},
     declare::{
         fields::auth_name,
-        model::{At, DeclaredHub, DeclaredUser, Named, ObservedHub, same},
+        model::{At, DeclaredHub, DeclaredUser, Named, ObservedHub, folded, same},
         plan::{Change, Verb, shows_password},
         rule,
         value::{Detail, Value},
@@ -130,8 +133,9 @@ impl Work<'_> {
             return;
         };
         let what = format!("hub {}", before.hub_name);
-        if after != before {
-            let details = declared.object.details(&before, &after);
+        // What is not named, or means the same, is no change, however the server writes it.
+        let details = declared.object.details(&before, &after);
+        if !details.is_empty() {
             let change = Change::Hub {
                 before: Some(before.clone()),
                 after: Some(after.clone()),
@@ -266,10 +270,12 @@ impl Work<'_> {
             };
             let what = format!("group {} of hub {hub_name}", before.name);
             let (verb, details) = match known {
-                Some(_) if after == before => continue,
                 Some(_) => (Verb::Change, object.details(&before, &after)),
                 None => (Verb::Create, object.described(&after)),
             };
+            if known.is_some() && details.is_empty() {
+                continue;
+            }
             let change = Change::Group {
                 before: known.cloned().map(Box::new),
                 after: Some(Box::new(after)),
@@ -311,11 +317,13 @@ impl Work<'_> {
 
     fn users(&mut self, hub_name: &str, declared: &DeclaredHub, hub: &ObservedHub) {
         let Some(users) = &declared.users else { return };
+        let known: HashMap<String, &User> = hub.users.iter().map(|user| (folded(&user.name), user)).collect();
         for user in users {
             self.check_group(declared, hub, user);
-            self.user(hub_name, hub, user);
+            self.user(hub_name, known.get(&folded(&user.name)).copied(), user);
         }
-        let is_declared = |name: &str| users.iter().any(|user| same(&user.name, name));
+        let names: HashSet<String> = users.iter().map(|user| folded(&user.name)).collect();
+        let is_declared = |name: &str| names.contains(&folded(name));
         if !self.wishes.prune {
             let others = hub.members.iter().filter(|(name, _)| !is_declared(name)).count();
             self.stay("user", others, hub_name);
@@ -354,8 +362,7 @@ impl Work<'_> {
         }
     }
 
-    fn user(&mut self, hub_name: &str, hub: &ObservedHub, declared: &DeclaredUser) {
-        let known = hub.user(&declared.name);
+    fn user(&mut self, hub_name: &str, known: Option<&User>, declared: &DeclaredUser) {
         let before = known.cloned().unwrap_or_else(|| User {
             hub_name: hub_name.to_owned(),
             name: declared.name.clone(),
@@ -373,12 +380,14 @@ impl Work<'_> {
         }
         let what = format!("user {} of hub {hub_name}", before.name);
         let (verb, mut details) = match known {
-            Some(_) if after == before => return,
             Some(_) => (Verb::Change, declared.object.details(&before, &after)),
             None => (Verb::Create, declared.object.described(&after)),
         };
         if sets_password {
             details.push(password_detail());
+        }
+        if known.is_some() && details.is_empty() {
+            return;
         }
         let change = Change::User {
             before: known.cloned().map(Box::new),
@@ -516,7 +525,7 @@ impl Work<'_> {
             };
             steps.push(step(change, Verb::Change, what.clone(), switch_details));
         }
-        if before.option != after.option && !option_details.is_empty() {
+        if !option_details.is_empty() {
             let change = Change::SecureNat {
                 before: Box::new(before.option.clone()),
                 after: Box::new(after.option),

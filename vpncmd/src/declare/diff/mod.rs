@@ -218,10 +218,12 @@ impl Work<'_> {
                 continue;
             };
             let (verb, details) = match known {
-                Some(_) if after == before => continue,
                 Some(_) => (Verb::Change, object.details(&before, &after)),
                 None => (Verb::Create, object.described(&after)),
             };
+            if known.is_some() && details.is_empty() {
+                continue;
+            }
             let change = Change::Dnat {
                 before: known.cloned(),
                 after: Some(after),
