@@ -22,6 +22,13 @@ pub fn not_empty(value: &str) -> Result<(), String> {
 }
 
 /// # Errors
+/// The value is neither a number nor empty.
+pub fn number_or_none(value: &str) -> Result<(), String> {
+    let known = value.is_empty() || value.parse::<u32>().is_ok();
+    require(known, "A number is required here.")
+}
+
+/// # Errors
 /// The value is no TCP or UDP port.
 pub fn port(value: &str) -> Result<(), String> {
     let port = value.trim().parse::<u16>().unwrap_or(0);

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
+use protocol::rpc::audit::{AuditList, AuditRow};
 use protocol::rpc::dnat::{Dnat, DnatList, DnatProtocol, DnatRow};
 use protocol::rpc::option::{HubOption, HubOptions};
 use protocol::rpc::securenat::{DhcpRow, DhcpTable, NatProtocol, NatRow, NatTable, NatTcpState};
@@ -183,6 +184,53 @@ web  |tcp     |80       |10.0.1.26:80|Any           |Any        |1,234|Operating
 games|udp     |8000-8010|10.0.1.26:80|203.0.113.0/24|203.0.113.1|0    |Error: no nft here
 ";
     assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn the_audit_log_is_printed_as_a_table() {
+    let made = AuditRow {
+        id: 12,
+        time: Timestamp(1_900_000_000_000),
+        who: "hub".to_owned(),
+        who_name: "lab".to_owned(),
+        from: "203.0.113.9:4711".to_owned(),
+        transport: "json".to_owned(),
+        method: "CreateUser".to_owned(),
+        hub: "lab".to_owned(),
+        object: "ann".to_owned(),
+        ..AuditRow::default()
+    };
+    let refused = AuditRow {
+        id: 11,
+        who: "stranger".to_owned(),
+        who_name: String::new(),
+        method: "Login".to_owned(),
+        hub: String::new(),
+        object: String::new(),
+        result: 12,
+        left_out: 1234,
+        ..made.clone()
+    };
+    let list = AuditList {
+        lines: vec![made, refused],
+    };
+    let text = printed("AuditList /MAX:2 /BEFORE:13", &list, Style::default());
+    for line in [
+        "|Administrator of lab|203.0.113.9:4711 (json)|CreateUser|lab|ann   |Done\n",
+        "|Nobody known        |203.0.113.9:4711 (json)|Login     |   |      |Refused (12), after 1,234 more\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let calls = calls("AuditList /MAX:2 /BEFORE:13", &list.to_pack());
+    assert_eq!(calls[0].0, "EnumAudit");
+    assert_eq!(
+        (
+            calls[0].1.str("HubName"),
+            calls[0].1.int("Max"),
+            calls[0].1.int64s("Before")
+        ),
+        (Some("HUB1"), Some(2), &[13][..])
+    );
 }
 
 /// Runs a command and returns the calls it makes, each with its request.

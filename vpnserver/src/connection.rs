@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use transport::accept::{AcceptError, Asked, NEGOTIATION_TIMEOUT, Negotiation};
 
+use crate::audit::{Doing, Who};
 use crate::connections::Listed;
 use crate::events::Event;
 use crate::gate::Pass;
@@ -283,17 +284,42 @@ async fn change_password(
     change: ChangePassword,
     peer: SocketAddr,
 ) {
+    // A change like any other: not without its line in the audit log.
+    let slot = match server.audit.reserve().await {
+        Ok(slot) => slot,
+        Err(error) => {
+            tracing::error!(%error, "no password is changed: the audit log cannot be written");
+            return negotiation.refuse(ErrorCode::Internal).await;
+        }
+    };
     let outcome = server
         .logins
         .change_password(&change, negotiation.random(), peer)
         .await;
     let (hub, user) = (change.hub, change.user);
+    let doing = Doing {
+        who: Who::User(user.clone()),
+        from: peer.to_string(),
+        transport: "vpn",
+        method: "ChangePassword".to_owned(),
+        hub: Some(hub.clone()),
+        name: Some(user.clone()),
+        result: outcome.as_ref().copied().map_err(|refused| refused.code),
+        left_out: 0,
+    };
     match outcome {
         Ok(()) => {
+            slot.write(doing).await;
             server.events.report(&Event::PasswordChanged { peer, hub, user });
             finish(negotiation).await;
         }
         Err(Refused { code, reason }) => {
+            slot.give_back();
+            let doing = Doing {
+                who: Who::Stranger,
+                ..doing
+            };
+            server.audit.refused_login(doing).await;
             server.events.report(&Event::PasswordRefused {
                 peer,
                 hub,

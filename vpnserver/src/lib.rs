@@ -7,6 +7,7 @@
 pub mod access_list;
 pub mod admin;
 pub mod api;
+pub mod audit;
 pub mod bridge;
 pub mod cli;
 pub mod config;

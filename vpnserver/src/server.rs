@@ -12,6 +12,7 @@ use nat::dnat::Publisher;
 use tokio::sync::Mutex;
 
 use crate::access_list;
+use crate::audit::Audit;
 use crate::connection;
 use crate::connections::Connections;
 use crate::events::{Event, Events};
@@ -48,6 +49,14 @@ pub struct Settings {
     pub database: PathBuf,
 }
 
+impl Settings {
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.database.parent().unwrap_or(Path::new("."))
+    }
+}
+
 /// A running server.
 pub struct Server {
     /// The settings that last.
@@ -58,6 +67,8 @@ pub struct Server {
     pub logins: Logins,
     /// What happens.
     pub events: Events,
+    /// What administrators did.
+    pub audit: Audit,
     /// The hubs that run.
     pub hubs: Hubs,
     /// The sessions that are open.
@@ -80,7 +91,8 @@ pub struct Server {
     publishing_problem: StdMutex<Option<String>>,
     applied: Mutex<Option<u64>>,
     next_connection: AtomicU32,
-    tasks: Tasks,
+    /// What the server waits for when it ends.
+    pub(crate) tasks: Tasks,
 }
 
 /// What of the running server a set of changes touches.
@@ -123,11 +135,12 @@ impl Server {
             nat::Mode::Kernel => Publisher::kernel(tag),
             nat::Mode::User => Publisher::hubs_only(tag),
         };
-        let folder = settings.database.parent().unwrap_or(Path::new("."));
+        let folder = settings.folder();
         Self {
             logs: LogFiles::begin(folder, &events, Limits::default()),
             keep_alive: KeepAliveTask::default(),
             logins: Logins::new(db.clone(), vault.clone()),
+            audit: Audit::of(folder),
             db,
             vault,
             events,

@@ -1,5 +1,7 @@
 //! JSON-RPC 2.0 as the stock server speaks it (admin RPC §5): its envelope, its ids, the way it prints.
 
+use std::borrow::Borrow;
+
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
@@ -82,14 +84,21 @@ impl Call {
             params: Value::Object(params),
         }
     }
+}
 
-    /// The body of the answer.
-    #[must_use]
-    pub fn answer(&self, outcome: Result<&Value, ErrorCode>) -> String {
-        match outcome {
-            Ok(result) => envelope(&self.id, "result", result),
-            Err(code) => refusal(&self.id, code, &code.to_string()),
-        }
+/// The body of the answer to the call of this id.
+#[must_use]
+pub fn answer(id: &str, outcome: Result<&Value, ErrorCode>) -> String {
+    match outcome {
+        Ok(result) => envelope(id, "result", result),
+        Err(code) => refusal(id, code, &code.to_string()),
+    }
+}
+
+/// The parameters.
+impl Borrow<Value> for Call {
+    fn borrow(&self) -> &Value {
+        &self.params
     }
 }
 
@@ -250,14 +259,14 @@ mod tests {
             "Ports_u32": [1, 2], "None": [],
         });
         assert_eq!(
-            call.answer(Ok(&result)),
+            answer(&call.id, Ok(&result)),
             "{\n    \"result\": {\n        \"ClientIP_ip\": \"::\",\n        \"Client_BridgeMode_bool\": true,\n        \
              \"List\": [\n            {\n                \"X_u32\": 1\n            }\n        ],\n        \"None\": [],\n        \
              \"Note_utf\": \"a \\\"b\\\" \\\\ \\t\u{fc}\",\n        \"policy:Access_bool\": false,\n        \"Ports_u32\": [\n            \
              1,\n            2\n        ],\n        \"SrcIpAddress_ip\": \"10.0.0.1\",\n        \"SrcIpAddress6_bin\": \"\\/w==\"\n    },\n    \
              \"jsonrpc\": \"2.0\",\n    \"id\": \"a2\"\n}"
         );
-        let refused: Value = serde_json::from_str(&call.answer(Err(ErrorCode::ObjectNotFound))).unwrap();
+        let refused: Value = serde_json::from_str(&answer(&call.id, Err(ErrorCode::ObjectNotFound))).unwrap();
         assert_eq!(refused["error"]["code"], 29);
         assert_eq!(
             refused["error"]["message"],

@@ -8,6 +8,7 @@
 //! "Admin RPC §n" in a comment names a section of `docs/admin-rpc.md`.
 
 pub mod access;
+pub mod audit;
 pub mod bridge;
 pub mod caps;
 pub mod cascade;

@@ -11,6 +11,7 @@ mod access;
 pub(crate) mod access_rule;
 mod address_table;
 mod apply;
+mod audit;
 mod authority;
 mod bridge;
 mod cascade;
@@ -108,6 +109,7 @@ const GROUPS: &[&[Command]] = &[
     access::COMMANDS,
     address_table::COMMANDS,
     apply::COMMANDS,
+    audit::COMMANDS,
     authority::COMMANDS,
     bridge::COMMANDS,
     cluster::COMMANDS,

@@ -5,6 +5,7 @@
 //! caller is told.
 
 mod access_rule;
+mod audit;
 mod authority;
 mod bridge;
 mod caps;
@@ -30,6 +31,7 @@ mod source_rule;
 mod table;
 mod user;
 
+use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -39,17 +41,19 @@ use protocol::error::ErrorCode;
 use protocol::handshake::AdminLogin;
 use protocol::pack::{Limits, Pack};
 use protocol::rpc::method::{self, Answered, Caller, Encoding, FUNCTION_NAME, Handle, Method, Role};
-use protocol::rpc::{Timestamp, frame};
+use protocol::rpc::{Subject, Timestamp, frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use transport::accept::Negotiation;
 use transport::records::Records;
 
+use crate::audit::{Doing, Who};
 use crate::control::ControlSocket;
 use crate::events::Event;
 use crate::gate::Pass;
-use crate::login::{AdminRole, Credential};
+use crate::login::{AdminRole, Credential, Refused};
 use crate::server::Server;
 use crate::store::{AdminOption, AdminOptions, StoreError};
 
@@ -81,6 +85,18 @@ pub enum Transport {
     Json,
 }
 
+impl Transport {
+    /// Its name in the audit log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Rpc => "rpc",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// The body of a call in one of its encodings.
 pub trait Body: Encoding + Send + Sync + 'static {}
 
@@ -101,6 +117,23 @@ impl Administrator {
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// What the audit log says about a change of theirs.
+    fn doing(&self, method: &str, subject: Subject, result: Result<(), ErrorCode>) -> Doing {
+        Doing {
+            who: match &self.role {
+                AdminRole::Server => Who::Server,
+                AdminRole::Hub(hub) => Who::Hub(hub.clone()),
+            },
+            from: self.peer.map_or("local".to_owned(), |peer| peer.to_string()),
+            transport: self.transport.name(),
+            method: method.to_owned(),
+            hub: subject.hub,
+            name: subject.name,
+            result,
+            left_out: 0,
+        }
     }
 
     /// The event of the login.
@@ -260,6 +293,7 @@ methods! {
     AddDnat => dnat::create,
     DeleteDnat => dnat::delete,
     EnumDnat => dnat::list,
+    EnumAudit => audit::list,
     CreateLink => cascade::create,
     SetLink => cascade::set,
     GetLink => cascade::get,
@@ -311,13 +345,8 @@ pub async fn serve(
     let role = match server.logins.admin(login.hub.as_deref(), &credential, peer).await {
         Ok(role) => role,
         Err(refused) => {
-            let (code, reason) = (refused.code, refused.reason);
-            server.events.report(&Event::AdminRefused {
-                peer,
-                hub: login.hub,
-                code,
-                reason,
-            });
+            let code = refused.code;
+            report_refused(server, peer, Transport::Rpc, login.hub, &refused).await;
             return negotiation.refuse(code).await;
         }
     };
@@ -328,6 +357,33 @@ pub async fn serve(
     let (stream, early) = negotiation.into_stream();
     let administrator = Administrator::remote(role, peer, Transport::Rpc);
     serve_calls(server, &administrator, Records::new(stream, &early, frame::LIMIT)).await;
+}
+
+/// Tells of an administrator who was not let in.
+pub(crate) async fn report_refused(
+    server: &Server,
+    peer: SocketAddr,
+    transport: Transport,
+    hub: Option<String>,
+    refused: &Refused,
+) {
+    server.events.report(&Event::AdminRefused {
+        peer,
+        hub: hub.clone(),
+        code: refused.code,
+        reason: refused.reason.clone(),
+    });
+    let attempt = Doing {
+        who: Who::Stranger,
+        from: peer.to_string(),
+        transport: transport.name(),
+        method: "Login".to_owned(),
+        hub,
+        name: None,
+        result: Err(refused.code),
+        left_out: 0,
+    };
+    server.audit.refused_login(attempt).await;
 }
 
 /// Serves the local socket for ever.
@@ -376,8 +432,8 @@ where
     while let Ok(Some(record)) = records.next().await {
         let answer = match Pack::decode(&record, &Limits::ADMIN) {
             Ok(pack) => {
-                let name = pack.str(FUNCTION_NAME).unwrap_or_default();
-                call(server, administrator, name, &pack).await
+                let name = pack.str(FUNCTION_NAME).unwrap_or_default().to_owned();
+                call::<Pack>(server, administrator, &name, pack).await
             }
             Err(_) => Err(ErrorCode::Protocol),
         };
@@ -392,7 +448,9 @@ where
     records.close().await;
 }
 
-/// One call, in either encoding. What it changed is in force before the answer goes out.
+/// One call, in either encoding. What it changed is in force, and in the audit log, before the answer goes out.
+///
+/// A change runs to its end also when the caller does not wait for it.
 ///
 /// # Errors
 /// What the caller is told instead of an answer.
@@ -400,21 +458,52 @@ pub async fn call<B: Body>(
     server: &Arc<Server>,
     caller: &Administrator,
     name: &str,
-    body: &B,
+    body: impl Borrow<B> + Send + Sync + 'static,
 ) -> Result<B, ErrorCode> {
     let method = method::find(name).ok_or(ErrorCode::NotSupported)?;
-    let caller = &caller.as_of_now(server).await?;
-    let Answered { subject, outcome } = route(&Administration(server.clone()), caller, name, body).await;
-    let answer = outcome?;
-    if method.is_change() {
-        server.apply().await?;
+    let administration = Administration(server.clone());
+    let caller = caller.as_of_now(server).await?;
+    if !method.is_change() {
+        return route(&administration, &caller, method.name, body.borrow())
+            .await
+            .outcome;
+    }
+    let (done, answer) = oneshot::channel();
+    server.tasks.spawn(async move {
+        let outcome = change(&administration, &caller, method.name, body.borrow()).await;
+        // Nobody may be waiting any more.
+        let _ = done.send(outcome);
+    });
+    answer.await.unwrap_or(Err(ErrorCode::Internal))
+}
+
+/// A call that changes something, with its line in the audit log.
+async fn change<B: Body>(
+    administration: &Administration,
+    caller: &Administrator,
+    method: &'static str,
+    body: &B,
+) -> Reply<B> {
+    let server = &administration.0;
+    let slot = server.audit.reserve().await.map_err(|error| {
+        tracing::error!(%error, method, "no change without its line in the audit log, and that cannot be written");
+        ErrorCode::Internal
+    })?;
+    let Answered { subject, outcome } = route(administration, caller, method, body).await;
+    let outcome = match outcome {
+        Ok(answer) => server.apply().await.map(|()| answer).map_err(ErrorCode::from),
+        Err(code) => Err(code),
+    };
+    if outcome.is_ok() {
         server.events.report(&Event::Changed {
             peer: caller.peer,
-            hub: subject.hub,
-            method: method.name,
+            hub: subject.hub.clone(),
+            method,
         });
     }
-    Ok(answer)
+    let result = outcome.as_ref().map(|_| ()).map_err(|code| *code);
+    slot.write(caller.doing(method, subject, result)).await;
+    outcome
 }
 
 impl From<StoreError> for ErrorCode {

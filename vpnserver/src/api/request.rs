@@ -7,7 +7,8 @@ use hyper::body::{Body, Incoming};
 use hyper::header::USER_AGENT;
 use hyper::{Method, Request, StatusCode};
 use protocol::handshake::pages;
-use protocol::rpc::json::Call;
+use protocol::rpc::json::{self, Call};
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -18,8 +19,7 @@ use super::Connection;
 use super::credentials::{Credentials, Missing};
 use super::reply::{self, Kind, Reply, reply};
 use crate::admin::{self, Administrator, Transport};
-use crate::events::Event;
-use crate::login::{Credential, Refused};
+use crate::login::Credential;
 
 /// Longest bodies of administrators: of the server, of a hub (admin RPC §5).
 const SERVER_BODY_BYTES: usize = 128 << 20;
@@ -63,7 +63,7 @@ impl Connection {
             (&Method::GET, method) => {
                 let query = parts.uri.query().unwrap_or_default();
                 let call = Call::from_query(method, query, moment());
-                let answer = self.call(&administrator, &call).await;
+                let answer = self.call(&administrator, call).await;
                 reply(StatusCode::OK, Kind::Text, answer)
             }
             _ => reply::not_found(),
@@ -92,19 +92,17 @@ impl Connection {
                 Ok(administrator)
             }
             Err(refused) => {
-                self.report_refused(credentials.hub, refused);
+                admin::report_refused(
+                    &self.server,
+                    self.peer,
+                    Transport::Json,
+                    credentials.hub,
+                    &refused,
+                )
+                .await;
                 Err(reply::unauthorized())
             }
         }
-    }
-
-    fn report_refused(&self, hub: Option<String>, refused: Refused) {
-        self.server.events.report(&Event::AdminRefused {
-            peer: self.peer,
-            hub,
-            code: refused.code,
-            reason: refused.reason,
-        });
     }
 
     /// Reads a short body to its end before the refusal goes out, as some clients read no answer before they have sent
@@ -142,15 +140,16 @@ impl Connection {
             Err(status) => return reply::last(reply(status, Kind::Text, "")),
         };
         let answer = match Call::parse(&body) {
-            Ok(call) => self.call(administrator, &call).await,
+            Ok(call) => self.call(administrator, call).await,
             Err(no_call) => no_call.answer(),
         };
         reply(StatusCode::OK, Kind::Json, answer)
     }
 
-    async fn call(&self, administrator: &Administrator, call: &Call) -> String {
-        let outcome = admin::call(&self.server, administrator, &call.method, &call.params).await;
-        call.answer(outcome.as_ref().map_err(|code| *code))
+    async fn call(&self, administrator: &Administrator, call: Call) -> String {
+        let (id, method) = (call.id.clone(), call.method.clone());
+        let outcome = admin::call::<Value>(&self.server, administrator, &method, call).await;
+        json::answer(&id, outcome.as_ref().map_err(|code| *code))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod access_list;
 mod administration;
+mod audit;
 mod binary;
 mod bridge;
 mod cascade;

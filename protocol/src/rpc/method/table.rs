@@ -2,6 +2,7 @@
 
 use super::{Codec, Method, Right, Row};
 use crate::rpc::access::{AccessKey, AccessList, NewAccessRule, SourceRules};
+use crate::rpc::audit::{AuditList, AuditRequest};
 use crate::rpc::bridge::{BridgeSupport, EthernetList, LocalBridge, LocalBridgeList, VlanAdapterList};
 use crate::rpc::caps::Caps;
 use crate::rpc::cascade::{Link, LinkList, LinkName, LinkRename, LinkRequest, LinkStatus};
@@ -241,6 +242,9 @@ methods! {
     DeleteDnat(Named) -> Named, server;
     /// All published hosts.
     EnumDnat(Nothing) -> DnatList, server;
+
+    /// The newest lines of the audit log; to a hub's administrator those of the hub.
+    EnumAudit(AuditRequest) -> AuditList, any;
 
     /// Changes the server's certificate and key.
     SetServerCert(KeyPair) -> KeyPair, server;
