@@ -32,6 +32,11 @@ impl Completion {
         }
     }
 
+    /// The commands on a line are these.
+    pub fn use_commands(&mut self, commands: Vec<&'static Command>) {
+        self.commands = commands;
+    }
+
     /// The names on a line are those of this server.
     pub fn use_names(&mut self, directory: Directory) {
         self.directory = Some(directory);

@@ -14,6 +14,7 @@ use nix::{
 use zeroize::Zeroizing;
 
 use crate::{
+    command::Command,
     failure::{Failure, Outcome},
     names::Shared,
     table::Table,
@@ -43,6 +44,9 @@ pub trait Input {
 
     /// A person sits in front of it, who sees what they type and can be asked again.
     fn interactive(&self) -> bool;
+
+    /// Completes these commands from now on.
+    fn use_commands(&mut self, _commands: Vec<&'static Command>) {}
 
     /// Completes the names that this server has.
     fn use_names(&mut self, _server: Shared) {}
@@ -241,6 +245,11 @@ impl Console {
                 self.print_coloured(Colour::Red, text);
             }
         }
+    }
+
+    /// Completes these commands from now on.
+    pub fn use_commands(&mut self, commands: Vec<&'static Command>) {
+        self.input.use_commands(commands);
     }
 
     /// Completes the names that this server has.

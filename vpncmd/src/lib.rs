@@ -24,6 +24,7 @@ pub mod line;
 pub mod manual;
 pub mod matching;
 pub mod md4;
+pub mod menu;
 pub mod names;
 pub mod network;
 pub mod options;

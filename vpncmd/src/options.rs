@@ -139,6 +139,24 @@ impl Options {
         }
     }
 
+    /// Whether the line leaves open what to administer, and somebody may want to say: not where a command or a script
+    /// follows, nor where something is given that only servers have.
+    #[must_use]
+    pub fn are_open(&self) -> bool {
+        let said = self.server || self.client || self.tools;
+        let of_a_server = self.hub.is_some()
+            || self.adminhub.is_some()
+            || self.socket.is_some()
+            || self.data_dir.is_some()
+            || self.ca.is_some()
+            || self.pin.is_some()
+            || self.insecure
+            || self.password.is_some()
+            || self.password_file.is_some();
+        let for_programs = self.csv || self.json || self.programming;
+        !said && !of_a_server && !for_programs && self.command.is_none() && self.input.is_none()
+    }
+
     /// How the output shall look.
     #[must_use]
     pub fn style(&self) -> Style {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::Parser;
-use protocol::rpc::{Nothing, client::method::GetClientVersion};
+use protocol::{
+    error::ErrorCode,
+    rpc::{Nothing, client::method::GetClientVersion},
+};
 use transport::dial::Target as Address;
 
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
     console::{Console, Input, Lines, on_terminal},
     dialect,
     failure::{Failure, Outcome},
-    manual,
+    manual, menu,
     names::Shared,
     options::Options,
     service,
@@ -60,6 +63,16 @@ pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
         console.remark(&format!("Commands come from the file \"{}\".", path.display()));
     }
     console.remark(&local::banner());
+    if options.are_open() {
+        match menu::choose(&mut options, &mut console) {
+            Ok(true) => console.use_commands(command::all(options.mode())),
+            Ok(false) => return status(ErrorCode::Cancelled.code()),
+            Err(failure) => {
+                console.failure(&failure);
+                return status(failure.code());
+            }
+        }
+    }
     let mut shell = match open(&options, console) {
         Ok(shell) => shell,
         Err((mut console, failure)) => {

@@ -113,6 +113,13 @@ impl Input for Terminal {
         true
     }
 
+    fn use_commands(&mut self, commands: Vec<&'static Command>) {
+        self.commands.clone_from(&commands);
+        if let Some(helper) = self.editor.helper_mut() {
+            helper.use_commands(commands);
+        }
+    }
+
     fn use_names(&mut self, server: Shared) {
         if let Some(helper) = self.editor.helper_mut() {
             helper.use_names(Directory::new(server));

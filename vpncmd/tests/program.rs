@@ -238,3 +238,27 @@ fn the_tools_need_no_server() {
     assert_eq!(status(&output), 0);
     assert!(stdout(&output).contains("|MaxUpload\n"), "{}", stdout(&output));
 }
+
+#[test]
+fn a_line_that_does_not_say_what_to_administer_is_asked_and_leaving_ends_with_6() {
+    let server = Server::start();
+    for words in [&[][..], &["localhost"]] {
+        let output = server.run(words);
+        assert_eq!(status(&output), 6, "{words:?}: {}", stdout(&output));
+        assert!(
+            stdout(&output).contains("Select 1, 2 or 3: "),
+            "{}",
+            stdout(&output)
+        );
+    }
+    for words in [
+        &["/SERVER"][..],
+        &["/CMD", "HubList"],
+        &["/TOOLS"],
+        &["/PASSWORD:"],
+    ] {
+        let output = server.run(words);
+        assert_eq!(status(&output), 0, "{words:?}: {}", stdout(&output));
+        assert!(!stdout(&output).contains("Select"), "{words:?}");
+    }
+}

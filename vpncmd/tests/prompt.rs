@@ -94,7 +94,7 @@ impl Person {
 #[test]
 fn commands_parameters_hubs_and_users_are_completed() {
     let server = Server::start();
-    let mut person = Person::sits_down(&server, &[], &[]);
+    let mut person = Person::sits_down(&server, &["/SERVER"], &[]);
     person.sees("VPN Server>");
     person.types(&format!("hub m{TAB}"));
     person.sees("hub mikalab");
@@ -146,7 +146,7 @@ fn errors_are_coloured_on_a_terminal() {
 #[test]
 fn ctrl_c_gives_up_a_line_or_a_question_and_ctrl_d_the_tool() {
     let server = Server::start();
-    let mut person = Person::sits_down(&server, &[], &[]);
+    let mut person = Person::sits_down(&server, &["/SERVER"], &[]);
     person.sees("VPN Server>");
     person.types(&format!("HubDelete x{CTRL_C}"));
     person.sees("VPN Server>");
@@ -174,7 +174,7 @@ fn ctrl_c_gives_up_a_line_or_a_question_and_ctrl_d_the_tool() {
 #[test]
 fn a_line_comes_back_another_time_unless_it_holds_a_password() {
     let server = Server::start();
-    let mut person = Person::sits_down(&server, &[], &[]);
+    let mut person = Person::sits_down(&server, &["/SERVER"], &[]);
     person.sees("VPN Server>");
     person.types("About\r");
     person.sees("VPN Server>");
@@ -188,7 +188,7 @@ fn a_line_comes_back_another_time_unless_it_holds_a_password() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "About\nexit\n");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-    let mut person = Person::sits_down(&server, &[], &[]);
+    let mut person = Person::sits_down(&server, &["/SERVER"], &[]);
     person.sees("VPN Server>");
     person.types(&format!("{UP}{UP}"));
     person.sees("About");
