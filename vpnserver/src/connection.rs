@@ -101,7 +101,8 @@ async fn grant(
         Request::EnumHub => list_hubs(server, negotiation).await,
         Request::ChangePassword(change) => change_password(server, negotiation, change, peer).await,
         Request::Admin(login) => {
-            listed.administers(&login.client.product);
+            let client = &login.client;
+            listed.administers(&client.product, (client.version, client.build));
             tokio::select! {
                 () = admin::serve(server, negotiation, login, peer, pass) => {}
                 () = listed.hung_up() => {}

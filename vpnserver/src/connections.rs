@@ -31,6 +31,8 @@ pub struct Connection {
     pub purpose: Purpose,
     /// What the peer calls itself, once it has said so.
     pub client: String,
+    /// Its version and build number; 0 where it does not say.
+    pub version: (u32, u32),
     hang_up: Arc<Notify>,
 }
 
@@ -64,6 +66,7 @@ impl Connections {
             since: SystemTime::now(),
             purpose: Purpose::Negotiating,
             client: String::new(),
+            version: (0, 0),
             hang_up: hang_up.clone(),
         };
         self.lock().insert(number, connection);
@@ -101,11 +104,12 @@ impl Listed {
         name_of(self.number)
     }
 
-    /// Notes that it administers, and what the peer calls itself.
-    pub fn administers(&self, client: &str) {
+    /// Notes that it administers, what the peer calls itself, and its version and build number.
+    pub fn administers(&self, client: &str, version: (u32, u32)) {
         if let Some(connection) = self.connections.lock().get_mut(&self.number) {
             connection.purpose = Purpose::Administration;
             client.clone_into(&mut connection.client);
+            connection.version = version;
         }
     }
 

@@ -37,6 +37,8 @@ pub struct VirtualHub {
     open: AtomicBool,
     /// Whether its switch forwards; what was last reported.
     online: AtomicBool,
+    /// What its packet log may still have this minute.
+    pub(crate) packet_budget: packet_log::Budget,
     next_session: AtomicU32,
     activity: Mutex<Activity>,
     options: Mutex<HubOptions>,
@@ -92,6 +94,7 @@ impl VirtualHub {
             since: SystemTime::now(),
             open: AtomicBool::new(false),
             online: AtomicBool::new(false),
+            packet_budget: packet_log::Budget::default(),
             next_session: AtomicU32::new(1),
             activity: Mutex::new(Activity {
                 frames: 0,

@@ -26,6 +26,15 @@ use crate::{admin, log};
 /// A server that is told to end does so within this time (design, contracts).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What follows the end of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The end of the program.
+    Stop,
+    /// Another one, because an administrator asked for a restart.
+    Restart,
+}
+
 /// Serves until it is told to end.
 ///
 /// # Errors
@@ -35,7 +44,15 @@ pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
     let folder = DataDir::locate(options.folder.data_dir.as_deref())?;
     let lock = folder.lock()?;
     let mut signals = Signals::new()?;
-    let (server, control) = begin(options, &folder).await?;
+    tokio::spawn(reassure());
+    while serve(options, &folder, &mut signals).await? == Then::Restart {}
+    drop(lock);
+    Ok(())
+}
+
+/// One server, from its start to its end.
+async fn serve(options: &cli::Run, folder: &DataDir, signals: &mut Signals) -> anyhow::Result<Then> {
+    let (server, control) = begin(options, folder).await?;
     if let Err(error) = come_up(&server).await {
         server.shut_down().await;
         return Err(error);
@@ -44,21 +61,26 @@ pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
         let server = server.clone();
         async move { server.tend().await }
     });
-    tokio::spawn(reassure());
     let administration = tokio::spawn(admin::serve_locally(server.clone(), control));
-    greet(&server, &folder);
+    greet(&server, folder);
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 
-    let reason = signals.next().await;
+    let (reason, then) = tokio::select! {
+        reason = signals.next() => (reason, Then::Stop),
+        () = server.restart_asked() => ("an administrator asked for a restart", Then::Restart),
+    };
     tracing::info!(reason, "ending");
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    if then == Then::Stop {
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    }
     upkeep.abort();
     administration.abort();
     if timeout(SHUTDOWN_TIMEOUT, server.shut_down()).await.is_err() {
         tracing::warn!("not everything could be ended in time");
     }
-    drop(lock);
-    Ok(())
+    // Its socket's file is gone then, and cannot be that of the next server.
+    let _ = administration.await;
+    Ok(then)
 }
 
 /// Brings everything up. Of the stored listeners those that can be opened will do; one that was asked for on the command

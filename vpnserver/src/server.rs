@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use nat::Tag;
 use nat::dnat::Publisher;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::access_list;
 use crate::audit::Audit;
@@ -22,15 +22,19 @@ use crate::keep_alive::KeepAliveTask;
 use crate::listener::Listeners;
 use crate::logfile::{Limits, LogFiles};
 use crate::login::{Logins, Occupancy};
+use crate::packet_log;
 use crate::secret::Vault;
 use crate::session::reason;
 use crate::sessions::Sessions;
-use crate::store::{self, Action, Change, Db, Feed, HubOption, KeepAlive, Noun, StoreError};
+use crate::store::{self, Action, Change, Db, Feed, KeepAlive, Noun, StoreError};
 use crate::tasks::Tasks;
 use crate::usage::Usage;
 
 /// How often the store is asked for changes that another process made.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the answer to whoever asked for a restart may take.
+const ANSWER_TIME: Duration = Duration::from_millis(300);
 
 /// What was said on the command line.
 #[derive(Clone, Debug)]
@@ -90,6 +94,7 @@ pub struct Server {
     publisher: Publisher,
     publishing_problem: StdMutex<Option<String>>,
     applied: Mutex<Option<u64>>,
+    restart: Notify,
     next_connection: AtomicU32,
     /// What the server waits for when it ends.
     pub(crate) tasks: Tasks,
@@ -155,6 +160,7 @@ impl Server {
             publisher,
             publishing_problem: StdMutex::default(),
             applied: Mutex::new(None),
+            restart: Notify::new(),
             next_connection: AtomicU32::new(1),
             tasks: Tasks::default(),
         }
@@ -178,6 +184,17 @@ impl Server {
     #[must_use]
     pub fn connection_number(&self) -> u32 {
         self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Asks whoever runs the server to end it and start it anew.
+    pub fn ask_for_restart(&self) {
+        self.restart.notify_one();
+    }
+
+    /// Waits until somebody has asked for that, and as long again as the answer to them may take.
+    pub async fn restart_asked(&self) {
+        self.restart.notified().await;
+        tokio::time::sleep(ANSWER_TIME).await;
     }
 
     /// The published hosts.
@@ -414,9 +431,8 @@ impl Server {
             if only.is_some_and(|names| !touched(names)) {
                 continue;
             }
-            let physical_addresses = !record.options.is_on(HubOption::NoPhysicalIpOnPacketLog);
             self.logs
-                .set_hub(record.name.as_str(), record.logs, physical_addresses);
+                .set_hub(record.name.as_str(), record.logs, packet_log::rule(&record));
             let hub = self.hubs.begin(record.name.as_str(), &self.events);
             // Closed first, then emptied: a login that is under way finds it closed.
             if !record.online {

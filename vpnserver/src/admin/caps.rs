@@ -26,7 +26,7 @@ const TABLE: &[(&str, u32, &str)] = &[
     ("i_max_access_lists", 32_768, "Access list entries of one hub"),
     ("b_support_limit_multilogin", 1, "Limit of one user's sessions"),
     ("b_support_qos", 1, "A connection of its own for priority frames"),
-    ("b_support_syslog", 0, "Sending logs to a syslog server"),
+    ("b_support_syslog", 1, "Sending logs to a syslog server"),
     ("b_support_ipsec", 0, "IPsec, L2TP and EtherIP"),
     ("b_support_sstp", 0, "SSTP"),
     ("b_support_openvpn", 0, "OpenVPN"),
@@ -56,7 +56,7 @@ const TABLE: &[(&str, u32, &str)] = &[
     ("b_support_config_log", 1, "Log settings of hubs"),
     (
         "b_support_autodelete",
-        0,
+        1,
         "Old log files are deleted when the disk is full",
     ),
     (
@@ -84,7 +84,7 @@ const TABLE: &[(&str, u32, &str)] = &[
     ("b_support_cluster", 0, "Clusters"),
     ("b_support_crl", 1, "Certificate revocation lists"),
     ("b_support_ac", 1, "Source address lists"),
-    ("b_support_read_log", 0, "Log files can be read"),
+    ("b_support_read_log", 1, "Log files can be read"),
     (
         "b_support_rename_cascade",
         0,
@@ -118,10 +118,23 @@ const TABLE: &[(&str, u32, &str)] = &[
 pub(super) async fn list(_: &Server, _: &Administrator, _: Nothing) -> Reply<Caps> {
     let cap = |(name, value, about): &(&str, u32, &str)| Cap {
         name: (*name).to_owned(),
-        value: *value,
+        value: match *name {
+            "b_support_aes_ni" => aes_in_hardware().into(),
+            _ => *value,
+        },
         description: (*about).to_owned(),
     };
     Ok(Caps {
         caps: TABLE.iter().map(cap).collect(),
     })
+}
+
+/// Whether the processor has instructions for AES.
+fn aes_in_hardware() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    false
 }

@@ -39,8 +39,9 @@ pub(super) async fn info(server: &Server, _: &Administrator, request: Named) -> 
         server_ver: protocol::VERSION,
         server_build: protocol::BUILD,
         client_str: connection.client,
+        client_ver: connection.version.0,
+        client_build: connection.version.1,
         name: connection.name,
-        ..ConnectionInfo::default()
     })
 }
 

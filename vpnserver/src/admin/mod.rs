@@ -11,6 +11,7 @@ mod bridge;
 mod caps;
 mod cascade;
 mod certificate;
+mod cluster;
 mod config;
 mod connection;
 mod dnat;
@@ -40,11 +41,14 @@ use protocol::dispatch;
 use protocol::error::ErrorCode;
 use protocol::handshake::AdminLogin;
 use protocol::pack::{Limits, Pack};
-use protocol::rpc::method::{self, Answered, Caller, Encoding, FUNCTION_NAME, Handle, Method, Role};
+use protocol::rpc::method::{
+    self, Answered, Caller, Encoding, FUNCTION_NAME, Handle, Method, Right, Role, Row,
+};
 use protocol::rpc::{Subject, Timestamp, frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use transport::accept::Negotiation;
 use transport::records::Records;
@@ -220,6 +224,8 @@ methods! {
     Flush => server::flush,
     GetConfig => config::get,
     SetConfig => config::set,
+    RebootServer => server::restart,
+    Test => server::echo,
     GetAdminMsg => server::message,
     CreateListener => listener::create,
     EnumListener => listener::list,
@@ -314,6 +320,11 @@ methods! {
     AddL3Table => layer3::add_route,
     DelL3Table => layer3::delete_route,
     EnumL3Table => layer3::routes,
+    SetFarmSetting => cluster::set,
+    GetFarmSetting => cluster::setting,
+    GetFarmInfo => cluster::member,
+    EnumFarmMember => cluster::members,
+    GetFarmConnectionStatus => cluster::connection,
     SetServerCert => certificate::set,
     GetServerCert => certificate::get,
     RegenerateServerCert => certificate::regenerate,
@@ -386,11 +397,19 @@ pub(crate) async fn report_refused(
     server.audit.refused_login(attempt).await;
 }
 
-/// Serves the local socket for ever.
+/// Serves the local socket for ever. Its administrators are hung up on when this ends.
 pub async fn serve_locally(server: Arc<Server>, control: ControlSocket) {
-    while let Ok(stream) = control.accept().await {
+    let mut administrators = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            stream = control.accept() => stream,
+            Some(_) = administrators.join_next() => continue,
+        };
+        let Ok(stream) = stream else {
+            return;
+        };
         let server = server.clone();
-        tokio::spawn(async move {
+        administrators.spawn(async move {
             let mut records = Records::new(stream, &[], frame::LIMIT);
             let login = timeout(LOCAL_LOGIN_TIMEOUT, local_login(&server, &mut records)).await;
             if let Ok(Some(administrator)) = login {
@@ -464,32 +483,51 @@ pub async fn call<B: Body>(
     let administration = Administration(server.clone());
     let caller = caller.as_of_now(server).await?;
     if !method.is_change() {
-        return route(&administration, &caller, method.name, body.borrow())
+        return answer(&administration, &caller, method, body.borrow())
             .await
             .outcome;
     }
     let (done, answer) = oneshot::channel();
     server.tasks.spawn(async move {
-        let outcome = change(&administration, &caller, method.name, body.borrow()).await;
+        let outcome = change(&administration, &caller, method, body.borrow()).await;
         // Nobody may be waiting any more.
         let _ = done.send(outcome);
     });
     answer.await.unwrap_or(Err(ErrorCode::Internal))
 }
 
+/// What a method answers. To one that is not there, as the stock server: first whether the caller may, then that it is not there.
+async fn answer<B: Body>(
+    administration: &Administration,
+    caller: &Administrator,
+    method: &Row,
+    body: &B,
+) -> Answered<B> {
+    if method.right == Right::Server
+        && !has(method.name)
+        && let Err(code) = Right::Server.check(caller.role(), None)
+    {
+        return Answered {
+            subject: Subject::default(),
+            outcome: Err(code),
+        };
+    }
+    route(administration, caller, method.name, body).await
+}
+
 /// A call that changes something, with its line in the audit log.
 async fn change<B: Body>(
     administration: &Administration,
     caller: &Administrator,
-    method: &'static str,
+    method: &'static Row,
     body: &B,
 ) -> Reply<B> {
     let server = &administration.0;
     let slot = server.audit.reserve().await.map_err(|error| {
-        tracing::error!(%error, method, "no change without its line in the audit log, and that cannot be written");
+        tracing::error!(%error, method = method.name, "no change without its line in the audit log, and that cannot be written");
         ErrorCode::Internal
     })?;
-    let Answered { subject, outcome } = route(administration, caller, method, body).await;
+    let Answered { subject, outcome } = answer(administration, caller, method, body).await;
     let outcome = match outcome {
         Ok(answer) => server.apply().await.map(|()| answer).map_err(ErrorCode::from),
         Err(code) => Err(code),
@@ -498,11 +536,11 @@ async fn change<B: Body>(
         server.events.report(&Event::Changed {
             peer: caller.peer,
             hub: subject.hub.clone(),
-            method,
+            method: method.name,
         });
     }
     let result = outcome.as_ref().map(|_| ()).map_err(|code| *code);
-    slot.write(caller.doing(method, subject, result)).await;
+    slot.write(caller.doing(method.name, subject, result)).await;
     outcome
 }
 

@@ -173,3 +173,23 @@ pub(super) async fn flush(server: &Server, _: &Administrator, _: Values) -> Repl
 pub(super) async fn message(_: &Server, _: &Administrator, _: Nothing) -> Reply<HubMessage> {
     Ok(HubMessage::default())
 }
+
+/// Ends everything in good order and starts anew, in this process and with the same command line. To empty the
+/// configuration on the way is not offered over the wire: it would take the administrator's password with it, and then nobody
+/// could administer from afar.
+pub(super) async fn restart(server: &Server, _: &Administrator, request: Values) -> Reply<Values> {
+    if request.int != 0 {
+        return Err(ErrorCode::NotSupported);
+    }
+    server.ask_for_restart();
+    Ok(request)
+}
+
+/// Gives back the number, and the number as text, as the stock server does.
+pub(super) async fn echo(_: &Server, _: &Administrator, request: Values) -> Reply<Values> {
+    Ok(Values {
+        int: request.int,
+        str: request.int.to_string(),
+        ..Values::default()
+    })
+}

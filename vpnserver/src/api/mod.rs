@@ -99,7 +99,7 @@ impl Connection {
     fn admit(&self, administrator: &Administrator, client: &str) {
         let pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner).take();
         if pass.is_some() {
-            self.listed.administers(client);
+            self.listed.administers(client, (0, 0));
             self.admitted.notify_one();
             self.server.events.report(&administrator.opened());
         }

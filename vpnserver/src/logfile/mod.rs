@@ -51,8 +51,18 @@ struct Rule {
     /// The hub's name as it is written.
     hub: Arc<str>,
     settings: LogSettings,
-    /// Whether packet lines name the clients' own addresses.
-    physical_addresses: bool,
+    packet: PacketRule,
+}
+
+/// What a hub's options say of its packet log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketRule {
+    /// Lines name the clients' own addresses (hub option `NoPhysicalIPOnPacketLog` turned round).
+    pub physical_addresses: bool,
+    /// Lines tell what is asked for by HTTP (hub option `DisableHttpParsing` turned round).
+    pub http: bool,
+    /// Lines of one session in a minute; 0 is no limit (hub option `MaxLoggedPacketsPerMinute`).
+    pub per_minute: u32,
 }
 
 /// The log files of a server; clones share them.
@@ -99,11 +109,11 @@ impl LogFiles {
     }
 
     /// Sets what a hub logs.
-    pub fn set_hub(&self, hub: &str, settings: LogSettings, physical_addresses: bool) {
+    pub fn set_hub(&self, hub: &str, settings: LogSettings, packet: PacketRule) {
         let rule = Rule {
             hub: hub.into(),
             settings,
-            physical_addresses,
+            packet,
         };
         self.rules_mut().insert(folded(hub), rule);
     }
@@ -123,11 +133,11 @@ impl LogFiles {
         self.0.lost.fetch_add(lines, Ordering::Relaxed);
     }
 
-    /// Whether packet lines of this hub are wanted, and if so whether they name the clients' own addresses.
+    /// How packet lines of this hub are to be, if they are wanted.
     #[must_use]
-    pub fn packet_rule(&self, hub: &str) -> Option<bool> {
+    pub fn packet_rule(&self, hub: &str) -> Option<PacketRule> {
         let rule = self.rule(hub)?;
-        rule.settings.packet.then_some(rule.physical_addresses)
+        rule.settings.packet.then_some(rule.packet)
     }
 
     /// Writes a line about a frame, made by [`packet_line`].

@@ -37,14 +37,15 @@ struct Columns {
     detail: String,
 }
 
-/// The line of a frame; without `physical` it ends before the clients' own addresses.
+/// The line of a frame; without `physical` it ends before the clients' own addresses, without `http` it says nothing of what is
+/// asked for.
 #[must_use]
-pub fn line(at: &ZonedDateTime, tapped: &Tapped, physical: Option<Addresses>) -> String {
+pub fn line(at: &ZonedDateTime, tapped: &Tapped, physical: Option<Addresses>, http: bool) -> String {
     let Some(view) = FrameView::parse(&tapped.bytes) else {
         return String::new();
     };
     // Only the headers of a long frame may be there, in which its length no longer agrees with what they say.
-    let columns = Columns::of(&view, &tapped.bytes, tapped.length);
+    let columns = Columns::of(&view, &tapped.bytes, tapped.length, http);
     let data = if tapped.whole {
         hex(&tapped.bytes)
     } else {
@@ -115,20 +116,20 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Columns {
-    fn of(view: &FrameView, bytes: &[u8], length: usize) -> Self {
+    fn of(view: &FrameView, bytes: &[u8], length: usize, http: bool) -> Self {
         // A header that was cut off reads as no header at all; told apart by completing the frame with zeros.
         if bytes.len() < length {
             let mut whole = bytes.to_vec();
             whole.resize(length, 0);
             return match FrameView::parse(&whole) {
-                Some(view) => Self::of_whole(&view, &whole),
+                Some(view) => Self::of_whole(&view, &whole, http),
                 None => Self::default(),
             };
         }
-        Self::of_whole(view, bytes)
+        Self::of_whole(view, bytes, http)
     }
 
-    fn of_whole(view: &FrameView, frame: &[u8]) -> Self {
+    fn of_whole(view: &FrameView, frame: &[u8], http: bool) -> Self {
         match &view.network {
             Network::Arp(arp) => Self {
                 kind: "ARPv4".to_owned(),
@@ -156,7 +157,13 @@ impl Columns {
                     ip.protocol,
                     usize::from(ip.transport_offset),
                 );
-                Self::of_ip(view, frame, "v4", part, ip.source.into(), ip.destination.into())
+                Self::of_ip(
+                    view,
+                    frame,
+                    ("v4", http),
+                    part,
+                    (ip.source.into(), ip.destination.into()),
+                )
             }
             Network::Ipv6(ip) => {
                 let part = (
@@ -165,7 +172,13 @@ impl Columns {
                     ip.protocol,
                     usize::from(ip.transport_offset),
                 );
-                Self::of_ip(view, frame, "v6", part, ip.source.into(), ip.destination.into())
+                Self::of_ip(
+                    view,
+                    frame,
+                    ("v6", http),
+                    part,
+                    (ip.source.into(), ip.destination.into()),
+                )
             }
             Network::Other => Self {
                 kind: format!("Proto=0x{:04X}", view.ethertype),
@@ -177,10 +190,9 @@ impl Columns {
     fn of_ip(
         view: &FrameView,
         frame: &[u8],
-        version: &str,
+        (version, http): (&str, bool),
         (fragment, offset, protocol, at): (bool, u16, u8, usize),
-        source: IpAddr,
-        destination: IpAddr,
+        (source, destination): (IpAddr, IpAddr),
     ) -> Self {
         let mut columns = Self {
             source: source.to_string(),
@@ -196,7 +208,7 @@ impl Columns {
         match Transport::read(view, frame) {
             Transport::Tcp { ports, flags } => {
                 columns.ports(ports.source, ports.destination);
-                columns.tcp(version, flags.bits(), body, ports.destination);
+                columns.tcp(version, flags.bits(), body, http.then_some(ports.destination));
             }
             Transport::Udp { ports } => {
                 columns.ports(ports.source, ports.destination);
@@ -218,7 +230,7 @@ impl Columns {
         self.destination_port = service::shown(destination);
     }
 
-    fn tcp(&mut self, version: &str, flags: u8, header: &[u8], to: u16) {
+    fn tcp(&mut self, version: &str, flags: u8, header: &[u8], http_port: Option<u16>) {
         const CONNECTION: u8 = 0x07;
         let kind = if flags & CONNECTION == 0 {
             "TCP_DATA"
@@ -253,7 +265,9 @@ impl Columns {
             .map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
         self.detail = format!("WindowSize={window}");
         let length = header.get(12).map_or(0, |byte| usize::from(byte >> 4) * 4);
-        if let Some(request) = header.get(length..).and_then(|payload| http(payload, to)) {
+        if let (Some(payload), Some(port)) = (header.get(length..), http_port)
+            && let Some(request) = request(payload, port)
+        {
             self.detail.push(' ');
             self.detail.push_str(&request);
         }
@@ -360,7 +374,7 @@ fn question(message: &[u8]) -> Option<String> {
 }
 
 /// The request line and the telling headers of an HTTP request.
-fn http(payload: &[u8], port: u16) -> Option<String> {
+fn request(payload: &[u8], port: u16) -> Option<String> {
     const METHODS: [&str; 9] = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH",
     ];
@@ -425,7 +439,7 @@ mod tests {
             whole: true,
             bytes,
         };
-        let line = line(&at(), &tapped, Some(Addresses::default()));
+        let line = line(&at(), &tapped, Some(Addresses::default()), true);
         let shown = line
             .strip_prefix("2026-11-23,18:27:59.548,SID-LOCALBRIDGE-4,")
             .unwrap();
@@ -505,16 +519,17 @@ mod tests {
             bytes: frame.into(),
         };
         assert_eq!(
-            line(&at(), &tapped, None),
+            line(&at(), &tapped, None, true),
             "2026-11-23,18:27:59.548,A,-,5EB92D27B8F7,5EF46ACD331D,0x0800,121,TCP_DATAv4,PSH+ACK,192.168.30.77,58564,\
              192.168.30.78,http(80),919586761,2703786803,WindowSize=63 HttpMethod=GET HttpUrl=http://a.example/x?y=1 \
              HttpProtocol=HTTP/1.1 HttpUserAgent=t ,-"
         );
+        assert!(!line(&at(), &tapped, None, false).contains("HttpMethod"));
         let cut = Tapped {
             bytes: tapped.bytes[..70].into(),
             ..tapped
         };
-        assert!(line(&at(), &cut, None).contains("TCP_DATAv4,PSH+ACK,192.168.30.77,58564,"));
+        assert!(line(&at(), &cut, None, true).contains("TCP_DATAv4,PSH+ACK,192.168.30.77,58564,"));
     }
 
     #[test]
@@ -543,7 +558,7 @@ mod tests {
                 whole: length % 2 == 0,
                 bytes: frame.into(),
             };
-            assert!(!line(&at(), &tapped, None).contains('\n'));
+            assert!(!line(&at(), &tapped, None, true).contains('\n'));
         }
     }
 }

@@ -81,7 +81,7 @@ options! {
     AdjustTcpMssValue "AdjustTcpMssValue" = 0 InForce "Clamp the TCP segment size to this; 0 leaves it alone.";
     DisableAdjustTcpMss "DisableAdjustTcpMss" = 0 InForce "Never clamp the TCP segment size.";
     NoDhcpPacketLogOutsideHub "NoDhcpPacketLogOutsideHub" = 1 KeptOnly "Leave DHCP from outside the hub out of the packet log.";
-    DisableHttpParsing "DisableHttpParsing" = 0 KeptOnly "Do not look for URLs in the packet log.";
+    DisableHttpParsing "DisableHttpParsing" = 0 InForce "Do not look for URLs in the packet log.";
     DisableUdpAcceleration "DisableUdpAcceleration" = 0 InForce "Never offer UDP acceleration (it is never offered yet).";
     DisableUdpFilterForLocalBridgeNic "DisableUdpFilterForLocalBridgeNic" = 0 KeptOnly "Let the server's own UDP traffic pass over a local bridge.";
     ApplyIpv4AccessListOnArp "ApplyIPv4AccessListOnArpPacket" = 0 InForce "Match IPv4 access rules against ARP as well.";
@@ -98,7 +98,7 @@ options! {
     DisableCheckMacOnLocalBridge "DisableCheckMacOnLocalBridge" = 0 InForce "Let a local bridge take over MAC addresses of sessions at once.";
     DisableCorrectIpOffloadChecksum "DisableCorrectIpOffloadChecksum" = 0 KeptOnly "Do not mend checksums that a network card was to fill in.";
     BroadcastLimiterStrictMode "BroadcastLimiterStrictMode" = 0 InForce "Limit broadcasts more strictly.";
-    MaxLoggedPacketsPerMinute "MaxLoggedPacketsPerMinute" = 0 KeptOnly "Packets of one session logged a minute; 0 is no limit.";
+    MaxLoggedPacketsPerMinute "MaxLoggedPacketsPerMinute" = 0 InForce "Packets of one session logged a minute; 0 is no limit.";
     DoNotSaveHeavySecurityLogs "DoNotSaveHeavySecurityLogs" = 0 KeptOnly "Leave frequent events out of the security log.";
     DropBroadcastsInPrivacyFilterMode "DropBroadcastsInPrivacyFilterMode" = 1 InForce "The privacy filter drops broadcasts as well.";
     DropArpInPrivacyFilterMode "DropArpInPrivacyFilterMode" = 1 InForce "The privacy filter drops ARP as well.";

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use protocol::rpc::Nothing;
-use protocol::rpc::method::{CreateUser, EnumHub, EnumUser};
+use protocol::rpc::method::{CreateUser, EnumHub, EnumUser, RebootServer};
+use protocol::rpc::{Nothing, Values};
 use transport::admin::AdminClient;
 use vpnserver::data_dir::DataDir;
 
@@ -184,4 +184,32 @@ fn a_wrong_command_line_is_a_usage_error() {
         let output = vpnserver(folder.path(), "run").args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_that_an_administrator_asks_for_happens_in_place() {
+    let folder = TempDir::new();
+    let log = folder.path().join("log");
+    let (mut running, socket) = run(folder.path(), &log);
+    let mut before = admin(folder.path()).await;
+    add_hub(&mut before, "lab").await;
+    let emptied = Values {
+        int: 1,
+        ..Values::default()
+    };
+    assert!(before.call::<RebootServer>(&emptied).await.is_err());
+    before.call::<RebootServer>(&Values::default()).await.unwrap();
+    await_word(&socket, "READY=1");
+    assert!(
+        before.call::<EnumHub>(&Nothing {}).await.is_err(),
+        "it was hung up on"
+    );
+    let hubs = admin(folder.path())
+        .await
+        .call::<EnumHub>(&Nothing {})
+        .await
+        .unwrap()
+        .hubs;
+    assert_eq!(hubs[0].hub_name, "lab");
+    assert!(running.0.try_wait().unwrap().is_none(), "it is the same process");
 }

@@ -323,3 +323,32 @@ async fn logs_go_on_where_they_ended() {
     let mut admin = site.admin().await;
     assert!(log(&mut admin, "server_log/vpn_").await.starts_with(&before));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_logs_make_room_when_the_disk_is_short_of_it() {
+    let folder = TempDir::new();
+    fs::create_dir(folder.path().join("server_log")).unwrap();
+    let old = folder.path().join("server_log/vpn_20200101.log");
+    fs::write(&old, "long ago").unwrap();
+    let events = Events::default();
+    let (deleted, told) = std::sync::mpsc::channel();
+    events.read_with(move |event| {
+        if let Event::LogsDeleted { files } = event {
+            let _ = deleted.send(*files);
+        }
+    });
+    // More than any disk has.
+    let limits = Limits {
+        free_bytes: u64::MAX,
+        ..Limits::default()
+    };
+    let logs = LogFiles::begin(folder.path(), &events, limits);
+    events.report(&Event::ListenerClosed {
+        address: (Ipv4Addr::LOCALHOST, 1).into(),
+    });
+    logs.settle().await;
+    assert!(!old.exists());
+    assert_eq!(told.try_recv(), Ok(1));
+    let left = logs.list();
+    assert_eq!(left.len(), 1, "what is written to stays: {left:?}");
+}

@@ -18,6 +18,7 @@ mod lease;
 mod listener;
 mod login;
 mod logs;
+mod methods;
 mod peer;
 mod published;
 mod restart;
