@@ -144,7 +144,7 @@ impl Server {
         Self {
             logs: LogFiles::begin(folder, &events, Limits::default()),
             keep_alive: KeepAliveTask::default(),
-            logins: Logins::new(db.clone(), vault.clone()),
+            logins: Logins::new(db.clone(), vault.clone()).restricted_by(folder),
             audit: Audit::of(folder),
             db,
             vault,

@@ -43,6 +43,7 @@ impl Logins {
         credential: &Credential<'_>,
         peer: SocketAddr,
     ) -> Result<AdminRole, Refused> {
+        self.admin_sources.check(peer.ip(), hub).await?;
         let account = format!("{}//administrator", hub.unwrap_or_default());
         self.failures
             .check(Instant::now(), peer.ip(), &account)

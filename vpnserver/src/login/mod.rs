@@ -12,10 +12,12 @@ mod hub_password;
 mod imported;
 mod password;
 mod second_factor;
+mod source;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Instant;
 
 use protocol::error::ErrorCode;
@@ -29,6 +31,8 @@ use authenticate::{Attempt, Subject};
 pub use authorise::Occupancy;
 use failures::Failures;
 pub use hub_password::{AdminPassword, HubPassword};
+use source::AdminSources;
+pub use source::FILE as ADMIN_SOURCES_FILE;
 
 /// A login that may become a session.
 #[derive(Clone, Debug)]
@@ -98,6 +102,7 @@ pub struct Logins {
     vault: Vault,
     hasher: Hasher,
     failures: std::sync::Arc<Failures>,
+    admin_sources: AdminSources,
 }
 
 /// What the store knows about a login.
@@ -116,7 +121,15 @@ impl Logins {
             vault,
             hasher: Hasher::new(),
             failures: std::sync::Arc::default(),
+            admin_sources: AdminSources::default(),
         }
+    }
+
+    /// The same, with administrators let in only from where the file [`ADMIN_SOURCES_FILE`] of this folder says.
+    #[must_use]
+    pub fn restricted_by(mut self, folder: &Path) -> Self {
+        self.admin_sources = AdminSources(Some(folder.join(ADMIN_SOURCES_FILE)));
+        self
     }
 
     /// The one that makes password records.

@@ -8,7 +8,10 @@ use protocol::rpc::server::ServerPassword;
 use protocol::rpc::{HubRequest, Nothing};
 use transport::admin::{AdminClient, AdminError};
 
+use vpnserver::events::Event;
+
 use crate::site::{TempDir, add_hub, anonymous, hub, lab};
+use crate::web::Web;
 
 fn refusal<T>(outcome: Result<T, AdminError>) -> Option<u32> {
     match outcome.err()? {
@@ -102,4 +105,42 @@ async fn a_method_that_there_is_not_is_refused_and_the_connection_lives_on() {
     }
     admin.call::<GetServerInfo>(&Nothing {}).await.unwrap();
     add_hub(&mut admin, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_come_from_where_the_file_lets_them() {
+    let folder = TempDir::new();
+    let (site, mut local) = lab(&folder, &[]).await;
+    set_password(&mut local, "top secret").await;
+    let mine = HubSettings {
+        admin_password_plain_text: "mine".to_owned().into(),
+        ..hub("mine")
+    };
+    local.call::<CreateHub>(&mine).await.unwrap();
+    let file = folder.path().join("adminip.txt");
+    let may = async |content: &str| {
+        std::fs::write(&file, content).unwrap();
+        let by_rpc = refusal(site.remote_admin(None, "top secret").await);
+        let header = "X-VPNADMIN-PASSWORD: top secret\r\n";
+        let by_json = Web::open(&site)
+            .await
+            .call(header, "GetServerInfo", &serde_json::json!({}))
+            .await;
+        assert_eq!(by_json.status == 200, by_rpc.is_none(), "{content}");
+        (by_rpc, refusal(site.remote_admin(Some("mine"), "mine").await))
+    };
+    assert_eq!(may("127.0.0.0/8 // this machine\n").await, (None, None));
+    assert_eq!(may("10.0.0.0/8\n127.0.0.1 MINE\n").await, (Some(109), None));
+    assert_eq!(may("10.0.0.0/8\n").await, (Some(109), Some(109)));
+    // A file that makes no sense lets nobody in, and the log says which line it is.
+    assert_eq!(may("*\nthe office\n").await, (Some(109), Some(109)));
+    site.event(|event| match event {
+        Event::AdminRefused { reason, .. } => reason.contains("line 2 of adminip.txt").then_some(()),
+        _ => None,
+    })
+    .await;
+    // The local socket is no network.
+    local.call::<GetServerInfo>(&Nothing {}).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    site.remote_admin(None, "top secret").await.unwrap();
 }
