@@ -18,7 +18,6 @@ use crate::gate::Pass;
 use crate::login::{Granted, Refused};
 use crate::server::Server;
 use crate::session::{self, Origin, Session};
-use crate::sessions::Room;
 use crate::{admin, api};
 
 /// What the server calls itself on the wire.
@@ -188,16 +187,13 @@ impl Incoming {
             local: self.local,
             login: session::without_secrets(self.login.clone()),
             policy: session::effective_policy(granted.policy.clone(), &self.login),
+            standing: granted.standing.clone(),
             opened_at: std::time::SystemTime::now(),
             opened: Instant::now(),
         };
         let port = session::plug(&hub, &origin);
         let session = Session::open(origin, rand::random(), port);
-        let room = Room {
-            of_hub: granted.max_sessions,
-            of_user: granted.user_id.map_or(0, |_| granted.policy.multi_logins),
-        };
-        let booked = server.sessions.book(session.clone(), room);
+        let booked = server.sessions.book(session.clone(), granted.room);
         let outcome = match booked {
             Err(code) => Err(Refused {
                 code,
@@ -208,7 +204,7 @@ impl Incoming {
         };
         if let Err(refused) = outcome {
             server.sessions.remove(session.key());
-            session.end(session::reason::USER_REVOKED);
+            session.end(session::reason::ACCESS_REVOKED);
             return Err(refused);
         }
         Ok(session)

@@ -1,6 +1,7 @@
 //! The server: the store's settings, what runs because of them, and the way from the one to the other.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use nat::Tag;
 use nat::dnat::Publisher;
+use protocol::error::ErrorCode;
 use tokio::sync::{Mutex, Notify};
 
 use crate::access_list;
@@ -21,12 +23,12 @@ use crate::identity::{Identity, Material, Source};
 use crate::keep_alive::KeepAliveTask;
 use crate::listener::Listeners;
 use crate::logfile::{Limits, LogFiles};
-use crate::login::{Logins, Occupancy};
+use crate::login::{Ground, Logins, Occupancy};
 use crate::packet_log;
 use crate::secret::Vault;
-use crate::session::reason;
+use crate::session::{Session, reason};
 use crate::sessions::Sessions;
-use crate::store::{self, Action, Change, Db, Feed, KeepAlive, Noun, StoreError};
+use crate::store::{self, Action, Change, Db, Feed, KeepAlive, Noun, StoreError, folded};
 use crate::tasks::Tasks;
 use crate::usage::Usage;
 
@@ -231,11 +233,11 @@ impl Server {
             .await?;
         let touched = match feed {
             Some(Feed::Changes(changes)) => {
-                self.revoke(&changes);
+                self.revoke(&changes).await?;
                 Some(Touched::by(&changes))
             }
             Some(Feed::Gap) => {
-                self.revoke_missing().await?;
+                self.judge_again().await?;
                 None
             }
             None => None,
@@ -270,50 +272,79 @@ impl Server {
         }
     }
 
-    /// Ends sessions whose user or hub is gone, also when another one of the same name is there already.
-    fn revoke(&self, changes: &[Change]) {
-        for change in changes.iter().filter(|change| change.action == Action::Deleted) {
+    /// Ends sessions whose hub is gone, also when another one of the same name is there already, and those that no
+    /// longer rest on anything.
+    async fn revoke(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut touched: Vec<Arc<Session>> = Vec::new();
+        for change in changes {
+            if change.noun == Noun::Hub && change.action == Action::Deleted {
+                self.sessions.end(&change.name, reason::HUB_DELETED, |_| true);
+            }
+            let of_hub = || self.sessions.of_hub(&change.hub).into_iter();
             match change.noun {
-                Noun::User => self.sessions.end(&change.hub, reason::USER_REVOKED, |session| {
-                    session.origin.user_id.is_some() && session.origin.user.eq_ignore_ascii_case(&change.name)
-                }),
-                Noun::Hub => self.sessions.end(&change.name, reason::HUB_DELETED, |_| true),
+                Noun::User => touched
+                    .extend(of_hub().filter(|session| session.origin.standing.rests_on_user(&change.name))),
+                Noun::Group => touched
+                    .extend(of_hub().filter(|session| session.origin.standing.rests_on_group(&change.name))),
+                Noun::Hub | Noun::SourceRules | Noun::Authority | Noun::Revocation => {
+                    touched.extend(of_hub());
+                }
                 _ => {}
             }
         }
+        self.judge(touched).await
     }
 
-    /// Ends sessions whose user is gone, when it is not known what has changed.
-    async fn revoke_missing(&self) -> Result<(), StoreError> {
-        let sessions: Vec<_> = self
-            .sessions
-            .all()
-            .into_iter()
-            .filter_map(|session| {
-                let origin = &session.origin;
-                Some((origin.hub.clone(), origin.user.clone(), origin.user_id?))
-            })
-            .collect();
-        let gone = self
+    /// Ends all sessions that no longer rest on anything: what holds at a login may cease by time alone.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn judge_again(&self) -> Result<(), StoreError> {
+        self.judge(self.sessions.all()).await
+    }
+
+    async fn judge(&self, sessions: Vec<Arc<Session>>) -> Result<(), StoreError> {
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        let revoked = self
             .db
             .run(move |store| {
-                let mut gone = Vec::new();
-                for (hub, user, id) in sessions {
-                    match store.user(&hub, &user) {
-                        Ok(found) if found.id == id => {}
-                        Ok(_) | Err(StoreError::UserNotFound { .. } | StoreError::HubNotFound(_)) => {
-                            gone.push((hub, id));
-                        }
-                        Err(error) => return Err(error),
+                let mut grounds = BTreeMap::new();
+                let mut revoked = Vec::new();
+                for session in sessions {
+                    let hub = folded(&session.origin.hub);
+                    let ground = match grounds.entry(hub) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => match Ground::of(store, &session.origin.hub) {
+                            Ok(ground) => new.insert(ground),
+                            // Its sessions end with the hub.
+                            Err(StoreError::HubNotFound(_)) => continue,
+                            Err(error) => return Err(error),
+                        },
+                    };
+                    if let Err(refused) = session.origin.standing.check(store, ground) {
+                        revoked.push((session, refused));
                     }
                 }
-                Ok(gone)
+                Ok(revoked)
             })
             .await?;
-        for (hub, id) in gone {
-            self.sessions.end(&hub, reason::USER_REVOKED, |session| {
-                session.origin.user_id == Some(id)
-            });
+        for (session, refused) in revoked {
+            // A store that fails for a moment is no reason to send anybody away.
+            if refused.code == ErrorCode::Internal {
+                tracing::warn!(
+                    session = session.origin.name,
+                    reason = refused.reason,
+                    "not judged again"
+                );
+            } else {
+                tracing::info!(session = session.origin.name, reason = refused.reason, "revoked");
+                session.end(match refused.code {
+                    ErrorCode::ObjectNotFound => reason::USER_REVOKED,
+                    _ => reason::ACCESS_REVOKED,
+                });
+            }
         }
         Ok(())
     }
@@ -534,5 +565,9 @@ impl Occupancy for Server {
 
     fn sessions_of_user(&self, hub: &str, user: &str, except: Option<&[u8; 16]>) -> u32 {
         self.sessions.count_of_user(hub, user, except)
+    }
+
+    fn sessions_of_kind(&self, hub: &str, bridging: bool) -> u32 {
+        self.sessions.count_of_kind(hub, bridging)
     }
 }

@@ -15,6 +15,7 @@ use transport::tunnel::{Terms, Tunnel};
 
 use crate::enforcement::port_of_session;
 use crate::hubs::VirtualHub;
+use crate::login::Standing;
 use crate::store::{Id, UsageReport};
 use crate::usage::Meter;
 
@@ -38,8 +39,10 @@ pub mod reason {
     pub const HUB_OFFLINE: &str = "its hub went offline";
     /// Its hub was deleted.
     pub const HUB_DELETED: &str = "its hub was deleted";
-    /// Its user was deleted or may not come any more.
+    /// Its user was deleted.
     pub const USER_REVOKED: &str = "its user was deleted";
+    /// What it rested on holds no more: the user may not come, logs in otherwise, or comes from where nobody may.
+    pub const ACCESS_REVOKED: &str = "its user may not come any more";
     /// The server ends.
     pub const SHUTDOWN: &str = "the server ends";
 }
@@ -69,10 +72,20 @@ pub struct Origin {
     pub login: Login,
     /// What it may do.
     pub policy: Policy,
+    /// What it rests on.
+    pub standing: Standing,
     /// When it began, on the wall.
     pub opened_at: SystemTime,
     /// When it began, for durations.
     pub opened: Instant,
+}
+
+impl Origin {
+    /// Whether it asked to bridge or route.
+    #[must_use]
+    pub fn is_bridging(&self) -> bool {
+        self.login.options.bridge || self.login.client.is_bridge()
+    }
 }
 
 /// One session.

@@ -12,6 +12,8 @@ use crate::session::Session;
 pub struct Room {
     /// On the hub.
     pub of_hub: u32,
+    /// On the hub that bridge or route, or that do not, as the one that asks.
+    pub of_kind: u32,
     /// Of the user.
     pub of_user: u32,
 }
@@ -33,6 +35,9 @@ impl Sessions {
         let origin = &session.origin;
         let mut open = self.lock();
         if room.of_hub != 0 && count_of_hub(&open, &origin.hub) >= room.of_hub {
+            return Err(ErrorCode::TooManySessions);
+        }
+        if room.of_kind != 0 && count_of_kind(&open, &origin.hub, origin.is_bridging()) >= room.of_kind {
             return Err(ErrorCode::TooManySessions);
         }
         let client = origin.login.node.as_ref().map(|node| &node.unique_id);
@@ -106,6 +111,12 @@ impl Sessions {
         count_of_user(&self.lock(), hub, user, except)
     }
 
+    /// How many a hub has that bridge or route, or that do not.
+    #[must_use]
+    pub fn count_of_kind(&self, hub: &str, bridging: bool) -> u32 {
+        count_of_kind(&self.lock(), hub, bridging)
+    }
+
     /// Ends those of a hub that `which` picks.
     pub fn end(&self, hub: &str, why: &'static str, which: impl Fn(&Session) -> bool) {
         for session in self.of_hub(hub).iter().filter(|session| which(session)) {
@@ -120,6 +131,12 @@ impl Sessions {
 
 fn count_of_hub(open: &Open, hub: &str) -> u32 {
     count(open, |session| session.origin.hub.eq_ignore_ascii_case(hub))
+}
+
+fn count_of_kind(open: &Open, hub: &str, bridging: bool) -> u32 {
+    count(open, |session| {
+        session.origin.hub.eq_ignore_ascii_case(hub) && session.origin.is_bridging() == bridging
+    })
 }
 
 /// A client that comes back before its old session is over is not a second one (protocol §4.3, node info).

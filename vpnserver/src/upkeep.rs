@@ -16,6 +16,8 @@ const MENDING_INTERVAL: Duration = Duration::from_secs(10);
 const LOST_LINES_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the store is asked for passwords that another process imported.
 const IMPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked whether what sessions rest on has run out.
+const JUDGING_INTERVAL: Duration = Duration::from_secs(30);
 /// How often hubs are asked what they saw.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -29,7 +31,8 @@ impl Server {
             self.mend_hubs(),
             self.keep_packet_logs(),
             self.tell_of_lost_lines(),
-            self.make_records()
+            self.make_records(),
+            self.judge_sessions()
         );
     }
 
@@ -61,6 +64,18 @@ impl Server {
             tokio::select! {
                 changed = news.changed() => if changed.is_err() { return },
                 () = sleep(IMPORT_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Users and certificates expire without anybody changing anything.
+    async fn judge_sessions(&self) {
+        let mut ticks = interval(JUDGING_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.judge_again().await {
+                tracing::warn!(%error, "sessions could not be judged again; it is tried again");
             }
         }
     }

@@ -108,7 +108,8 @@ impl<'a> Certificate<'a> {
         significant(self.x509.raw_serial()) == significant(serial)
     }
 
-    /// Whether it looks as a revoked one does. An entry that says nothing is about no certificate.
+    /// Whether it looks as a revoked one does. An entry that says nothing is about every certificate, as on the stock
+    /// server.
     #[must_use]
     pub fn is_meant_by(&self, revoked: &RevokedCertificate) -> bool {
         let subject = self.subject();
@@ -125,8 +126,7 @@ impl<'a> Certificate<'a> {
             (Some(wanted), Some(own)) => wanted.eq_ignore_ascii_case(own),
             (Some(_), None) => false,
         };
-        *revoked != RevokedCertificate::default()
-            && names.iter().all(name_agrees)
+        names.iter().all(name_agrees)
             && revoked
                 .serial
                 .as_ref()

@@ -8,9 +8,10 @@ use protocol::handshake::Auth;
 use protocol::password::{PasswordHash, user_hash};
 
 use super::hub_password::{ADMINISTRATOR, HubPassword};
+use super::trust::Trust;
 use super::{Logins, Refused};
 use crate::secret::{Identity, PasswordRecord};
-use crate::store::{Hub, HubOption, StoreError, User, UserAuth};
+use crate::store::{AdminOption, Hub, HubOption, StoreError, User, UserAuth};
 
 /// What someone offers as proof.
 pub(super) struct Attempt<'a> {
@@ -54,7 +55,7 @@ impl Logins {
                 self.administrator_by_password(attempt, password.as_bytes())
             }
             Auth::Plain(password) => self.by_password(attempt, password.as_bytes()).await,
-            Auth::Certificate { cert, signature } => by_certificate(attempt, cert, signature),
+            Auth::Certificate { cert, signature } => self.by_certificate(attempt, cert, signature).await,
             Auth::Ticket(_) => Err(Refused::new(
                 ErrorCode::AuthTypeNotSupported,
                 "tickets are for members of a cluster",
@@ -119,6 +120,27 @@ impl Logins {
         })
     }
 
+    /// The very certificate of the user, or one that the hub trusts, and proof of its key.
+    async fn by_certificate<'a>(
+        &self,
+        attempt: &Attempt<'a>,
+        cert: &[u8],
+        signature: &[u8],
+    ) -> Result<Subject<'a>, Refused> {
+        // The signature first: it costs the same for every name.
+        let signed = certificate::verify(cert, attempt.random, signature);
+        let Some(user) = attempt.user else {
+            return Err(unknown(attempt));
+        };
+        if let Err(error) = signed {
+            return Err(Refused::failed(format!("user {}: {error}", user.name)));
+        }
+        let hub = attempt.hub.name.to_string();
+        let trust = self.db.run(move |store| Trust::of(store, &hub)).await?;
+        trust.check(cert, user)?;
+        Ok(Subject::User(user))
+    }
+
     /// `administrator` with the hub's password (protocol §4.3).
     fn administrator_by_challenge<'a>(
         &self,
@@ -158,26 +180,30 @@ fn administrator<'a>(attempt: &Attempt<'a>, right: bool) -> Result<Subject<'a>, 
     }
 }
 
-/// The very certificate of the user, and proof of its key. Others that the hub trusts come with its list of authorities.
-fn by_certificate<'a>(attempt: &Attempt<'a>, cert: &[u8], signature: &[u8]) -> Result<Subject<'a>, Refused> {
-    // The signature first: it costs the same for every name.
-    let signed = certificate::verify(cert, attempt.random, signature);
-    let Some(user) = attempt.user else {
-        return Err(unknown(attempt));
+/// Refuses users without a password, where the hub says so. From this machine itself they come in, as on the stock server.
+pub(super) fn check_not_empty(attempt: &Attempt<'_>, subject: &Subject<'_>) -> Result<(), Refused> {
+    let Subject::User(user) = subject else {
+        return Ok(());
     };
-    let UserAuth::Certificate { der } = &user.auth else {
-        return Err(other_type(user));
+    if !attempt.hub.admin_options.is_set(AdminOption::DenyEmptyPassword) || attempt.peer.is_loopback() {
+        return Ok(());
+    }
+    let is_empty = match (&user.auth, attempt.auth) {
+        (UserAuth::Anonymous, _) => true,
+        (_, Auth::Plain(password)) => password.is_empty(),
+        (_, Auth::Challenge(proof)) => user_hash(b"", user.name.as_str()).verify(attempt.random, proof),
+        _ => false,
     };
-    if let Err(error) = signed {
-        return Err(Refused::failed(format!("user {}: {error}", user.name)));
+    if !is_empty {
+        return Ok(());
     }
-    if der.as_slice() != cert {
-        return Err(Refused::failed(format!(
-            "user {} has another certificate",
-            user.name
-        )));
-    }
-    Ok(Subject::User(user))
+    Err(Refused::new(
+        ErrorCode::EmptyPasswordLocalOnly,
+        format!(
+            "user {} has no password, and hub {} does not take such users over the network (deny_empty_password)",
+            user.name, attempt.hub.name
+        ),
+    ))
 }
 
 fn is_administrator(name: &str) -> bool {
@@ -202,12 +228,12 @@ fn no_password_yet(user: &User) -> Refused {
     ))
 }
 
-fn other_type(user: &User) -> Refused {
+pub(super) fn other_type(user: &User) -> Refused {
     let how = match user.auth {
         UserAuth::Anonymous => "without a proof",
         UserAuth::Password { .. } => "with a password",
         UserAuth::Certificate { .. } => "with a certificate",
-        UserAuth::Signed { .. } => "with a signed certificate, which this server cannot check",
+        UserAuth::Signed { .. } => "with a certificate that a trusted authority signed",
         UserAuth::Radius { .. } => "through RADIUS, which this server does not ask",
         UserAuth::Nt { .. } => "through a Windows domain, which this server does not ask",
     };

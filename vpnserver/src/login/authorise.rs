@@ -1,12 +1,15 @@
 //! Stage three: may you? Rules are asked in order; the first that says no decides.
 
+use std::net::IpAddr;
+
 use protocol::error::ErrorCode;
 use protocol::handshake::Login;
 use protocol::policy::Policy;
 
 use super::authenticate::Subject;
-use super::{Granted, Refused};
-use crate::store::{Group, Hub, HubOption, Timestamp};
+use super::{Granted, Refused, Standing};
+use crate::sessions::Room;
+use crate::store::{AdminOption, AdminOptions, Group, Hub, HubOption, Timestamp};
 
 /// The sessions that are open while someone asks for another one.
 pub trait Occupancy: Sync {
@@ -15,6 +18,17 @@ pub trait Occupancy: Sync {
     /// Sessions of one user on a hub, not counting those of the client program with this random identity
     /// (protocol §4.3, node info): a client that comes back before its old session is over is not a second one.
     fn sessions_of_user(&self, hub: &str, user: &str, except: Option<&[u8; 16]>) -> u32;
+    /// Sessions on a hub that bridge or route, or those that do not.
+    fn sessions_of_kind(&self, hub: &str, bridging: bool) -> u32;
+}
+
+/// Who wants to come in, and where.
+pub(super) struct Candidate<'a> {
+    pub(super) hub: &'a Hub,
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) group: Option<&'a Group>,
+    pub(super) login: &'a Login,
+    pub(super) source: IpAddr,
 }
 
 /// What the rules look at.
@@ -24,39 +38,46 @@ struct Case<'a> {
     subject: &'a Subject<'a>,
     policy: &'a Policy,
     login: &'a Login,
+    room: Room,
 }
 
 type Rule = fn(&Case<'_>) -> Result<(), Refused>;
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     client_build,
     client_id,
     not_expired,
     policy_allows,
     mode_allowed,
     room_in_hub,
+    room_for_kind,
     room_for_user,
 ];
 
 /// The decision.
-pub(super) fn authorise(
-    occupancy: &dyn Occupancy,
-    hub: &Hub,
-    subject: &Subject<'_>,
-    group: Option<&Group>,
-    login: &Login,
-) -> Result<Granted, Refused> {
-    let policy = policy_of(subject, group);
+pub(super) fn authorise(occupancy: &dyn Occupancy, candidate: &Candidate<'_>) -> Result<Granted, Refused> {
+    let Candidate {
+        hub,
+        subject,
+        group,
+        login,
+        source,
+    } = *candidate;
+    let mut policy = policy_of(subject, group);
+    restrict(&mut policy, &hub.admin_options);
+    let room = room(hub, subject, &policy, login);
     let case = Case {
         occupancy,
         hub,
         subject,
         policy: &policy,
         login,
+        room,
     };
     RULES.iter().try_for_each(|rule| rule(&case))?;
+    let standing = Standing::new(hub, subject, login, source);
     let hub_name = hub.name.to_string();
-    let (max_sessions, message) = (hub.max_sessions, hub.message.clone());
+    let message = hub.message.clone();
     Ok(match subject {
         Subject::User(user) => Granted {
             hub: hub_name,
@@ -65,7 +86,8 @@ pub(super) fn authorise(
             real_name: user.real_name.clone(),
             group: user.group.as_ref().map(ToString::to_string),
             policy,
-            max_sessions,
+            room,
+            standing,
             message,
         },
         Subject::HubAdministrator => Granted {
@@ -75,10 +97,54 @@ pub(super) fn authorise(
             real_name: String::new(),
             group: None,
             policy,
-            max_sessions,
+            room,
+            standing,
             message,
         },
     })
+}
+
+/// The rules that may come to say no later: a user who has expired or may not come any more.
+pub(super) fn check_access(subject: &Subject<'_>, group: Option<&Group>) -> Result<(), Refused> {
+    check_expiry(subject)?;
+    check_policy(&policy_of(subject, group))
+}
+
+/// What the hub's administration options say about every session, whatever the user's policy says (policies §3).
+fn restrict(policy: &mut Policy, options: &AdminOptions) {
+    policy.no_bridge |= options.is_set(AdminOption::DenyBridge);
+    policy.no_routing |= options.is_set(AdminOption::DenyRouting);
+    policy.no_qos |= options.is_set(AdminOption::DenyQos);
+    let most = |own: u32, option| lower(own, options.get(option));
+    policy.max_download = most(policy.max_download, AdminOption::MaxBitratesDownload);
+    policy.max_upload = most(policy.max_upload, AdminOption::MaxBitratesUpload);
+    policy.multi_logins = most(policy.multi_logins, AdminOption::MaxMultiLoginsPerUser);
+}
+
+/// The lower of two limits of which 0 is none.
+fn lower(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (0, limit) | (limit, 0) => limit,
+        (one, other) => one.min(other),
+    }
+}
+
+/// How many sessions there may be.
+fn room(hub: &Hub, subject: &Subject<'_>, policy: &Policy, login: &Login) -> Room {
+    let options = &hub.admin_options;
+    let kind = match login.options.bridge || login.client.is_bridge() {
+        true => AdminOption::MaxSessionsBridge,
+        false => AdminOption::MaxSessionsClient,
+    };
+    let apply = options.is_set(AdminOption::MaxSessionsClientBridgeApply);
+    Room {
+        of_hub: lower(hub.max_sessions, options.get(AdminOption::MaxSessions)),
+        of_kind: if apply { options.get(kind) } else { 0 },
+        of_user: match subject {
+            Subject::User(_) => policy.multi_logins,
+            Subject::HubAdministrator => 0,
+        },
+    }
 }
 
 /// A user's own policy wins over the group's; a hub's administrator may watch and is not slowed down (protocol §4.3).
@@ -123,7 +189,11 @@ fn client_id(case: &Case<'_>) -> Result<(), Refused> {
 }
 
 fn not_expired(case: &Case<'_>) -> Result<(), Refused> {
-    match case.subject {
+    check_expiry(case.subject)
+}
+
+fn check_expiry(subject: &Subject<'_>) -> Result<(), Refused> {
+    match subject {
         Subject::User(user) if user.expires.is_some_and(|end| end <= Timestamp::now()) => Err(Refused::new(
             ErrorCode::AccessDenied,
             format!("user {} has expired", user.name),
@@ -133,7 +203,11 @@ fn not_expired(case: &Case<'_>) -> Result<(), Refused> {
 }
 
 fn policy_allows(case: &Case<'_>) -> Result<(), Refused> {
-    if case.policy.access {
+    check_policy(case.policy)
+}
+
+fn check_policy(policy: &Policy) -> Result<(), Refused> {
+    if policy.access {
         return Ok(());
     }
     Err(Refused::new(
@@ -160,7 +234,7 @@ fn mode_allowed(case: &Case<'_>) -> Result<(), Refused> {
 }
 
 fn room_in_hub(case: &Case<'_>) -> Result<(), Refused> {
-    let most = case.hub.max_sessions;
+    let most = case.room.of_hub;
     if most == 0 || case.occupancy.sessions_of_hub(case.hub.name.as_str()) < most {
         return Ok(());
     }
@@ -170,11 +244,24 @@ fn room_in_hub(case: &Case<'_>) -> Result<(), Refused> {
     ))
 }
 
+fn room_for_kind(case: &Case<'_>) -> Result<(), Refused> {
+    let most = case.room.of_kind;
+    let bridging = case.login.options.bridge || case.login.client.is_bridge();
+    if most == 0 || case.occupancy.sessions_of_kind(case.hub.name.as_str(), bridging) < most {
+        return Ok(());
+    }
+    let kind = if bridging { "bridges" } else { "clients" };
+    Err(Refused::new(
+        ErrorCode::TooManySessions,
+        format!("hub {} has its {most} sessions of {kind}", case.hub.name),
+    ))
+}
+
 fn room_for_user(case: &Case<'_>) -> Result<(), Refused> {
     let Subject::User(user) = case.subject else {
         return Ok(());
     };
-    let most = case.policy.multi_logins;
+    let most = case.room.of_user;
     if most == 0 {
         return Ok(());
     }

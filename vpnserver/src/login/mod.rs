@@ -13,8 +13,10 @@ mod imported;
 mod password;
 mod second_factor;
 mod source;
+mod standing;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +27,8 @@ use protocol::handshake::Login;
 use protocol::policy::Policy;
 
 use crate::secret::{Hasher, RecordError, SealError, Vault};
-use crate::store::{Db, Group, Hub, Id, Store, StoreError, User};
+use crate::sessions::Room;
+use crate::store::{Db, Group, Hub, Id, SourceRule, Store, StoreError, User};
 pub use administrator::{AdminRole, Credential};
 use authenticate::{Attempt, Subject};
 pub use authorise::Occupancy;
@@ -33,6 +36,7 @@ use failures::Failures;
 pub use hub_password::{AdminPassword, HubPassword};
 use source::AdminSources;
 pub use source::FILE as ADMIN_SOURCES_FILE;
+pub use standing::{Ground, Standing};
 
 /// A login that may become a session.
 #[derive(Clone, Debug)]
@@ -49,8 +53,10 @@ pub struct Granted {
     pub group: Option<String>,
     /// What the session may do.
     pub policy: Policy,
-    /// Sessions the hub takes, 0 for any number. Asked for before; whoever books the session asks again under its lock.
-    pub max_sessions: u32,
+    /// How many sessions there may be. Asked for before; whoever books the session asks again under its lock.
+    pub room: Room,
+    /// What it rests on.
+    pub standing: Standing,
     /// What the user is shown.
     pub message: String,
 }
@@ -110,6 +116,7 @@ struct Found {
     hub: Hub,
     user: Option<User>,
     group: Option<Group>,
+    sources: Vec<SourceRule>,
 }
 
 impl Logins {
@@ -169,6 +176,7 @@ impl Logins {
         peer: SocketAddr,
     ) -> Result<Granted, Refused> {
         let found = self.find(&login.hub, &login.user).await?;
+        standing::check_source(&found.hub, &found.sources, peer.ip())?;
         if !found.hub.online {
             return Err(Refused::new(
                 ErrorCode::HubStopped,
@@ -185,27 +193,38 @@ impl Logins {
         };
         let subject = self.authenticate(&attempt).await?;
         second_factor::ask(&subject)?;
-        let granted = authorise::authorise(occupancy, &found.hub, &subject, found.group.as_ref(), login)?;
+        authenticate::check_not_empty(&attempt, &subject)?;
+        let case = authorise::Candidate {
+            hub: &found.hub,
+            subject: &subject,
+            group: found.group.as_ref(),
+            login,
+            source: peer.ip(),
+        };
+        let granted = authorise::authorise(occupancy, &case)?;
         if let Subject::User(user) = subject {
             self.keep_standard_hash(&found.hub, user, &login.auth).await;
         }
         Ok(granted)
     }
 
-    /// Whether the user of a login that was granted a moment ago is still there.
+    /// Whether what a login rests on that was granted a moment ago still holds.
     ///
     /// # Errors
-    /// When it is not, or the store cannot be read.
+    /// When it does not, or the store cannot be read.
     pub async fn ask_again(&self, granted: &Granted) -> Result<(), Refused> {
-        let Some(id) = granted.user_id else { return Ok(()) };
-        let found = self.find(&granted.hub, &granted.user).await?;
-        if found.user.is_some_and(|user| user.id == id) {
-            return Ok(());
-        }
-        Err(Refused::failed(format!(
-            "user {} was deleted meanwhile",
-            granted.user
-        )))
+        let (hub, standing) = (granted.hub.clone(), granted.standing.clone());
+        self.db
+            .run(move |store| {
+                let ground = Ground::of(store, &hub)?;
+                Ok(standing.check(store, &ground))
+            })
+            .await?
+            .map_err(|refused| match refused.code {
+                // Peers are not told which users there are.
+                ErrorCode::ObjectNotFound => Refused::failed(refused.reason),
+                _ => refused,
+            })
     }
 
     async fn find(&self, hub: &str, user: &str) -> Result<Found, StoreError> {
@@ -219,7 +238,13 @@ impl Logins {
                     Err(error) => return Err(error),
                 };
                 let group = group_of(store, &hub, user.as_ref())?;
-                Ok(Found { hub, user, group })
+                let sources = store.source_rules(hub.name.as_str())?;
+                Ok(Found {
+                    hub,
+                    user,
+                    group,
+                    sources,
+                })
             })
             .await
     }

@@ -9,7 +9,7 @@ use protocol::password::{PasswordHash, user_hash};
 
 use super::{Logins, Refused};
 use crate::secret::{Identity, Sealed};
-use crate::store::{Hub, HubOption, Id, User, UserAuth};
+use crate::store::{AdminOption, Hub, HubOption, Id, User, UserAuth};
 
 impl Logins {
     /// How a user logs in with the password of this hash: its record, and the hash itself, sealed, for hubs that allow it
@@ -84,6 +84,19 @@ impl Logins {
             return Err(Refused::new(
                 ErrorCode::NotEnoughRights,
                 format!("the policy of user {} fixes the password", user.name),
+            ));
+        }
+        if found
+            .hub
+            .admin_options
+            .is_set(AdminOption::DenyChangeUserPassword)
+        {
+            return Err(Refused::new(
+                ErrorCode::NotEnoughRights,
+                format!(
+                    "users of hub {} cannot change passwords (deny_change_user_password)",
+                    found.hub.name
+                ),
             ));
         }
         let auth = self.password_auth(user.id, change.new_password.clone()).await?;

@@ -37,6 +37,10 @@ impl Occupancy for Server {
             self.open.1
         }
     }
+
+    fn sessions_of_kind(&self, _hub: &str, _bridging: bool) -> u32 {
+        self.open.0
+    }
 }
 
 impl Server {
