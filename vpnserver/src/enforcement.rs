@@ -19,7 +19,7 @@ const LEAST_IPV6: u32 = 5;
 
 /// The port of a session.
 #[must_use]
-pub fn port_of_session(origin: &Origin, options: &HubOptions) -> PortConfig {
+pub fn port_of_session(origin: &Origin) -> PortConfig {
     let policy = &origin.policy;
     let mut port = PortConfig::new(PortKind::Session, origin.name.clone());
     port.user = Some(origin.user.clone());
@@ -44,10 +44,9 @@ pub fn port_of_session(origin: &Origin, options: &HubOptions) -> PortConfig {
     port.guards = guards(policy);
     port.private = policy.privacy_filter;
     port.storm_limit = !policy.no_broadcast_limiter;
-    let over_ipv6 = origin.peer.ip().to_canonical().is_ipv6();
-    let when_ipv6 = policy.no_default_router_in_ra_when_ip_v6
-        || options.is_on(HubOption::NoIpv6DefaultRouterInRaWhenIpv6);
-    port.no_default_router = policy.no_default_router_in_ra || over_ipv6 && when_ipv6;
+    port.over_ipv6 = origin.peer.ip().to_canonical().is_ipv6();
+    port.no_default_router =
+        policy.no_default_router_in_ra || port.over_ipv6 && policy.no_default_router_in_ra_when_ip_v6;
     port.upload = limit(policy.max_upload, 1);
     port.download = limit(policy.max_download, 1);
     port.vlan = u16::try_from(policy.vlan_id).ok().and_then(VlanId::new);
@@ -75,10 +74,9 @@ fn guards(policy: &Policy) -> Guards {
 
 /// The port of a local bridge: no policy binds it, but stations behind it cannot take over addresses in use.
 #[must_use]
-pub fn port_of_bridge(name: String, options: &HubOptions) -> PortConfig {
+pub fn port_of_bridge(name: String) -> PortConfig {
     let mut port = PortConfig::new(PortKind::LocalBridge, name);
     port.user = Some("Local Bridge".to_owned());
-    port.check_mac = !options.is_on(HubOption::DisableCheckMacOnLocalBridge);
     port
 }
 
@@ -125,6 +123,8 @@ pub fn hub_with(config: HubConfig, options: &HubOptions) -> HubConfig {
             strict: on(HubOption::BroadcastLimiterStrictMode),
         },
         segment_size: adjusted,
+        no_default_router_over_ipv6: on(HubOption::NoIpv6DefaultRouterInRaWhenIpv6),
+        bridges_check_mac: !on(HubOption::DisableCheckMacOnLocalBridge),
         vlan_type: u16::try_from(options.get(HubOption::VlanTypeId))
             .ok()
             .filter(|kind| *kind >= 0x0600)

@@ -20,7 +20,7 @@ use crate::enforcement::{hub_with, port_of_bridge, port_of_secure_nat};
 use crate::events::{Event, Events};
 use crate::packet_log;
 use crate::releaser::Releaser;
-use crate::store::{self, HubOption, HubOptions, LocalBridge, folded};
+use crate::store::{self, HubOption, LocalBridge, folded};
 
 /// Bytes that may wait for SecureNAT or a device.
 const PART_QUEUE_BYTES: usize = 4 << 20;
@@ -41,7 +41,6 @@ pub struct VirtualHub {
     pub(crate) packet_budget: packet_log::Budget,
     next_session: AtomicU32,
     activity: Mutex<Activity>,
-    options: Mutex<HubOptions>,
     parts: tokio::sync::Mutex<Parts>,
     events: Events,
 }
@@ -100,7 +99,6 @@ impl VirtualHub {
                 frames: 0,
                 at: SystemTime::now(),
             }),
-            options: Mutex::default(),
             parts: tokio::sync::Mutex::default(),
             events,
         }
@@ -115,15 +113,6 @@ impl VirtualHub {
     /// Takes no sessions from now on; [`VirtualHub::bring_to`] does the rest.
     pub fn close(&self) {
         self.open.store(false, Ordering::Release);
-    }
-
-    /// The extended options in force.
-    #[must_use]
-    pub fn options(&self) -> HubOptions {
-        self.options
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// A name for the next session: `SID-USER-n` (protocol §9).
@@ -238,7 +227,9 @@ impl VirtualHub {
     pub async fn bring_to(&self, wanted: &Wanted) {
         let mut parts = self.parts.lock().await;
         let online = wanted.hub.online;
-        self.bring_options(&wanted.hub.options);
+        let options = &wanted.hub.options;
+        self.switch
+            .with(|hub| hub.set_config(hub_with(*hub.config(), options)));
         let switch = &self.switch;
         parts
             .releaser
@@ -258,13 +249,6 @@ impl VirtualHub {
         self.bring_secure_nat(&mut parts, wanted).await;
         self.bring_bridges(&mut parts, wanted).await;
         parts.wanted = Some(wanted.clone());
-    }
-
-    fn bring_options(&self, wanted: &HubOptions) {
-        let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
-        self.switch
-            .with(|hub| hub.set_config(hub_with(*hub.config(), wanted)));
-        options.clone_from(wanted);
     }
 
     /// Tries again what could not start or has ended since: a device may come, or come back.
@@ -404,7 +388,7 @@ impl VirtualHub {
             if parts.bridges.contains_key(&bridge.device) {
                 continue;
             }
-            let config = port_of_bridge(self.session_name("LOCALBRIDGE"), &wanted.hub.options);
+            let config = port_of_bridge(self.session_name("LOCALBRIDGE"));
             let port = self.plug(config, PART_QUEUE_BYTES);
             let (part, started) = match bridge.tap {
                 Some(mac) => {

@@ -240,7 +240,7 @@ pub fn terms(name: String, login: &Login, policy: &Policy) -> Terms {
 /// Plugs a session into its hub, with what its policy and its login make of the port.
 #[must_use]
 pub fn plug(hub: &VirtualHub, origin: &Origin) -> Port {
-    hub.plug(port_of_session(origin, &hub.options()), PORT_QUEUE_BYTES)
+    hub.plug(port_of_session(origin), PORT_QUEUE_BYTES)
 }
 
 /// The policy of a session that asked for this: one that did not ask to bridge may neither bridge nor route, and is told

@@ -12,8 +12,8 @@ const ACK: u8 = 0x10;
 const TCP_HEADER: usize = 20;
 const HOPS: u8 = 64;
 
-/// What a web server that has moved to `url` would say to the segment in `frame`, which must not be a part of a fragmented
-/// packet; none if it is no TCP segment with data. Whatever the data is: a flow that is to go elsewhere does not go here.
+/// What a web server that has moved to `url` would say to the segment in `frame`, or to the first piece of it; none if it is no
+/// TCP segment with data. Whatever the data is: a flow that is to go elsewhere does not go here.
 pub(crate) fn answer(frame: &Frame, view: &FrameView, transport: Transport, url: &str) -> Option<Frame> {
     let Transport::Tcp { ports, flags } = transport else {
         return None;
@@ -21,7 +21,7 @@ pub(crate) fn answer(frame: &Frame, view: &FrameView, transport: Transport, url:
     let at = usize::from(view.transport_offset()?);
     let header: &[u8; TCP_HEADER] = frame.bytes.get(at..)?.first_chunk()?;
     let data = packet_end(frame, view)?.checked_sub(at + usize::from(header[12] >> 4) * 4)?;
-    if data == 0 || frame.offload.segmentation.is_some() {
+    if data == 0 {
         return None;
     }
     let word = |at: usize| -> Option<u32> { Some(u32::from_be_bytes(*header.get(at..)?.first_chunk()?)) };

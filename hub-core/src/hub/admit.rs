@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::port::{PortId, VlanId};
-use super::stations::{IpKey, IpStation, MacKey, MacStation, TAKE_OVER_AFTER, listed_v4, shown_ip};
+use super::stations::{IpKey, IpStation, MacKey, MacStation, TAKE_OVER_AFTER, shown_ip};
 use super::table::{Refused, Sighting};
-use super::{DropReason, Event, Hub, MAX_EVENTS, vlan};
+use super::{DropReason, Event, Hub, MAX_EVENTS, PortKind, vlan};
 use crate::access::{Action, Treatment};
 use crate::frame::{DhcpAck, MAX_PLAIN_FRAME, MAX_SUPER_FRAME, Network, Transport};
 use crate::{Frame, FrameView, MacAddr};
@@ -78,11 +78,9 @@ impl Hub {
         self.limit(now, from, &view)?;
         let apart = vlan.filter(|_| self.config.vlans_apart);
         self.learn_mac(now, from, MacKey::new(view.source, apart))?;
-        if self.config.ip_table {
-            self.learn_ip(now, from, &view)?;
-            if let Some(ack) = view.dhcp_ack(&frame.bytes) {
-                self.learn_lease(now, &ack, apart);
-            }
+        self.learn_ip(now, from, &view)?;
+        if let Some(ack) = view.dhcp_ack(&frame.bytes) {
+            self.learn_lease(now, &ack, apart);
         }
         let route = self.route(now, from, view.destination, apart)?;
         Ok(Admitted {
@@ -118,10 +116,12 @@ impl Hub {
     /// Learns where the sender is.
     fn learn_mac(&mut self, now: Instant, from: PortId, key: MacKey) -> Result<(), DropReason> {
         let port = self.ports.get(from).ok_or(DropReason::UnknownPort)?;
+        let of_bridge = port.config.kind == PortKind::LocalBridge;
+        let checked = port.config.check_mac && (self.config.bridges_check_mac || !of_bridge);
         let sighting = Sighting {
             port: from,
             limit: port.config.max_macs.unwrap_or(self.config.macs_per_port),
-            take_over_after: port.config.check_mac.then_some(TAKE_OVER_AFTER),
+            take_over_after: checked.then_some(TAKE_OVER_AFTER),
         };
         self.macs
             .see(now, key, MacStation, sighting)
@@ -144,7 +144,7 @@ impl Hub {
                 return Err(DropReason::NotLeased);
             }
         }
-        let Some(ip) = shown_ip(view, &self.config) else {
+        let Some(ip) = shown_ip(view, &self.config).filter(|_| self.config.ip_table) else {
             return Ok(());
         };
         let (own_limit, exclusive) = match ip {
@@ -167,8 +167,8 @@ impl Hub {
         }
     }
 
-    /// Lists the address that a DHCP server gives to a station whose port is known, and reports it if it is
-    /// news.
+    /// Lists the address that a DHCP server gives to a station whose port is known, whatever else the table lists, and
+    /// reports it if it is news.
     fn learn_lease(&mut self, now: Instant, ack: &DhcpAck, vlan: Option<VlanId>) {
         let Some(port) = self
             .macs
@@ -177,9 +177,7 @@ impl Hub {
         else {
             return;
         };
-        let Some(ip) = listed_v4(ack.address, &self.config) else {
-            return;
-        };
+        let ip = IpAddr::V4(ack.address);
         let known = self.ips.get(now, IpKey(ip)).is_some_and(|entry| {
             entry.station.leased && entry.station.mac == ack.client && entry.port == port
         });

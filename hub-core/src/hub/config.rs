@@ -36,6 +36,12 @@ pub struct HubConfig {
     pub storm: StormLimit,
     /// The largest TCP segment size that passes (hub option `AdjustTcpMssValue`). Unset: any.
     pub segment_size: Option<u16>,
+    /// Whether ports whose link is IPv6 receive router advertisements without their default router (hub option
+    /// `NoIPv6DefaultRouterInRAWhenIPv6`).
+    pub no_default_router_over_ipv6: bool,
+    /// Whether local bridges are bound to [`check_mac`](super::PortConfig::check_mac) (hub option
+    /// `DisableCheckMacOnLocalBridge` turned round).
+    pub bridges_check_mac: bool,
     /// The protocol identifier of VLAN tags (hub option `VlanTypeId`).
     pub vlan_type: u16,
     /// Whether the same address in two VLANs is two stations (hub option `NoManageVlanId` turned round).
@@ -89,6 +95,8 @@ impl HubConfig {
                 strict: false,
             },
             segment_size: None,
+            no_default_router_over_ipv6: false,
+            bridges_check_mac: true,
             vlan_type: 0x8100,
             vlans_apart: true,
         }

@@ -96,7 +96,9 @@ impl Hub {
     /// another VLAN.
     fn hand_over(&mut self, passage: &mut Passage<'_>, to: PortId) -> Option<Result<(), DropReason>> {
         let receiver = self.ports.get(to)?;
-        let (vlan, no_default_router) = (receiver.config.vlan, receiver.config.no_default_router);
+        let vlan = receiver.config.vlan;
+        let no_default_router = receiver.config.no_default_router
+            || receiver.config.over_ipv6 && self.config.no_default_router_over_ipv6;
         let Passage {
             now,
             admitted,

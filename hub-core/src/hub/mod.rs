@@ -123,6 +123,9 @@ impl Hub {
         if self.config.storm != config.storm {
             self.ports.iter_mut().for_each(|port| port.storms.clear());
         }
+        if self.config.ip_table && !config.ip_table {
+            self.ips.clear();
+        }
         self.config = HubConfig {
             seed: self.config.seed,
             ..config
@@ -130,9 +133,6 @@ impl Hub {
         self.macs.set_limit(config.max_macs);
         self.ips.set_limit(config.max_ips);
         self.access.set_arp_as_ipv4(config.arp_as_ipv4);
-        if !config.ip_table {
-            self.ips.clear();
-        }
     }
 
     /// Puts an access list in force, in place of the one before.
@@ -221,6 +221,10 @@ impl Hub {
             updated: entry.updated,
         };
         let mut rows: Vec<_> = self.ips.iter(now).map(row).collect();
+        if !self.config.ip_table {
+            // What is there is there for `leased_only`.
+            rows.clear();
+        }
         rows.sort_unstable_by_key(|row| row.key);
         rows
     }

@@ -112,6 +112,8 @@ pub struct PortConfig {
     /// Router advertisements are received as those of a router that is not the default one (policy
     /// `NoIPv6DefaultRouterInRA`).
     pub no_default_router: bool,
+    /// What the port is reached over is IPv6.
+    pub over_ipv6: bool,
     /// Bits a second that the port may send (policy `MaxUpload`).
     pub upload: Option<u32>,
     /// Bits a second that the port may receive (policy `MaxDownload`).
@@ -143,6 +145,7 @@ impl PortConfig {
             private: false,
             storm_limit: kind == PortKind::Session,
             no_default_router: false,
+            over_ipv6: false,
             upload: None,
             download: None,
             vlan: None,

@@ -162,7 +162,7 @@ pub(super) fn shown_ip(view: &FrameView, config: &HubConfig) -> Option<IpAddr> {
 }
 
 /// `ip`, if the table lists it.
-pub(super) fn listed_v4(ip: Ipv4Addr, config: &HubConfig) -> Option<IpAddr> {
+fn listed_v4(ip: Ipv4Addr, config: &HubConfig) -> Option<IpAddr> {
     let one_station = !(ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() || ip.is_loopback());
     (one_station && (is_private(ip) || !config.only_private_ipv4)).then_some(IpAddr::V4(ip))
 }

@@ -65,6 +65,22 @@ fn only_leased_addresses_may_be_used_where_that_is_forced() {
 }
 
 #[test]
+fn a_lease_counts_where_it_is_forced_though_the_table_lists_no_such_address() {
+    for (address, table) in [(Ipv4Addr::new(203, 0, 113, 1), true), (ten(5), false)] {
+        let mut lan = Lan::with_config(|config| config.ip_table = table);
+        let [server] = lan.ports();
+        let forced = lan.port(|port| port.leased_only = true);
+        lan.announce(forced, mac(1));
+        lan.send(server, &dhcp_reply(ACK, mac(9), mac(1), address));
+        assert_eq!(lan.forward(forced, &udp4(mac(1), address)).0, Verdict::Flood(1));
+        let other = lan.forward(forced, &udp4(mac(1), ten(6))).0;
+        assert_eq!(other, Verdict::Dropped(DropReason::NotLeased));
+        let listed = lan.ip_table().iter().any(|entry| entry.ip == address);
+        assert_eq!(listed, table);
+    }
+}
+
+#[test]
 fn the_versions_of_ip_have_limits_of_their_own() {
     let mut lan = Lan::new();
     let [_] = lan.ports();

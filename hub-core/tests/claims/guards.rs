@@ -3,9 +3,11 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::PacketBuilder;
+use hub_core::access::{AccessList, Addresses, Rule};
 use hub_core::guard::{Families, Guards, HubFilters};
 use hub_core::hub::Privacy;
-use hub_core::{DropReason, Frame, MacAddr, PortId, Verdict};
+use hub_core::{DropReason, Frame, MacAddr, PortConfig, PortId, Verdict};
+use proptest::prelude::*;
 
 use crate::support::{Lan, arp, dhcp_reply, frame, mac, udp4, udp6};
 
@@ -439,6 +441,7 @@ fn private_ports_do_not_reach_each_other_and_reach_all_others() {
 fn an_advertisement_reaches_a_port_without_its_default_router() {
     let mut lan = Lan::new();
     let [router, plain] = lan.ports();
+    let by_ipv6 = lan.port(|port| port.over_ipv6 = true);
     let careful = lan.port(|port| port.no_default_router = true);
     let advertisement = icmp6(134);
     let (_, deliveries) = lan.forward(router, &advertisement);
@@ -458,6 +461,17 @@ fn an_advertisement_reaches_a_port_without_its_default_router() {
     assert!(icmp.is_checksum_valid(local(), everybody()));
     let (_, again) = lan.forward(router, &Frame::new(changed.bytes.clone()));
     assert!(again.iter().all(|(_, frame)| frame == changed));
+
+    for strip in [false, true] {
+        let mut config = *lan.hub.config();
+        config.no_default_router_over_ipv6 = strip;
+        lan.hub.set_config(config);
+        let (_, deliveries) = lan.forward(router, &advertisement);
+        let over_ipv6 = deliveries.iter().find(|(to, _)| *to == by_ipv6).unwrap();
+        assert_eq!(over_ipv6.1 == *changed, strip);
+        let over_ipv4 = deliveries.iter().find(|(to, _)| *to == plain).unwrap();
+        assert_eq!(over_ipv4.1, advertisement);
+    }
 }
 
 #[test]
@@ -483,5 +497,73 @@ fn a_larger_segment_size_is_made_smaller_and_the_checksum_follows() {
             let (_, deliveries) = lan.forward(a, &offer(padding, offered));
             assert_eq!(deliveries[0].1, offer(padding, passed), "{offered}");
         }
+    }
+}
+
+/// Bytes that look like a frame: the types that the hub looks into, and lengths and headers that are true by chance only.
+fn nearly_a_frame() -> impl Strategy<Value = Vec<u8>> {
+    let kinds: &[u16] = &[0x0800, 0x86dd, 0x0806, 0x8100, 0x8863, 38];
+    let first = prop::sample::select(&[0x45_u8, 0x46, 0x60, 0x00, 0x0f][..]);
+    let protocol = prop::sample::select(&[6_u8, 17, 58, 1, 44, 60, 89][..]);
+    (
+        prop::sample::select(kinds),
+        first,
+        protocol,
+        any::<bool>(),
+        prop::collection::vec(any::<u8>(), 0..120),
+    )
+        .prop_map(|(kind, first, protocol, to_group, mut payload)| {
+            let length = payload.len() as u16;
+            if payload.len() > 40 {
+                payload[0] = first;
+                if kind == 0x86dd {
+                    payload[4..6].copy_from_slice(&(length - 40).to_be_bytes());
+                    payload[6] = protocol;
+                } else {
+                    payload[2..4].copy_from_slice(&length.to_be_bytes());
+                    payload[9] = protocol;
+                }
+            }
+            let destination = if to_group { GROUP6 } else { mac(2).octets() };
+            [&destination[..], &mac(1).octets(), &kind.to_be_bytes(), &payload].concat()
+        })
+}
+
+proptest! {
+    #[test]
+    fn no_frame_panics_and_each_is_counted_once_whatever_is_in_force(
+        frames in prop::collection::vec(nearly_a_frame(), 1..50),
+    ) {
+        let mut lan = Lan::with_config(|config| {
+            config.segment_size = Some(500);
+            config.arp_as_ipv4 = true;
+            config.filters.ospf = true;
+        });
+        let rule = Rule {
+            redirect_url: "http://portal.example/".to_owned(),
+            loss_percent: 10,
+            delay_ms: 5,
+            jitter_percent: 100,
+            ..Rule::new(1, false, Addresses::ANY_V4)
+        };
+        lan.hub.set_access_list(AccessList::compile(&[rule], |_| [].into()));
+        let strict = |port: &mut PortConfig| {
+            port.guards = Guards { dhcp: true, dhcp_server: true, tcp_server: true, broadcasts: true, ..Guards::default() };
+            (port.check_ipv4, port.leased_only, port.private) = (true, true, true);
+            (port.no_default_router, port.upload, port.download) = (true, Some(8_000), Some(8_000));
+        };
+        let ports = [lan.port(strict), lan.port(|port| port.no_default_router = true)];
+        for (n, bytes) in frames.iter().enumerate() {
+            lan.send(ports[n % 2], &Frame::new(bytes.clone()));
+            lan.wait(0.01);
+            let now = lan.now;
+            lan.hub.release(now, &mut |_, _| {});
+        }
+        let counters = lan.hub.counters();
+        let on_the_way_out = [DropReason::Privacy, DropReason::DownloadRate, DropReason::Lost, DropReason::Family,
+            DropReason::Dhcp, DropReason::RouterMessage, DropReason::Broadcast, DropReason::OffloadRefused];
+        let sure: u64 = counters.dropped.iter().filter(|(reason, _)| !on_the_way_out.contains(reason)).map(|(_, count)| count).sum();
+        prop_assert!(counters.received.frames() + sure <= frames.len() as u64);
+        prop_assert!(counters.received.frames() + counters.dropped.total() >= frames.len() as u64);
     }
 }

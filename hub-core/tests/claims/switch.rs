@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use hub_core::access::{AccessList, Addresses, Rule};
 use hub_core::{
     Closed, DropReason, Frame, Hub, HubConfig, MacAddr, Port, PortConfig, PortKind, Switch, Verdict,
 };
@@ -284,4 +285,33 @@ fn threads_lose_no_frame_between_ports_with_room() {
 #[test]
 fn threads_lose_only_counted_frames_between_ports_without_room() {
     storm(4096);
+}
+
+#[test]
+fn whoever_keeps_the_clock_is_woken_when_a_frame_is_held_back_and_lets_it_go() {
+    let switch = switch();
+    let start = Instant::now();
+    let attach = |name| switch.attach(start, PortConfig::new(PortKind::Session, name), 1 << 20);
+    let (sender, receiver) = (attach("SID-A-1"), attach("SID-B-2"));
+    let rule = Rule {
+        delay_ms: 100,
+        ..Rule::new(1, false, Addresses::ANY_V4)
+    };
+    switch.with(|hub| hub.set_access_list(AccessList::compile(&[rule], |_| [].into())));
+
+    let clock = Arc::new(Alarm::default());
+    let waker = Waker::from(clock.clone());
+    let mut cx = Context::from_waker(&waker);
+    assert_eq!(switch.poll_release(&mut cx, None), Poll::Pending);
+    sender.send(start, &mut [frame(mac(1), mac(2), b"hello")].into_iter());
+    assert_eq!(clock.count(), 1, "there is something to wait for");
+    let due = start + Duration::from_millis(100);
+    assert_eq!(switch.poll_release(&mut cx, None), Poll::Ready(Some(due)));
+    assert_eq!(switch.poll_release(&mut cx, Some(due)), Poll::Pending);
+    let mut got = Vec::new();
+    assert_eq!(receiver.try_recv(&mut got, usize::MAX), Ok(0));
+    switch.release(due);
+    assert_eq!(receiver.try_recv(&mut got, usize::MAX), Ok(1));
+    assert_eq!(clock.count(), 2, "there is nothing more to wait for");
+    assert_eq!(switch.poll_release(&mut cx, None), Poll::Pending);
 }

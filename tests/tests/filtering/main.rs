@@ -80,6 +80,7 @@ async fn run(place: &Place, admin: &mut Admin, case: &Case) -> Result<Vec<Outcom
         let user = admin.add_user(policy).await?;
         let options = SessionOptions {
             bridge: !(case.no_bridge && letter == 'S'),
+            monitor: case.monitor && letter == 'S',
             ..SessionOptions::default()
         };
         peers.push(Peer::enter(place, &user, letter, number, options).await?);

@@ -241,6 +241,14 @@ fn options(cases: &mut Cases) {
             case.step(what, 'S', frame, expected);
         }
     });
+    cases.case("DisableAdjustTcpMss", |case| {
+        case.option("AdjustTcpMssValue", 1200)
+            .option("DisableAdjustTcpMss", 1);
+        let frame = case
+            .way('S', 'A')
+            .syn_with_mss(case.ip('S', 0), case.ip('A', 0), 1460);
+        case.step("a larger segment size", 'S', frame, "A");
+    });
     cases.case("automatic segment size", |case| {
         let frame = case
             .way('S', 'A')

@@ -19,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) options: Vec<(&'static str, u32)>,
     /// S does not ask to bridge.
     pub(crate) no_bridge: bool,
+    /// S listens, and says nothing that anybody hears.
+    pub(crate) monitor: bool,
     /// In force once everybody has shown where they are. User names are the sessions' letters.
     pub(crate) rules: Vec<AccessRule>,
     pub(crate) mark: MarkKind,
@@ -43,7 +45,9 @@ impl Case {
     pub(crate) fn keeps_apart(&self, sender: usize, receiver: usize) -> bool {
         let private = |session: usize| self.policies[session].contains(&("PrivacyFilter", 1));
         let vlan = |session: usize| self.policies[session].iter().find(|(name, _)| *name == "VLanId");
-        private(sender) && private(receiver) || vlan(receiver).is_some() && vlan(receiver) != vlan(sender)
+        self.monitor && sender == 0
+            || private(sender) && private(receiver)
+            || vlan(receiver).is_some() && vlan(receiver) != vlan(sender)
     }
 
     fn policy(&mut self, name: &'static str) -> &mut Self {
@@ -150,6 +154,7 @@ impl Cases {
             policies: [const { Vec::new() }; 3],
             options: vec![("NoAddressPollingIPv4", 1), ("NoAddressPollingIPv6", 1)],
             no_bridge: false,
+            monitor: false,
             rules: Vec::new(),
             mark: MarkKind::Plain,
             steps: Vec::new(),

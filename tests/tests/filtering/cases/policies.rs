@@ -12,6 +12,7 @@ pub(super) fn all(cases: &mut Cases) {
     servers(cases);
     ipv6(cases);
     rates(cases);
+    monitor(cases);
 }
 
 fn nothing(cases: &mut Cases) {
@@ -115,6 +116,11 @@ fn dhcp(cases: &mut Cases) {
         let probe = case.all('S').arp(1, [0; 4], case.ip('A', 0));
         let public = from(case, [203, 0, 113, 7]);
         let link_local = from(case, [169, 254, 1, 7]);
+        let station = mac('S', case.number);
+        let public_ack = case
+            .way('A', 'S')
+            .dhcp_reply(5, station, case.ip('A', 0), [203, 0, 113, 8]);
+        let from_public = from(case, [203, 0, 113, 8]);
         let to_a = case.way('A', 'S').udp4(case.ip('A', 0), leased, (1, 2), b"x");
         let request = case.all('S').dhcp_request(1);
         case.step("an address before its lease", 'S', before.clone(), "")
@@ -127,7 +133,9 @@ fn dhcp(cases: &mut Cases) {
             .step("an ARP probe", 'S', probe, "AB")
             .step("a public address", 'S', public, "")
             .step("a link-local address", 'S', link_local, "")
-            .step("to the leased address", 'A', to_a, "S");
+            .step("to the leased address", 'A', to_a, "S")
+            .step("a public lease", 'A', public_ack, "S")
+            .step("the leased public address", 'S', from_public, "A");
     });
 }
 
@@ -560,4 +568,51 @@ fn rates(cases: &mut Cases) {
         let frame = case.all('S').udp4(case.ip('S', 0), [255; 4], (4000, 5000), b"x");
         case.burst("200 broadcasts at once", 'S', frame, "A200B200");
     });
+}
+
+fn monitor(cases: &mut Cases) {
+    cases.case("MonitorPort", |case| {
+        case.policy("MonitorPort");
+        case.monitor = true;
+        let frames = [
+            ("to another", 'A', case.udp('A', 'B'), "SB"),
+            ("to all", 'A', case.all('A').ethernet(0x88b5, b"to all"), "SB"),
+            ("its own", 'S', case.udp('S', 'A'), ""),
+        ];
+        for (what, from, frame, expected) in frames {
+            case.step(what, from, frame, expected);
+        }
+    });
+    cases.case("NoBroadcastLimiter", |case| {
+        case.policy("NoBroadcastLimiter");
+        let frame = case.all('S').udp4(case.ip('S', 0), [255; 4], (4000, 5000), b"x");
+        // A storm would be over after the third.
+        for _ in 0..6 {
+            case.burst("200 broadcasts at once", 'S', frame.clone(), "A200B200");
+        }
+    });
+    for (name, public4, public6) in [
+        ("ManageOnlyPrivateIP", "", "B"),
+        ("ManageOnlyLocalUnicastIPv6", "B", ""),
+    ] {
+        cases.case(name, |case| {
+            case.policy("CheckIP").policy("CheckIPv6").option(name, 0);
+            let mut global = case.ip6('C', 0);
+            global[..2].copy_from_slice(&[0x20, 0x01]);
+            let v4 = |case: &Case, from| {
+                case.way(from, 'B')
+                    .udp4([203, 0, 113, case.number as u8], case.ip('B', 0), (1, 2), b"x")
+            };
+            let v6 = |case: &Case, from| case.way(from, 'B').udp6(global, case.ip6('B', 0), (1, 2), b"x");
+            let frames = [
+                ("a public address", 'A', v4(case, 'A'), "B"),
+                ("the same of another", 'S', v4(case, 'S'), public4),
+                ("a global IPv6 address", 'A', v6(case, 'A'), "B"),
+                ("the same of another, IPv6", 'S', v6(case, 'S'), public6),
+            ];
+            for (what, from, frame, expected) in frames {
+                case.step(what, from, frame, expected);
+            }
+        });
+    }
 }
