@@ -30,6 +30,9 @@ pub enum Command {
     Import(Import),
     /// Write what is configured as a vpn_server.config
     Export(Export),
+    /// List the last states of the configuration, or put one back
+    #[command(subcommand)]
+    Backup(Backup),
 }
 
 /// Where the state is.
@@ -81,6 +84,21 @@ pub struct Import {
     /// Let stock clients go on with the standard password type (sets AllowStandardPassword in every hub)
     #[arg(long)]
     pub allow_standard_password: bool,
+}
+
+/// What to do with former states.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Backup {
+    /// List them, newest first
+    List(Folder),
+    /// Put one back; the present state is kept first
+    Restore {
+        /// Its number in the list
+        number: u64,
+        /// Where the state is.
+        #[command(flatten)]
+        folder: Folder,
+    },
 }
 
 /// What to write.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use vpnserver::cli::{Cli, Command};
+use vpnserver::cli::{Backup, Cli, Command, Folder};
 use vpnserver::data_dir::DataDir;
 use vpnserver::offline::{self, OfflineError};
 use vpnserver::{daemon, privileges, run};
@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Stop(folder) => with_server(folder.data_dir.as_deref(), daemon::stop, "ended"),
         Command::Import(options) => import(&options),
         Command::Export(options) => export(&options),
+        Command::Backup(Backup::List(folder)) => backups(&folder),
+        Command::Backup(Backup::Restore { number, folder }) => restore(&folder, number),
         Command::Status(folder) => with_server(folder.data_dir.as_deref(), daemon::status, "running"),
     }
 }
@@ -72,6 +74,41 @@ fn export(options: &vpnserver::cli::Export) -> ExitCode {
             for note in notes {
                 eprintln!("vpnserver: {note}");
             }
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn backups(folder: &Folder) -> ExitCode {
+    match offline::backups(folder) {
+        Ok(backups) => {
+            for backup in backups {
+                let seconds = i64::try_from(backup.at.as_millis() / 1000).unwrap_or(i64::MAX);
+                let at = time::OffsetDateTime::from_unix_timestamp(seconds)
+                    .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+                println!(
+                    "{:>10}  {} {:02}:{:02}:{:02} UTC  hubs {}, users {}, {} KiB",
+                    backup.number,
+                    at.date(),
+                    at.hour(),
+                    at.minute(),
+                    at.second(),
+                    backup.hubs,
+                    backup.users,
+                    backup.bytes.div_ceil(1024),
+                );
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn restore(folder: &Folder, number: u64) -> ExitCode {
+    match offline::restore(folder, number) {
+        Ok(()) => {
+            println!("done; a running server follows within a few seconds");
             ExitCode::SUCCESS
         }
         Err(error) => failed(&error),

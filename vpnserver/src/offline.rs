@@ -10,7 +10,7 @@ use crate::cli;
 use crate::config::{self, ImportError, Report};
 use crate::data_dir::{DataDir, DataDirError, write_durably};
 use crate::run::add_usual_listeners;
-use crate::store::{OpenError, Opened, SqliteStore, StoreError};
+use crate::store::{Backup, OpenError, Opened, SqliteStore, Store, StoreError};
 
 /// The largest configuration file that is read.
 const MAX_FILE: u64 = 256 << 20;
@@ -61,6 +61,9 @@ pub fn import(options: &cli::Import) -> Result<Report, OfflineError> {
         allow_standard_password: options.allow_standard_password,
         dry_run: options.dry_run,
     };
+    if !options.dry_run {
+        store.back_up()?; // so that there is a way back
+    }
     config::import(&store, &vault, &file, how).map_err(|error| OfflineError::Refused { path, error })
 }
 
@@ -84,6 +87,27 @@ pub fn export(options: &cli::Export) -> Result<Vec<String>, OfflineError> {
         source,
     })?;
     Ok(export.notes)
+}
+
+/// The former states that are kept, newest first.
+///
+/// # Errors
+/// When the folder cannot be used.
+pub fn backups(folder: &cli::Folder) -> Result<Vec<Backup>, OfflineError> {
+    Ok(store(folder)?.backups()?)
+}
+
+/// Puts a former state back.
+///
+/// # Errors
+/// When there is none of this number or the folder cannot be used.
+pub fn restore(folder: &cli::Folder, number: u64) -> Result<(), OfflineError> {
+    Ok(store(folder)?.restore(number)?)
+}
+
+fn store(folder: &cli::Folder) -> Result<SqliteStore, OfflineError> {
+    let folder = DataDir::locate(folder.data_dir.as_deref())?;
+    Ok(SqliteStore::open(folder.path())?.store)
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, OfflineError> {

@@ -437,6 +437,10 @@ impl Server {
     }
 
     async fn apply_hubs(&self, only: Option<&BTreeSet<String>>) -> Result<(), StoreError> {
+        // Most changes, such as those of users, touch no hub.
+        if only.is_some_and(BTreeSet::is_empty) {
+            return Ok(());
+        }
         let (records, bridges) = self
             .db
             .run(|store| Ok((store.hubs()?, store.local_bridges()?)))

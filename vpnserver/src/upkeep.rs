@@ -18,6 +18,9 @@ const LOST_LINES_INTERVAL: Duration = Duration::from_secs(60);
 const IMPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// How often it is looked whether what sessions rest on has run out.
 const JUDGING_INTERVAL: Duration = Duration::from_secs(30);
+/// How often a state is kept at most, and how long after a change.
+const BACKUP_INTERVAL: Duration = Duration::from_secs(300);
+const BACKUP_DELAY: Duration = Duration::from_secs(10);
 /// How often hubs are asked what they saw.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -32,7 +35,8 @@ impl Server {
             self.keep_packet_logs(),
             self.tell_of_lost_lines(),
             self.make_records(),
-            self.judge_sessions()
+            self.judge_sessions(),
+            self.keep_states()
         );
     }
 
@@ -77,6 +81,22 @@ impl Server {
             if let Err(error) = self.judge_again().await {
                 tracing::warn!(%error, "sessions could not be judged again; it is tried again");
             }
+        }
+    }
+
+    /// Keeps former states: what is new at the start, then a little after a change, when a burst of them is over.
+    async fn keep_states(&self) {
+        let mut news = self.db.blocking().watch();
+        loop {
+            if let Err(error) = self.db.run(|store| store.back_up()).await {
+                tracing::warn!(%error, "the state could not be kept; it is tried again");
+            }
+            sleep(BACKUP_INTERVAL).await;
+            tokio::select! {
+                changed = news.changed() => if changed.is_err() { return },
+                () = sleep(BACKUP_INTERVAL) => {} // for changes of other processes
+            }
+            sleep(BACKUP_DELAY).await;
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod backup;
 pub mod bridge;
 pub mod caps;
 pub mod cascade;

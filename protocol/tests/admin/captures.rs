@@ -33,6 +33,8 @@ const NOT_CAPTURED: &[&str] = &[
     "AddDnat",
     "DeleteDnat",
     "EnumDnat",
+    "EnumBackup",
+    "RestoreBackup",
     "SetServerCert",
     "DeleteCa",
     "SetCrl",

@@ -13,6 +13,7 @@ mod address_table;
 mod apply;
 mod audit;
 mod authority;
+mod backup;
 mod bridge;
 mod cascade;
 pub(crate) mod certificate;
@@ -111,6 +112,7 @@ const GROUPS: &[&[Command]] = &[
     apply::COMMANDS,
     audit::COMMANDS,
     authority::COMMANDS,
+    backup::COMMANDS,
     bridge::COMMANDS,
     cluster::COMMANDS,
     config::COMMANDS,

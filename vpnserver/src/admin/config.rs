@@ -24,7 +24,10 @@ pub(super) async fn set(server: &Server, _: &Administrator, request: Config) -> 
     let file = request.file_data;
     let outcome = server
         .db
-        .run(move |store| Ok(config::import(store, &vault, &file, Options::default())))
+        .run(move |store| {
+            store.back_up()?; // so that there is a way back
+            Ok(config::import(store, &vault, &file, Options::default()))
+        })
         .await?;
     match outcome {
         Ok(report) => Ok(ConfigTaken {

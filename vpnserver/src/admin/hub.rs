@@ -12,7 +12,7 @@ use crate::hubs::VirtualHub;
 use crate::login::HubPassword;
 use crate::secret::Sealed;
 use crate::server::Server;
-use crate::store::{self, AdminOption, HubName, Store, StoreError};
+use crate::store::{self, AdminOption, HubName};
 
 /// Longest message to users in bytes.
 const MESSAGE_BYTES: usize = 20_000;
@@ -149,36 +149,13 @@ pub(super) async fn set_online(
     Ok(request)
 }
 
-/// What the lists and the status of a hub have in common.
-struct Summary {
-    users: usize,
-    groups: usize,
-    logins: u32,
-    last_login: Timestamp,
-}
-
-impl Summary {
-    fn of(store: &dyn Store, hub: &str) -> Result<Self, StoreError> {
-        let users = store.users(hub)?;
-        let last = users.iter().filter_map(|user| user.usage.last_login).max();
-        Ok(Self {
-            users: users.len(),
-            groups: store.groups(hub)?.len(),
-            logins: users
-                .iter()
-                .fold(0, |sum: u32, user| sum.saturating_add(user.usage.logins)),
-            last_login: last.map_or(Timestamp::NONE, |at| Timestamp(at.as_millis())),
-        })
-    }
-}
-
 pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) -> Reply<HubList> {
     server.settle_usage().await?;
     let records = server
         .db
         .run(|store| {
             let hubs = store.hubs()?.into_iter();
-            hubs.map(|hub| Ok((Summary::of(store, hub.name.as_str())?, hub)))
+            hubs.map(|hub| Ok((store.summary(hub.name.as_str())?, hub)))
                 .collect::<Result<Vec<_>, _>>()
         })
         .await?;
@@ -195,13 +172,15 @@ pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) ->
                 online: record.online,
                 hub_type: record.kind.code().into(),
                 num_sessions: count(sessions(server, &name)),
-                num_users: count(summary.users),
-                num_groups: count(summary.groups),
+                num_users: summary.users,
+                num_groups: summary.groups,
                 num_mac_tables: count(macs),
                 num_ip_tables: count(ips),
                 last_comm_time: last_communication(server, &name, &record),
                 created_time: Timestamp(record.created.as_millis()),
-                last_login_time: summary.last_login,
+                last_login_time: summary
+                    .last_login
+                    .map_or(Timestamp::NONE, |at| Timestamp(at.as_millis())),
                 num_login: summary.logins,
                 is_traffic_filled: true,
                 traffic: traffic(&counters),
@@ -219,7 +198,7 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubReque
         .run(move |store| {
             let hub = store.hub(&request.hub_name)?;
             let name = hub.name.as_str();
-            Ok((Summary::of(store, name)?, store.access_rules(name)?.len(), hub))
+            Ok((store.summary(name)?, store.access_rules(name)?.len(), hub))
         })
         .await?;
     let name = record.name.to_string();
@@ -241,15 +220,17 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubReque
         num_sessions_client: count(of_clients.len() - bridges),
         num_sessions_bridge: count(bridges),
         num_access_lists: count(access_rules),
-        num_users: count(summary.users),
-        num_groups: count(summary.groups),
+        num_users: summary.users,
+        num_groups: summary.groups,
         num_mac_tables: count(macs),
         num_ip_tables: count(ips),
         secure_nat_enabled: record.secure_nat.enabled,
         traffic: traffic(&counters),
         last_comm_time: last_communication(server, &name, &record),
         created_time: Timestamp(record.created.as_millis()),
-        last_login_time: summary.last_login,
+        last_login_time: summary
+            .last_login
+            .map_or(Timestamp::NONE, |at| Timestamp(at.as_millis())),
         num_login: summary.logins,
         hub_name: name,
     })

@@ -7,6 +7,7 @@
 mod access_rule;
 mod audit;
 mod authority;
+mod backup;
 mod bridge;
 mod caps;
 mod cascade;
@@ -300,6 +301,8 @@ methods! {
     DeleteDnat => dnat::delete,
     EnumDnat => dnat::list,
     EnumAudit => audit::list,
+    EnumBackup => backup::list,
+    RestoreBackup => backup::restore,
     CreateLink => cascade::create,
     SetLink => cascade::set,
     GetLink => cascade::get,

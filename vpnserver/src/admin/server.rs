@@ -67,8 +67,9 @@ pub(super) async fn status(server: &Server, _: &Administrator, _: Nothing) -> Re
         .run(|store| {
             let (mut users, mut groups) = (0, 0);
             for hub in store.hubs()? {
-                users += store.users(hub.name.as_str())?.len();
-                groups += store.groups(hub.name.as_str())?.len();
+                let summary = store.summary(hub.name.as_str())?;
+                users += summary.users;
+                groups += summary.groups;
             }
             Ok((users, groups))
         })
@@ -103,8 +104,8 @@ pub(super) async fn status(server: &Server, _: &Administrator, _: Nothing) -> Re
         num_tcp_connections_local: count(connections),
         num_mac_tables: count(macs),
         num_ip_tables: count(ips),
-        num_users: count(users),
-        num_groups: count(groups),
+        num_users: users,
+        num_groups: groups,
         current_time: time(SystemTime::now()),
         current_tick: server
             .since

@@ -189,6 +189,7 @@ impl<'a> Place<'a> {
     pub(super) fn keep<T>(&self, outcome: Result<T, StoreError>) -> Result<T, ImportError> {
         outcome.map_err(|error| match error {
             StoreError::Seal(_)
+            | StoreError::Backup { .. }
             | StoreError::Database(_)
             | StoreError::Damaged(_)
             | StoreError::Interrupted => ImportError::Store(error),

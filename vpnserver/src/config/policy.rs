@@ -32,7 +32,12 @@ pub(super) fn read_of_cascade(place: &Place<'_>) -> Result<Policy, ImportError> 
 
 pub(super) fn write(folder: &mut Folder, policy: &Policy, of_cascade: bool) {
     let folder = folder.folder_mut(FOLDER);
-    for row in TABLE.iter().filter(|row| row.cascade || !of_cascade) {
+    // The stock server's file has one row for cascades that its tool does not set.
+    let has = |name: &str| name == "NoIPv6DefaultRouterInRAWhenIPv6";
+    for row in TABLE
+        .iter()
+        .filter(|row| !of_cascade || row.cascade || has(row.name))
+    {
         let value = row.get(policy);
         match row.kind {
             Kind::Flag => folder.set(row.name, value != 0),

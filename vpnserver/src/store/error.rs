@@ -94,6 +94,17 @@ pub enum StoreError {
         /// The number that tools know for it.
         code: ErrorCode,
     },
+    /// No former state of this number is kept.
+    #[error("there is no backup {0}; BackupList shows them all")]
+    BackupNotFound(u64),
+    /// The folder of former states cannot be used.
+    #[error("{path}: {source}; the state was neither kept nor put back")]
+    Backup {
+        /// The folder or a file in it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A name that names may not be.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -130,6 +141,7 @@ impl StoreError {
             Self::UserNotFound { .. }
             | Self::BridgeNotFound { .. }
             | Self::RuleNotFound(_)
+            | Self::BackupNotFound(_)
             | Self::CascadeNotFound { .. }
             | Self::AccessRuleNotFound(_)
             | Self::AuthorityNotFound(_)
@@ -143,7 +155,11 @@ impl StoreError {
             Self::BridgeExists(_) | Self::RuleExists(_) => ErrorCode::ObjectExists,
             Self::Name(_) | Self::Invalid(_) => ErrorCode::InvalidParameter,
             Self::Refused(code) => *code,
-            Self::Seal(_) | Self::Database(_) | Self::Damaged(_) | Self::Interrupted => ErrorCode::Internal,
+            Self::Seal(_)
+            | Self::Backup { .. }
+            | Self::Database(_)
+            | Self::Damaged(_)
+            | Self::Interrupted => ErrorCode::Internal,
         }
     }
 }

@@ -37,8 +37,8 @@ pub use name::{HubName, MAX_NAME, NameError, UserName, folded};
 pub use nat::dnat::DnatRule;
 pub use option::{Effect, HubOption, HubOptions, OptionRow};
 pub use record::{
-    Counters, Group, Hub, HubKind, Id, ImportedPassword, Lease, Listener, LocalBridge, LogSettings,
-    SecureNat, Server, Timestamp, Traffic, Usage, UsageReport, User, UserAuth,
+    Backup, Counters, Group, Hub, HubKind, HubSummary, Id, ImportedPassword, Lease, Listener, LocalBridge,
+    LogSettings, SecureNat, Server, Timestamp, Traffic, Usage, UsageReport, User, UserAuth,
 };
 pub use server_settings::{KeepAlive, KeepProtocol, ServerCertificate, Syslog};
 pub use sqlite::{DATABASE_FILE, KEY_FILE, Opened, SqliteStore};
@@ -72,6 +72,14 @@ pub trait Store: Send + Sync {
     /// it has changed so far; nobody else sees anything before the end.
     fn together(&self, changes: Changes<'_>) -> Result<()>;
 
+    /// The former states that are kept, newest first.
+    fn backups(&self) -> Result<Vec<Backup>>;
+    /// Keeps the state as it is now, unless the newest that is kept is this one; says whether it did. States beyond the last 30
+    /// are given up.
+    fn back_up(&self) -> Result<bool>;
+    /// Puts a state back in place of all settings, after keeping the one that is. What users have used and leases stay.
+    fn restore(&self, number: u64) -> Result<()>;
+
     /// The settings of the whole server.
     fn server(&self) -> Result<Server>;
     /// Changes them; the identity stays.
@@ -97,6 +105,9 @@ pub trait Store: Send + Sync {
     fn update_hub(&self, hub: &str, edit: Edit<'_, Hub>) -> Result<Hub>;
     /// Removes one with its users, groups and leases.
     fn delete_hub(&self, hub: &str) -> Result<()>;
+
+    /// How many users and groups a hub has, and how often they logged in, without reading each.
+    fn summary(&self, hub: &str) -> Result<HubSummary>;
 
     /// All users of a hub by name.
     fn users(&self, hub: &str) -> Result<Vec<User>>;

@@ -353,6 +353,19 @@ impl User {
     }
 }
 
+/// What a hub's users come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HubSummary {
+    /// Users.
+    pub users: u32,
+    /// Groups.
+    pub groups: u32,
+    /// Logins of all users.
+    pub logins: u32,
+    /// The last of them.
+    pub last_login: Option<Timestamp>,
+}
+
 /// A password that came as the protocol's hash in an imported file, and waits for its Argon2 record.
 #[derive(Clone, Debug)]
 pub struct ImportedPassword {
@@ -386,6 +399,21 @@ pub struct UsageReport {
     pub login: Option<Timestamp>,
     /// Traffic since the last report.
     pub traffic: Traffic,
+}
+
+/// A former state of the store that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// What names it: the number of the last change in it.
+    pub number: u64,
+    /// When it was kept.
+    pub at: Timestamp,
+    /// Its size.
+    pub bytes: u64,
+    /// Hubs in it.
+    pub hubs: u32,
+    /// Users in it.
+    pub users: u32,
 }
 
 /// A hub joined to a network device.

@@ -3,6 +3,7 @@
 use super::{Codec, Method, Right, Row};
 use crate::rpc::access::{AccessKey, AccessList, NewAccessRule, SourceRules};
 use crate::rpc::audit::{AuditList, AuditRequest};
+use crate::rpc::backup::{BackupKey, BackupList};
 use crate::rpc::bridge::{BridgeSupport, EthernetList, LocalBridge, LocalBridgeList, VlanAdapterList};
 use crate::rpc::caps::Caps;
 use crate::rpc::cascade::{Link, LinkList, LinkName, LinkRename, LinkRequest, LinkStatus};
@@ -242,6 +243,10 @@ methods! {
     DeleteDnat(Named) -> Named, server;
     /// All published hosts.
     EnumDnat(Nothing) -> DnatList, server;
+    /// Former states of the settings.
+    EnumBackup(Nothing) -> BackupList, server;
+    /// Puts a former state back in place of all settings.
+    RestoreBackup(BackupKey) -> BackupKey, server;
 
     /// The newest lines of the audit log; to a hub's administrator those of the hub.
     EnumAudit(AuditRequest) -> AuditList, any;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{SqliteStore, last_revision, row};
 use crate::store::sqlite::FEED_LENGTH;
-use crate::store::{Action, Changes, Noun, Result, Timestamp};
+use crate::store::{Action, Changes, Noun, Result, StoreError, Timestamp};
 
 /// What the calls of the store are made of.
 pub(super) trait Access: Send + Sync {
@@ -17,6 +17,8 @@ pub(super) trait Access: Send + Sync {
     fn write<T>(&self, work: impl FnOnce(&Write<'_>) -> Result<T>) -> Result<T>;
     /// Several calls as one.
     fn as_one(&self, changes: Changes<'_>) -> Result<()>;
+    /// The store as a whole, for what cannot be part of something else.
+    fn whole(&self) -> Result<&SqliteStore>;
     /// The number of the last change of this process.
     fn news(&self) -> watch::Receiver<u64>;
 }
@@ -68,6 +70,10 @@ impl Access for SqliteStore {
         Ok(())
     }
 
+    fn whole(&self) -> Result<&SqliteStore> {
+        Ok(self)
+    }
+
     fn news(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }
@@ -96,6 +102,12 @@ impl Access for Shared<'_> {
 
     fn as_one(&self, changes: Changes<'_>) -> Result<()> {
         changes(self)
+    }
+
+    fn whole(&self) -> Result<&SqliteStore> {
+        Err(StoreError::Invalid(
+            "a state is kept or put back by itself, not with other changes".into(),
+        ))
     }
 
     fn news(&self) -> watch::Receiver<u64> {
@@ -138,7 +150,12 @@ impl Drop for Open<'_> {
 /// A transaction that writes the feed.
 pub(super) struct Write<'a>(&'a Connection);
 
-impl Write<'_> {
+impl<'a> Write<'a> {
+    /// For a transaction that was begun elsewhere.
+    pub(super) fn of(transaction: &'a Connection) -> Self {
+        Self(transaction)
+    }
+
     pub(super) fn note(&self, noun: Noun, action: Action, hub: &str, name: &str) -> Result<()> {
         self.0.execute(
             "INSERT INTO change (at, noun, action, hub, name) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -7,6 +7,7 @@
 mod access;
 mod access_rule;
 mod authority;
+mod backup;
 mod cascade;
 mod hub;
 mod layer3;
@@ -21,7 +22,7 @@ mod tests;
 mod user;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use hub_core::access::Rule;
@@ -30,9 +31,9 @@ use tokio::sync::watch;
 
 use self::access::{Access, Write};
 use super::{
-    AccessRule, Action, Authority, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub,
-    ImportedPassword, Layer3Switch, Lease, Listener, LocalBridge, Noun, OpenError, Result, Revocation,
-    RevokedCertificate, Server, SourceRule, Store, StoreError, UsageReport, User,
+    AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub,
+    HubSummary, ImportedPassword, Layer3Switch, Lease, Listener, LocalBridge, Noun, OpenError, Result,
+    Revocation, RevokedCertificate, Server, SourceRule, Store, StoreError, UsageReport, User,
 };
 use crate::secret::PasswordRecord;
 pub use open::Opened;
@@ -47,6 +48,7 @@ const FEED_LENGTH: u64 = 10_000;
 
 /// The store in one SQLite file.
 pub struct SqliteStore {
+    path: PathBuf,
     connection: Mutex<Connection>,
     revision: watch::Sender<u64>,
 }
@@ -122,6 +124,18 @@ impl<A: Access> Store for A {
         self.news()
     }
 
+    fn backups(&self) -> Result<Vec<Backup>> {
+        self.whole()?.list_backups()
+    }
+
+    fn back_up(&self) -> Result<bool> {
+        self.whole()?.make_backup()
+    }
+
+    fn restore(&self, number: u64) -> Result<()> {
+        self.whole()?.restore_backup(number)
+    }
+
     fn server(&self) -> Result<Server> {
         self.read(server::load)
     }
@@ -164,6 +178,10 @@ impl<A: Access> Store for A {
 
     fn delete_hub(&self, hub: &str) -> Result<()> {
         self.write(|write| hub::delete(write, hub))
+    }
+
+    fn summary(&self, hub: &str) -> Result<HubSummary> {
+        self.read(|connection| user::summary(connection, hub))
     }
 
     fn users(&self, hub: &str) -> Result<Vec<User>> {

@@ -62,6 +62,7 @@ pub(super) fn open(folder: &Path) -> Result<Opened, OpenError> {
     }
     let revision = super::last_revision(&connection).map_err(failed)?;
     let store = SqliteStore {
+        path: path.clone(),
         connection: Mutex::new(connection),
         revision: watch::Sender::new(revision),
     };

@@ -51,6 +51,15 @@ pub(super) fn migrate(
     if found > 0 {
         back_up(connection, path, found)?;
     }
+    bring_forward(connection, migrations)?;
+    // Into the file's header, where the next start reads the version before it opens anything.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+/// The steps alone, for a database that is a copy itself.
+pub(super) fn bring_forward(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
+    let found = version(connection)?;
     for (to, step) in (1..).zip(migrations).skip(found as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
@@ -58,8 +67,6 @@ pub(super) fn migrate(
         transaction.pragma_update(None, "user_version", to)?;
         transaction.commit()?;
     }
-    // Into the file's header, where the next start reads the version before it opens anything.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     Ok(())
 }
 

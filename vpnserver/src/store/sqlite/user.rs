@@ -6,7 +6,7 @@ use super::row::{self, get};
 use super::{Action, Edit, Group, Noun, Result, StoreError, UsageReport, User, Write, hub, restriction};
 use crate::secret::{PasswordRecord, Sealed};
 use crate::store::{
-    AdminOption, Counters, Id, ImportedPassword, Timestamp, Traffic, Usage, UserAuth, UserName,
+    AdminOption, Counters, HubSummary, Id, ImportedPassword, Timestamp, Traffic, Usage, UserAuth, UserName,
 };
 
 /// Bytes of a real name and of a note (as the stock tools allow), of a certificate (protocol §4.3) and of a serial number
@@ -28,6 +28,27 @@ pub(super) fn all(connection: &Connection, hub: &str) -> Result<Vec<User>> {
         users.push(from_row(row)?);
     }
     Ok(users)
+}
+
+pub(super) fn summary(connection: &Connection, hub: &str) -> Result<HubSummary> {
+    let (hub, _) = hub::find(connection, hub)?;
+    let (users, logins, last): (u32, i64, Option<i64>) = connection.query_row(
+        "SELECT count(*), coalesce(sum(usage.logins), 0), max(usage.last_login)
+             FROM user LEFT JOIN usage ON usage.user = user.id WHERE user.hub = ?1",
+        [hub.as_bytes()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let groups = connection.query_row(
+        "SELECT count(*) FROM member_group WHERE hub = ?1",
+        [hub.as_bytes()],
+        |row| row.get(0),
+    )?;
+    Ok(HubSummary {
+        users,
+        groups,
+        logins: u32::try_from(logins).unwrap_or(u32::MAX),
+        last_login: last.and_then(|at| Timestamp::from_millis(row::unsigned(at))),
+    })
 }
 
 pub(super) fn load(connection: &Connection, hub: &str, name: &str) -> Result<User> {

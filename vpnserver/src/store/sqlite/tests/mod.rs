@@ -1,4 +1,5 @@
 mod access_rule;
+mod backup;
 mod opening;
 mod records;
 mod site;
