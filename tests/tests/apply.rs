@@ -48,6 +48,21 @@ auth = "signed"
 common-name = "robot.example.org"
 serial = "0A0B"
 
+[[hubs.office.sources]]
+action = "deny"
+priority = 10
+from = "198.51.100.0/24"
+
+[[hubs.office.sources]]
+action = "allow"
+priority = 20
+from = "2001:db8::1"
+
+[hubs.office.radius]
+server = "192.0.2.7"
+secret = "Gassan-1984"
+retry = 1500
+
 [hubs.office.secure-nat]
 enabled = true
 dhcp-start = "192.168.30.20"
@@ -106,7 +121,9 @@ impl Tool<'_> {
         let (code, said) = self.apply(text, flags)?;
         ensure!(code == wanted, "exit code {code} instead of {wanted}: {said}");
         ensure!(
-            !said.contains("Fuji-3776") && !said.contains("Aso-1592"),
+            ["Fuji-3776", "Aso-1592", "Gassan-1984"]
+                .iter()
+                .all(|secret| !said.contains(secret)),
             "a password is shown: {said}"
         );
         Ok(said)

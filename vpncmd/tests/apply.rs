@@ -14,6 +14,7 @@ use model::{Hub, Manner, Model, State, hub_named, sorted};
 use protocol::error::ErrorCode;
 use protocol::policy::Policy;
 use protocol::rpc::Secret;
+use protocol::rpc::access::SourceRule;
 use protocol::rpc::bridge::LocalBridge;
 use protocol::rpc::dnat::{Dnat, DnatProtocol};
 use protocol::rpc::group::Group;
@@ -111,7 +112,8 @@ fn the_example_is_reached_and_stays() {
     let text = fs::read_to_string(EXAMPLE)
         .unwrap()
         .replace("{ env = \"OFFICE_PASSWORD\" }", "\"hunter2\"")
-        .replace("{ env = \"ANNA_PASSWORD\" }", "\"hunter3\"");
+        .replace("{ env = \"ANNA_PASSWORD\" }", "\"hunter3\"")
+        .replace("{ env = \"RADIUS_SECRET\" }", "\"hunter4\"");
     let model = Model::with(small());
     let (code, said) = apply(&model, &text, &["--dry-run"]);
     assert_eq!(code, 200, "{said}");
@@ -123,6 +125,11 @@ fn the_example_is_reached_and_stays() {
     assert_eq!((hub.users.len(), hub.groups.len(), hub.access.len()), (5, 2, 2));
     assert!(hub.nat_on && hub.nat.dhcp_push_routes == "10.0.0.0/255.0.0.0/192.168.30.1");
     assert_eq!(hub.message, b"Welcome to the office.");
+    assert_eq!(
+        (hub.radius.radius_port, hub.radius.radius_secret.as_str()),
+        (1812, "hunter4")
+    );
+    assert_eq!(hub.sources.len(), 1);
     let anna = hub.users.iter().find(|user| user.name == "anna").unwrap();
     let hash = protocol::password::user_hash(b"hunter3", "anna");
     assert_eq!(anna.hashed_key, Some(Secret::new(hash.as_bytes().to_vec())));
@@ -401,6 +408,7 @@ fn a_failure_at_any_change_leaves_the_server_as_it_was() {
     let wanted = fs::read_to_string(EXAMPLE)
         .unwrap()
         .replace("password = { env = ", "# ")
+        .replace("secret = { env = ", "# ")
         .replace(
             "[hubs.office.users.anna]",
             "[hubs.office.users.eve]\nauth = \"radius\"",
@@ -548,6 +556,16 @@ fn random_hub(name: &str, rng: &mut StdRng) -> Hub {
         }
     }
     for priority in 1..4 {
+        if rng.random_bool(0.3) {
+            hub.sources.push(SourceRule {
+                priority,
+                deny: rng.random_bool(0.5),
+                ip_address: "2001:db8::".parse().unwrap(),
+                masked: true,
+                subnet_mask: "ffff:ffff::".parse().unwrap(),
+                ..SourceRule::default()
+            });
+        }
         if rng.random_bool(0.5) {
             hub.access.push(protocol::rpc::access::AccessRule {
                 priority,
@@ -637,6 +655,13 @@ fn with_empty_sections(text: &str, state: &State) -> String {
         }
         if hub.groups.is_empty() {
             out += &format!("\n[hubs.{name}.groups]\n");
+        }
+        if hub.sources.is_empty() {
+            out = out.replacen(
+                &format!("[hubs.{name}]\n"),
+                &format!("[hubs.{name}]\nsources = []\n"),
+                1,
+            );
         }
         if hub.access.is_empty() {
             out = out.replacen(

@@ -1,10 +1,10 @@
 //! The list of commands in docs/vpncmd.md is the table of commands.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use protocol::rpc::access::AccessRule;
+use protocol::rpc::access::{AccessRule, SourceRule};
 use protocol::rpc::dnat::Dnat;
 use protocol::rpc::group::Group;
-use protocol::rpc::hub::HubSettings;
+use protocol::rpc::hub::{HubRadius, HubSettings};
 use protocol::rpc::user::User;
 use vpncmd::command::{self, Mode, Scope};
 use vpncmd::declare::fields::SecureNat;
@@ -39,6 +39,8 @@ fn every_key_of_a_declared_state_is_documented() {
         ("| `[hubs.NAME.users.NAME]` |", keys::<User>()),
         ("| `[[hubs.NAME.access]]` |", keys::<AccessRule>()),
         ("| `[hubs.NAME.secure-nat]` |", keys::<SecureNat>()),
+        ("| `[[hubs.NAME.sources]]` |", keys::<SourceRule>()),
+        ("| `[hubs.NAME.radius]` |", keys::<HubRadius>()),
         ("| `[dnat.NAME]` |", keys::<Dnat>()),
     ] {
         let row = DOCUMENT.lines().find(|line| line.starts_with(section)).unwrap();

@@ -6,7 +6,7 @@ use protocol::{
     error::ErrorCode,
     rpc::{
         HubObject, HubRequest, Named,
-        access::AccessList,
+        access::{AccessList, SourceRules},
         dnat::Dnat,
         group::Group,
         hub::{HubMessage, HubSettings},
@@ -14,8 +14,8 @@ use protocol::{
         method::{
             AddDnat, AddLocalBridge, CreateGroup, CreateHub, CreateListener, CreateUser, DeleteDnat,
             DeleteGroup, DeleteHub, DeleteListener, DeleteLocalBridge, DeleteUser, DisableSecureNAT,
-            EnableListener, EnableSecureNAT, GetUser, SetAccessList, SetGroup, SetHub, SetHubAdminOptions,
-            SetHubExtOptions, SetHubMsg, SetSecureNATOption, SetUser,
+            EnableListener, EnableSecureNAT, GetUser, SetAcList, SetAccessList, SetGroup, SetHub,
+            SetHubAdminOptions, SetHubExtOptions, SetHubMsg, SetHubRadius, SetSecureNATOption, SetUser,
         },
         option::HubOptions,
         user::User,
@@ -163,6 +163,14 @@ fn carry_out(shell: &mut Shell, change: &Change) -> Outcome {
             };
             shell.call::<SetAccessList>(&list).map(drop)
         }
+        Change::Sources { hub, after, .. } => {
+            let rules = SourceRules {
+                hub_name: hub.clone(),
+                rules: after.clone(),
+            };
+            shell.call::<SetAcList>(&rules).map(drop)
+        }
+        Change::Radius { after, .. } => shell.call::<SetHubRadius>(after).map(drop),
         Change::SecureNat { after, .. } => shell.call::<SetSecureNATOption>(after).map(drop),
         Change::SecureNatOfNew { hub, declared } => {
             let before = observe::secure_nat(shell, hub)?;

@@ -64,6 +64,10 @@ fn hub(out: &mut String, hub: &ObservedHub) {
             let _ = writeln!(out, "{} = {}", key(&option.name), option.value);
         }
     }
+    if !hub.radius.radius_server_name.is_empty() {
+        let _ = writeln!(out, "\n[{name}.radius]");
+        object(out, &hub.radius);
+    }
     let _ = writeln!(out, "\n[{name}.secure-nat]");
     object(out, &hub.secure_nat);
     for group in &hub.groups {
@@ -73,6 +77,10 @@ fn hub(out: &mut String, hub: &ObservedHub) {
     for user in &hub.users {
         let _ = writeln!(out, "\n[{name}.users.{}]", key(&user.name));
         object::<User>(out, user);
+    }
+    for source in &hub.sources {
+        let _ = writeln!(out, "\n[[{name}.sources]]");
+        object(out, source);
     }
     for access in &hub.access {
         let _ = writeln!(out, "\n[[{name}.access]]");

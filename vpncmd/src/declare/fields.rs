@@ -8,7 +8,7 @@ use protocol::{
         Timestamp,
         dnat::{Dnat, DnatProtocol},
         group::Group,
-        hub::HubSettings,
+        hub::{HubRadius, HubSettings},
         securenat::SecureNatOption,
         user::{AuthType, User},
     },
@@ -214,6 +214,37 @@ fn set_alias(user: &mut User, name: &str) -> Result<(), String> {
         _ => user.nt_username = Some(name.to_owned()),
     }
     Ok(())
+}
+
+impl Object for HubRadius {
+    const FIELDS: &'static [Field<HubRadius>] = &[
+        Field {
+            key: "server",
+            about: "The RADIUS server, or several with commas between; empty for none.",
+            access: Access::Text(
+                |radius| radius.radius_server_name.clone(),
+                |radius, name| put(&mut radius.radius_server_name, name),
+            ),
+        },
+        Field {
+            key: "port",
+            about: "Its UDP port, 1812 unless it is said.",
+            access: Access::Number(
+                |radius| radius.radius_port,
+                |radius, port| radius.radius_port = port,
+                (1, 65_535),
+            ),
+        },
+        Field {
+            key: "retry",
+            about: "Milliseconds until a question is asked again.",
+            access: Access::Number(
+                |radius| radius.radius_retry_interval,
+                |radius, number| radius.radius_retry_interval = number,
+                (1000, 15_000),
+            ),
+        },
+    ];
 }
 
 /// SecureNAT of a hub: the switch and everything behind it.

@@ -1,8 +1,14 @@
 //! The two states that are compared: what a file declares, and what a server has.
 
 use protocol::rpc::{
-    access::AccessRule, bridge::LocalBridge, dnat::Dnat, group::Group, hub::HubSettings,
-    listener::ListenerRow, option::HubOption, user::User,
+    access::{AccessRule, SourceRule},
+    bridge::LocalBridge,
+    dnat::Dnat,
+    group::Group,
+    hub::{HubRadius, HubSettings},
+    listener::ListenerRow,
+    option::HubOption,
+    user::User,
 };
 use zeroize::Zeroizing;
 
@@ -65,6 +71,12 @@ pub struct DeclaredHub {
     pub users: Option<Vec<DeclaredUser>>,
     /// The access list.
     pub access: Option<Vec<AccessRule>>,
+    /// Where clients may come from.
+    pub sources: Option<Vec<SourceRule>>,
+    /// The RADIUS server.
+    pub radius: Option<Declared<HubRadius>>,
+    /// The secret shared with it.
+    pub radius_secret: Option<Password>,
     /// SecureNAT.
     pub secure_nat: Option<Declared<SecureNat>>,
 }
@@ -115,6 +127,10 @@ pub struct ObservedHub {
     pub users: Vec<User>,
     /// The access list.
     pub access: Vec<AccessRule>,
+    /// Where clients may come from.
+    pub sources: Vec<SourceRule>,
+    /// The RADIUS server.
+    pub radius: HubRadius,
     /// SecureNAT.
     pub secure_nat: SecureNat,
 }

@@ -9,10 +9,11 @@ use protocol::{
         HubObject, HubRequest, Nothing,
         bridge::LocalBridge,
         group::Group,
+        hub::HubRadius,
         method::{
             EnumAccess, EnumDnat, EnumEthernet, EnumGroup, EnumHub, EnumListener, EnumLocalBridge, EnumUser,
-            GetGroup, GetHub, GetHubAdminOptions, GetHubExtOptions, GetHubMsg, GetHubStatus,
-            GetSecureNATOption, GetUser, Method,
+            GetAcList, GetGroup, GetHub, GetHubAdminOptions, GetHubExtOptions, GetHubMsg, GetHubRadius,
+            GetHubStatus, GetSecureNATOption, GetUser, Method,
         },
         securenat::SecureNatRequest,
         user::User,
@@ -183,6 +184,17 @@ fn one_hub(shell: &mut Shell, name: &str, part: Part<'_>) -> Outcome<ObservedHub
     if part.any(|hub| hub.access.is_some()) {
         let answer = optional::<EnumAccess>(shell, &request, "access lists", part)?;
         hub.access = answer.map(|answer| answer.rules).unwrap_or_default();
+    }
+    if part.any(|hub| hub.sources.is_some()) {
+        let answer = optional::<GetAcList>(shell, &request, "source rules", part)?;
+        hub.sources = answer.map(|answer| answer.rules).unwrap_or_default();
+    }
+    if part.any(|hub| hub.radius.is_some()) {
+        let answer = optional::<GetHubRadius>(shell, &request, "RADIUS settings", part)?;
+        hub.radius = HubRadius {
+            hub_name: name.to_owned(),
+            ..answer.unwrap_or_default()
+        };
     }
     if part.any(|hub| hub.secure_nat.is_some()) {
         hub.secure_nat = secure_nat(shell, name)?;

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use protocol::rpc::{
-    access::AccessRule,
+    access::{AccessRule, SourceRule},
     bridge::LocalBridge,
     dnat::Dnat,
     group::Group,
-    hub::HubSettings,
+    hub::{HubRadius, HubSettings},
     option::HubOption,
     securenat::SecureNatOption,
     user::{AuthType, User},
@@ -77,6 +77,22 @@ pub enum Change {
         before: Vec<AccessRule>,
         /// What it will be.
         after: Vec<AccessRule>,
+    },
+    /// Where clients of a hub may come from.
+    Sources {
+        /// The hub.
+        hub: String,
+        /// What it was.
+        before: Vec<SourceRule>,
+        /// What it will be.
+        after: Vec<SourceRule>,
+    },
+    /// The RADIUS server of a hub.
+    Radius {
+        /// What it was.
+        before: Box<HubRadius>,
+        /// What it will be.
+        after: Box<HubRadius>,
     },
     /// The settings of a hub's SecureNAT.
     SecureNat {
@@ -178,6 +194,15 @@ impl Change {
             }
             Change::Access { hub, before, after } => Change::Access {
                 hub,
+                before: after,
+                after: before,
+            },
+            Change::Sources { hub, before, after } => Change::Sources {
+                hub,
+                before: after,
+                after: before,
+            },
+            Change::Radius { before, after } => Change::Radius {
                 before: after,
                 after: before,
             },

@@ -11,7 +11,7 @@ use std::{
 use protocol::{
     policy::TABLE,
     rpc::{
-        access::AccessRule, bridge::LocalBridge, dnat::Dnat, hub::HubSettings, option::HubOption, user::User,
+        access::SourceRule, bridge::LocalBridge, dnat::Dnat, hub::HubSettings, option::HubOption, user::User,
     },
 };
 use toml::{
@@ -446,6 +446,8 @@ impl Reader {
             "groups",
             "users",
             "access",
+            "sources",
+            "radius",
             "secure-nat",
         ];
         let hubs = self.named::<HubSettings>(item, "hubs", PARTS);
@@ -469,7 +471,25 @@ impl Reader {
                 groups.into_iter().map(|(named, _)| named).collect()
             }),
             users: table.get("users").map(|item| self.users(item, &at("users"))),
-            access: table.get("access").map(|item| self.access(item, &at("access"))),
+            access: table
+                .get("access")
+                .map(|item| self.rules(item, &at("access"), &rule::blank(), &["action", "priority"])),
+            sources: table.get("sources").map(|item| {
+                self.rules(
+                    item,
+                    &at("sources"),
+                    &SourceRule::default(),
+                    &["action", "priority", "from"],
+                )
+            }),
+            radius: table.get("radius").and_then(|item| {
+                let table = self.table(item, &at("radius"))?;
+                Some(self.object(table, &at("radius"), &["secret"]))
+            }),
+            radius_secret: table
+                .get("radius")
+                .and_then(|item| item.get_ref().as_table()?.get("secret"))
+                .and_then(|item| self.password(item)),
             secure_nat: table.get("secure-nat").and_then(|item| {
                 let table = self.table(item, &at("secure-nat"))?;
                 Some(self.object(table, &at("secure-nat"), &[]))
@@ -613,7 +633,8 @@ impl Reader {
         }
     }
 
-    fn access(&mut self, item: &Item<'_>, at: &str) -> Vec<AccessRule> {
+    /// A list of rules, each with what is required.
+    fn rules<T: Object>(&mut self, item: &Item<'_>, at: &str, blank: &T, required: &[&str]) -> Vec<T> {
         let mut rules = Vec::new();
         for item in self.items(item, at) {
             let Some(table) = self.table(item, at) else {
@@ -621,12 +642,10 @@ impl Reader {
             };
             let declared = Declared {
                 line: self.line(&item.span()),
-                ..self.object::<AccessRule>(table, at, &[])
+                ..self.object::<T>(table, at, &[])
             };
-            self.required(&declared, at, &["action", "priority"]);
-            if let Ok(rule) = declared.applied_to(&rule::blank()) {
-                rules.push(rule);
-            }
+            self.required(&declared, at, required);
+            rules.extend(declared.applied_to(blank));
         }
         rules
     }

@@ -1,8 +1,8 @@
-//! The rules of an access list as a file declares them.
+//! The rules of a hub as a file declares them: of its access list, and about the addresses that clients come from.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use protocol::rpc::access::AccessRule;
+use protocol::rpc::access::{AccessRule, SourceRule};
 
 use crate::{
     command::access_rule::{PROTOCOLS, established, mac, protocol},
@@ -199,6 +199,72 @@ impl Object for AccessRule {
             ),
         },
     ];
+}
+
+impl Object for SourceRule {
+    const FIELDS: &'static [Field<SourceRule>] = &[
+        Field {
+            key: "action",
+            about: "allow or deny.",
+            access: Access::Text(
+                |rule| if rule.deny { "deny" } else { "allow" }.to_owned(),
+                |rule, action| {
+                    rule.deny = match action {
+                        "allow" => false,
+                        "deny" => true,
+                        _ => return Err("\"allow\" or \"deny\"".to_owned()),
+                    };
+                    Ok(())
+                },
+            ),
+        },
+        Field {
+            key: "priority",
+            about: "From 1 on; lower numbers are tried first.",
+            access: Access::Number(
+                |rule| rule.priority,
+                |rule, number| rule.priority = number,
+                (1, u32::MAX),
+            ),
+        },
+        Field {
+            key: "from",
+            about: "An address or a network.",
+            access: Access::Text(from, set_from),
+        },
+    ];
+}
+
+/// The addresses of a rule.
+#[must_use]
+pub fn from(rule: &SourceRule) -> String {
+    if rule.masked {
+        network::show(rule.ip_address, rule.subnet_mask)
+    } else {
+        rule.ip_address.to_string()
+    }
+}
+
+fn set_from(rule: &mut SourceRule, text: &str) -> Result<(), String> {
+    let v4 = network::parse_v4(text).map(|(address, mask)| (IpAddr::from(address), IpAddr::from(mask)));
+    let either = v4.or_else(|| network::parse_v6(text).map(|(address, mask)| (address.into(), mask.into())));
+    (rule.ip_address, rule.subnet_mask) =
+        either.ok_or("an address or a network, such as \"203.0.113.0/24\" or \"2001:db8::/32\"")?;
+    rule.masked = match rule.subnet_mask {
+        IpAddr::V4(mask) => mask.to_bits() != u32::MAX,
+        IpAddr::V6(mask) => mask.to_bits() != u128::MAX,
+    };
+    Ok(())
+}
+
+/// As [`meant`], of a rule about addresses.
+#[must_use]
+pub fn source_meant(rule: &SourceRule) -> SourceRule {
+    SourceRule {
+        id: 0,
+        subnet_mask: if rule.masked { rule.subnet_mask } else { NOBODY },
+        ..rule.clone()
+    }
 }
 
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -7,11 +7,11 @@ use std::rc::Rc;
 
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
-use protocol::rpc::access::{AccessList, AccessRule};
+use protocol::rpc::access::{AccessList, AccessRule, SourceRule, SourceRules};
 use protocol::rpc::bridge::{EthernetList, EthernetRow, LocalBridge, LocalBridgeList, LocalBridgeRow};
 use protocol::rpc::dnat::{Dnat, DnatList, DnatRow};
 use protocol::rpc::group::{Group, GroupList, GroupRow};
-use protocol::rpc::hub::{HubList, HubMessage, HubRow, HubSettings, HubStatus};
+use protocol::rpc::hub::{HubList, HubMessage, HubRadius, HubRow, HubSettings, HubStatus};
 use protocol::rpc::listener::{Listener, ListenerList, ListenerRow};
 use protocol::rpc::option::{HubOption, HubOptions};
 use protocol::rpc::securenat::{SecureNatOption, SecureNatRequest};
@@ -27,6 +27,8 @@ pub(crate) struct Hub {
     pub(crate) groups: Vec<Group>,
     pub(crate) users: Vec<User>,
     pub(crate) access: Vec<AccessRule>,
+    pub(crate) sources: Vec<SourceRule>,
+    pub(crate) radius: HubRadius,
     pub(crate) nat: SecureNatOption,
     pub(crate) nat_on: bool,
 }
@@ -205,6 +207,17 @@ impl Model {
                 rules: hub()?.access.clone(),
             }
             .to_pack(),
+            "GetAcList" => SourceRules {
+                hub_name: String::new(),
+                rules: hub()?.sources.clone(),
+            }
+            .to_pack(),
+            // Stock servers do not name the hub here.
+            "GetHubRadius" => HubRadius {
+                hub_name: String::new(),
+                ..hub()?.radius.clone()
+            }
+            .to_pack(),
             "EnumGroup" => {
                 let row = |group: &Group| GroupRow {
                     name: group.name.clone(),
@@ -374,6 +387,13 @@ fn change_hub(state: &mut State, method: &str, request: &Pack) -> Result<Pack, E
         "EnableSecureNAT" => hub.nat_on = true,
         "DisableSecureNAT" => hub.nat_on = false,
         "SetAccessList" => hub.access = AccessList::from_pack(request).unwrap().rules,
+        "SetAcList" => hub.sources = SourceRules::from_pack(request).unwrap().rules,
+        "SetHubRadius" => {
+            hub.radius = HubRadius {
+                hub_name: String::new(),
+                ..HubRadius::from_pack(request).unwrap()
+            };
+        }
         "CreateGroup" => hub.groups.push(Group::from_pack(request).unwrap()),
         "SetGroup" => {
             let group = Group::from_pack(request).unwrap();

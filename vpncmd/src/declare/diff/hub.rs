@@ -9,9 +9,8 @@ use protocol::{
     password,
     rpc::{
         Secret,
-        access::AccessRule,
         group::Group,
-        hub::HubSettings,
+        hub::{HubRadius, HubSettings},
         option::HubOption,
         user::{AuthType, User},
     },
@@ -19,12 +18,11 @@ use protocol::{
 
 use super::{Work, step};
 use crate::{
-    command::{access_rule, hub::give_password, user::set_password},
+    command::{hub::give_password, user::set_password},
     declare::{
         fields::auth_name,
         model::{At, DeclaredHub, DeclaredUser, Named, ObservedHub, folded, same},
         plan::{Change, Verb, shows_password},
-        rule,
         value::{Detail, Value},
     },
     matching,
@@ -191,9 +189,11 @@ impl Work<'_> {
         }
         self.options(&name, &declared.options, &hub.options, false, new);
         self.options(&name, &declared.admin_options, &hub.admin_options, true, new);
+        self.radius(&name, declared, hub);
         self.groups(&name, declared, hub);
         self.users(&name, declared, hub);
         self.access(&name, declared, hub);
+        self.sources(&name, declared, hub);
         self.secure_nat(&name, declared, hub, new);
     }
 
@@ -303,7 +303,7 @@ impl Work<'_> {
         }
     }
 
-    fn stay(&mut self, kind: &str, number: usize, hub: &str) {
+    pub(super) fn stay(&mut self, kind: &str, number: usize, hub: &str) {
         match number {
             0 => {}
             1 => self.notes.push(format!(
@@ -452,48 +452,38 @@ impl Work<'_> {
         !lacks
     }
 
-    fn access(&mut self, hub_name: &str, declared: &DeclaredHub, hub: &ObservedHub) {
-        let Some(rules) = &declared.access else { return };
-        let mut missing: Vec<AccessRule> = rules.iter().map(rule::meant).collect();
-        let (mut kept, mut others) = (Vec::new(), Vec::new());
-        for known in &hub.access {
-            let meant = rule::meant(known);
-            match missing.iter().position(|rule| *rule == meant) {
-                Some(at) => {
-                    missing.remove(at);
-                    kept.push(known.clone());
-                }
-                None => others.push(known.clone()),
-            }
-        }
-        let deleted = if self.wishes.prune {
-            others.clone()
-        } else {
-            Vec::new()
+    fn radius(&mut self, hub_name: &str, declared: &DeclaredHub, hub: &ObservedHub) {
+        let Some(radius) = &declared.radius else { return };
+        let before = HubRadius {
+            hub_name: hub_name.to_owned(),
+            ..hub.radius.clone()
         };
-        if !self.wishes.prune {
-            self.stay("access rule", others.len(), hub_name);
-            kept.append(&mut others);
+        let mut base = before.clone();
+        if base.radius_port == 0 {
+            // Where there was none, the usual port (RFC 2865 §3).
+            base.radius_port = 1812;
         }
-        if missing.is_empty() && deleted.is_empty() {
+        let Some(mut after) = self.applied(radius, &base) else {
+            return;
+        };
+        let mut details = radius.details(&before, &after);
+        let secret = declared.radius_secret.as_ref().map(|secret| secret.item.as_str());
+        if secret.is_some_and(|secret| after.radius_secret.as_str() != secret) {
+            after.radius_secret = secret.unwrap_or_default().to_owned().into();
+            details.push(Detail {
+                key: "secret".to_owned(),
+                ..password_detail()
+            });
+        }
+        if details.is_empty() {
             return;
         }
-        let detail = |key: &str, rule: &AccessRule| Detail {
-            key: key.to_owned(),
-            old: None,
-            new: shown(rule),
+        let change = Change::Radius {
+            before: Box::new(before),
+            after: Box::new(after),
         };
-        let mut details: Vec<Detail> = deleted.iter().map(|rule| detail("delete", rule)).collect();
-        details.extend(missing.iter().map(|rule| detail("add", rule)));
-        kept.append(&mut missing);
-        kept.sort_by_key(|rule| rule.priority);
-        let change = Change::Access {
-            hub: hub_name.to_owned(),
-            before: hub.access.clone(),
-            after: kept,
-        };
-        let what = format!("access list of hub {hub_name}");
-        self.phases.rest.push(step(change, Verb::Change, what, details));
+        let what = format!("RADIUS server of hub {hub_name}");
+        self.phases.hubs.push(step(change, Verb::Change, what, details));
     }
 
     fn secure_nat(&mut self, hub_name: &str, declared: &DeclaredHub, hub: &ObservedHub, new: bool) {
@@ -544,12 +534,6 @@ impl Work<'_> {
 fn blank_passwords(hub: &mut HubSettings) {
     let blank = || Secret::new(vec![0; 20]);
     (hub.hashed_password, hub.secure_password) = (blank(), blank());
-}
-
-fn shown(rule: &AccessRule) -> String {
-    let action = if rule.discard { "discard" } else { "pass" };
-    let off = if rule.active { "" } else { " (disabled)" };
-    format!("{} {action} {}{off}", rule.priority, access_rule::contents(rule))
 }
 
 /// The first line of a message, and not all of that.

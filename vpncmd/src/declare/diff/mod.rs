@@ -3,6 +3,7 @@
 //! The order is: what can be taken back first, what cannot last. New hubs go online when they are complete.
 
 mod hub;
+mod rules;
 
 use protocol::rpc::{bridge::LocalBridge, dnat::Dnat, hub::HubSettings};
 
