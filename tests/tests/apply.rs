@@ -170,7 +170,7 @@ fn is_reached(tool: &Tool<'_>, state: &str) -> Result<()> {
     ensure!(said.contains("2 other users of hub office stay"), "{said}");
     tool.ends_with(
         0,
-        &"bridges = []\nexclusive = true\n[hubs.DEFAULT]\n[hubs.office.users.anna]\n",
+        "bridges = []\nexclusive = true\n[hubs.DEFAULT]\n[hubs.office.users.anna]\n",
         &[],
     )?;
     let (_, users) = tool.run(&["/ADMINHUB:office", "/CSV", "/CMD", "UserList"])?;
