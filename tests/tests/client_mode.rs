@@ -252,6 +252,12 @@ fn said(line: &str, output: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a tool says to all lines in their order.
+fn all_said(tool: Tool<'_>, desk: &Desk) -> Result<Vec<Answer>> {
+    let say = |(_, line): &(i32, &str)| tool.say(&desk.host, &desk.folder, &[], line);
+    LINES.iter().map(say).collect()
+}
+
 #[test]
 fn both_tools_say_the_same_to_the_stock_client_service() {
     lab::run_with_stock(|lab, stock| {
@@ -262,10 +268,17 @@ fn both_tools_say_the_same_to_the_stock_client_service() {
             let file = file?;
             std::fs::copy(file.path(), ours.folder.join(file.file_name()))?;
         }
+        let (stock_answers, our_answers) = std::thread::scope(|scope| {
+            let by_stock = scope.spawn(|| all_said(Tool::Stock(stock), &theirs));
+            let by_us = all_said(Tool::Ours, &ours);
+            let by_stock = by_stock
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, anyhow::Error>((by_stock?, by_us?))
+        })?;
         let mut wrong = Vec::new();
-        for (exit, line) in LINES {
-            let stock_said = Tool::Stock(stock).say(&theirs.host, &theirs.folder, &[], line)?;
-            let we_said = Tool::Ours.say(&ours.host, &ours.folder, &[], line)?;
+        for ((exit, line), (stock_said, we_said)) in LINES.iter().zip(stock_answers.iter().zip(&our_answers))
+        {
             if (stock_said.code, we_said.code) != (*exit, *exit) {
                 wrong.push(format!(
                     "{line}: ends with {} by the stock tool and {} by ours, not {exit}: {}{}",

@@ -61,3 +61,20 @@ fn stock_traffic_client_measures_with_our_server() {
 fn our_traffic_client_measures_with_the_stock_server() {
     lab::run_with_stock(|lab, stock| measures(&lab.host("host")?, Some(stock), None));
 }
+
+#[test]
+fn our_traffic_server_ends_with_its_input_and_needs_a_free_port() {
+    lab::run(|lab| {
+        let host = lab.host("host")?;
+        let serve = || tool(&host, None).map(|mut command| process::answer(command.arg("TrafficServer")));
+        let ended = serve()??;
+        ensure!(ended.code == 0, "{ended:?}");
+        let _taken = host.within(|| std::net::TcpListener::bind(("0.0.0.0", PORT)))??;
+        let refused = serve()??;
+        ensure!(
+            refused.code == 23 && refused.stdout.contains("cannot be opened"),
+            "{refused:?}"
+        );
+        Ok(())
+    });
+}

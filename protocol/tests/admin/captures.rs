@@ -35,6 +35,7 @@ const NOT_CAPTURED: &[&str] = &[
     "EnumDnat",
     "EnumBackup",
     "RestoreBackup",
+    "EnumAudit",
     "SetServerCert",
     "DeleteCa",
     "SetCrl",

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 use protocol::pack::{Kind, Limits, Pack};
+use protocol::rpc::client::{self, account::Account};
 use protocol::rpc::method::{Codec, TABLE};
 
-use crate::capture::{calls, elements, methods};
+use crate::capture::{Call, calls, calls_in, elements, methods, methods_in};
 
 /// The messages whose shape a capture shows, with a PACK of that shape.
 fn shapes() -> Vec<(&'static str, Codec, Pack)> {
@@ -20,7 +21,21 @@ fn shapes() -> Vec<(&'static str, Codec, Pack)> {
     })
     // A capability is written twice, so its two values cannot be random on their own.
     .filter(|(name, ..)| *name != "GetCaps")
+    .chain(client_shapes())
     .collect()
+}
+
+/// The same of the client service, whose requests hold as much as its answers.
+fn client_shapes() -> impl Iterator<Item = (&'static str, Codec, Pack)> {
+    let captured = methods_in("client");
+    let rows = client::method::TABLE
+        .iter()
+        .filter(move |row| captured.iter().any(|name| name == row.name));
+    rows.flat_map(|row| {
+        let answered = |call: &Call| client::refused(&call.answer).is_none();
+        let calls = calls_in("client", row.name).into_iter().filter(answered);
+        calls.map(|call| (row.name, row.response, call.answer))
+    })
 }
 
 /// Elements that say how others are to be read: how many rows there are, that a policy is there.
@@ -119,6 +134,19 @@ proptest! {
             let back = (codec.json_to_pack)(&json).unwrap();
             prop_assert_eq!(elements(&back), elements(&pack), "{} by way of JSON", name);
             prop_assert_eq!((codec.pack_to_json)(&back).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_of_an_account_is_refused_or_read_as_what_it_says(seed: u64) {
+        let mut random = generator(seed);
+        let mut file = include_bytes!("../data/client/account-password.vpn").to_vec();
+        for _ in 0..=random() % 8 {
+            let at = random() as usize % file.len();
+            file[at] = random() as u8;
+        }
+        if let Ok(account) = Account::from_file(&file) {
+            prop_assert_eq!(Account::from_file(account.to_file().as_bytes()), Ok(account));
         }
     }
 
