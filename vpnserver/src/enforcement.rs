@@ -1,5 +1,7 @@
 //! What policies and options make of ports and hubs (policies §1, §2): the frames themselves are judged in `hub-core`.
 
+use std::net::IpAddr;
+
 use hub_core::guard::{Families, Guards, HubFilters};
 use hub_core::hub::{HubConfig, PortConfig, PortKind, Privacy, StormLimit, VlanId};
 use protocol::policy::Policy;
@@ -20,11 +22,16 @@ const LEAST_IPV6: u32 = 5;
 /// The port of a session.
 #[must_use]
 pub fn port_of_session(origin: &Origin) -> PortConfig {
-    let policy = &origin.policy;
-    let mut port = PortConfig::new(PortKind::Session, origin.name.clone());
+    let mut port = port_under(&origin.policy, origin.peer.ip(), origin.name.clone());
     port.user = Some(origin.user.clone());
     port.group.clone_from(&origin.group);
     port.monitor = origin.login.options.monitor;
+    port
+}
+
+/// A port for a session under this policy, whose peer is there.
+fn port_under(policy: &Policy, peer: IpAddr, name: String) -> PortConfig {
+    let mut port = PortConfig::new(PortKind::Session, name);
     port.check_mac = policy.check_mac;
     port.check_ipv4 = policy.check_ip;
     port.check_ipv6 = policy.check_ip_v6;
@@ -44,7 +51,7 @@ pub fn port_of_session(origin: &Origin) -> PortConfig {
     port.guards = guards(policy);
     port.private = policy.privacy_filter;
     port.storm_limit = !policy.no_broadcast_limiter;
-    port.over_ipv6 = origin.peer.ip().to_canonical().is_ipv6();
+    port.over_ipv6 = peer.to_canonical().is_ipv6();
     port.no_default_router =
         policy.no_default_router_in_ra || port.over_ipv6 && policy.no_default_router_in_ra_when_ip_v6;
     port.upload = limit(policy.max_upload, 1);
@@ -142,4 +149,113 @@ fn tighter(one: Option<u32>, other: Option<u32>) -> Option<u32> {
 /// A limit of a policy; 0 is none, and a lower one than `least` is that.
 fn limit(value: u32, least: u32) -> Option<u32> {
     (value != 0).then(|| value.max(least))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use protocol::policy::TABLE;
+
+    use super::*;
+
+    fn port(policy: &Policy, peer: IpAddr) -> PortConfig {
+        port_under(policy, peer, "SID-ALICE-1".to_owned())
+    }
+
+    #[test]
+    fn every_policy_about_frames_changes_the_port() {
+        // These are about logins, connections and clients.
+        const OTHERS: [&str; 9] = [
+            "Access",
+            "MonitorPort",
+            "MaxConnection",
+            "TimeOut",
+            "FixPassword",
+            "MultiLogins",
+            "NoQoS",
+            "NoSavePassword",
+            "AutoDisconnect",
+        ];
+        let peer = Ipv6Addr::LOCALHOST.into();
+        let plain = port(&Policy::default(), peer);
+        for row in TABLE {
+            let mut policy = Policy::default();
+            row.set(&mut policy, 1);
+            let same = port(&policy, peer) == plain;
+            assert_eq!(same, OTHERS.contains(&row.name), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_link_over_ipv6_is_told_from_one_over_ipv4() {
+        let policy = Policy {
+            no_default_router_in_ra_when_ip_v6: true,
+            ..Policy::default()
+        };
+        for (address, over_ipv6) in [
+            ("2001:db8::1", true),
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.1", false),
+        ] {
+            let port = port(&policy, address.parse().unwrap());
+            assert_eq!(
+                (port.over_ipv6, port.no_default_router),
+                (over_ipv6, over_ipv6),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_policy_takes_a_session_its_last_addresses() {
+        let least = Policy {
+            max_mac: 1,
+            max_ip: 1,
+            max_ip_v6: 1,
+            ..Policy::default()
+        };
+        let port = port(&least, Ipv4Addr::LOCALHOST.into());
+        assert_eq!(
+            (port.max_macs, port.max_ipv4, port.max_ipv6),
+            (Some(3), Some(4), Some(5))
+        );
+    }
+
+    #[test]
+    fn every_option_about_frames_changes_the_hub() {
+        const ABOUT_FRAMES: [HubOption; 20] = [
+            HubOption::NoIpTable,
+            HubOption::ManageOnlyPrivateIp,
+            HubOption::ManageOnlyLocalUnicastIpv6,
+            HubOption::DisableIpParsing,
+            HubOption::BroadcastStormDetectionThreshold,
+            HubOption::FilterPppoe,
+            HubOption::FilterOspf,
+            HubOption::FilterIpv4,
+            HubOption::FilterIpv6,
+            HubOption::FilterNonIp,
+            HubOption::FilterBpdu,
+            HubOption::NoIpv6DefaultRouterInRaWhenIpv6,
+            HubOption::NoManageVlanId,
+            HubOption::VlanTypeId,
+            HubOption::AdjustTcpMssValue,
+            HubOption::ApplyIpv4AccessListOnArp,
+            HubOption::DisableCheckMacOnLocalBridge,
+            HubOption::BroadcastLimiterStrictMode,
+            HubOption::DropBroadcastsInPrivacyFilterMode,
+            HubOption::DropArpInPrivacyFilterMode,
+        ];
+        let shown = |options: &HubOptions| format!("{:?}", hub_with(HubConfig::new(7), options));
+        let plain = shown(&HubOptions::default());
+        for option in ABOUT_FRAMES {
+            let mut options = HubOptions::default();
+            let value = match option {
+                HubOption::VlanTypeId => 0x9100,
+                _ => u32::from(option.row().default == 0),
+            };
+            options.set(option, value);
+            assert_ne!(shown(&options), plain, "{}", option.row().name);
+        }
+    }
 }

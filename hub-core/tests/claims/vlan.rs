@@ -125,3 +125,32 @@ fn what_is_counted_is_what_was_handed_over() {
     assert_eq!(lan.counters(trunk).sent.broadcast_bytes, 104);
     assert_eq!(lan.hub.counters().sent.broadcast_bytes, 204);
 }
+
+#[test]
+fn tags_are_of_the_type_that_the_hub_says() {
+    let mut lan = Lan::with_config(|config| config.vlan_type = 0x1234);
+    let [trunk] = lan.ports();
+    let inside = lan.port(|port| port.vlan = VlanId::new(7));
+    let (_, deliveries) = lan.forward(inside, &frame(mac(1), mac(2), b"hello"));
+    let [(to, tagged)] = &deliveries[..] else {
+        panic!("to the trunk alone, not {deliveries:?}");
+    };
+    assert_eq!((*to, &tagged.bytes[12..16]), (trunk, &[0x12, 0x34, 0, 7][..]));
+    let mut answer = tagged.bytes.to_vec();
+    answer[..6].copy_from_slice(&mac(1).octets());
+    answer[6..12].copy_from_slice(&mac(2).octets());
+    let (_, deliveries) = lan.forward(trunk, &Frame::new(answer));
+    assert_eq!(deliveries, [(inside, frame(mac(2), mac(1), b"hello"))]);
+}
+
+#[test]
+fn one_station_in_two_vlans_is_one_where_vlans_are_not_kept_apart() {
+    for apart in [true, false] {
+        let mut lan = Lan::with_config(|config| config.vlans_apart = apart);
+        let [trunk] = lan.ports();
+        for vlan in [7, 8] {
+            lan.send(trunk, &tagged(mac(1), mac(2), vlan, b"hello"));
+        }
+        assert_eq!(lan.mac_table().len(), if apart { 2 } else { 1 });
+    }
+}
