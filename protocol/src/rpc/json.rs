@@ -160,7 +160,7 @@ fn print(value: &Value, depth: usize, out: &mut String) {
         }
         Value::Object(object) if !object.is_empty() => {
             let mut members: Vec<_> = object.iter().collect();
-            members.sort_by_cached_key(|(name, _)| element(name).to_ascii_uppercase());
+            members.sort_by_cached_key(|(name, _)| order(name));
             let rows = members
                 .into_iter()
                 .map(|(name, value)| (Some(name.as_str()), value));
@@ -196,13 +196,12 @@ fn print_text(text: &str, out: &mut String) {
     *out += &Value::from(text).to_string().replace('/', "\\/");
 }
 
-/// Members are in the order of the elements that they stand for, which have no endings.
-fn element(member: &str) -> &str {
+/// Where a member stands in its object: lists of rows come first, which have no ending; the others are in the order of the
+/// elements that they stand for.
+fn order(member: &str) -> (bool, String) {
     let endings = ["_u32", "_u64", "_bool", "_str", "_utf", "_dt", "_bin", "_ip"];
-    endings
-        .iter()
-        .find_map(|ending| member.strip_suffix(ending))
-        .unwrap_or(member)
+    let element = endings.iter().find_map(|ending| member.strip_suffix(ending));
+    (element.is_some(), element.unwrap_or(member).to_ascii_uppercase())
 }
 
 /// Percent signs and pluses resolved; what is no escape stays as it is.
@@ -260,8 +259,8 @@ mod tests {
         });
         assert_eq!(
             answer(&call.id, Ok(&result)),
-            "{\n    \"result\": {\n        \"ClientIP_ip\": \"::\",\n        \"Client_BridgeMode_bool\": true,\n        \
-             \"List\": [\n            {\n                \"X_u32\": 1\n            }\n        ],\n        \"None\": [],\n        \
+            "{\n    \"result\": {\n        \"List\": [\n            {\n                \"X_u32\": 1\n            }\n        ],\n        \
+             \"None\": [],\n        \"ClientIP_ip\": \"::\",\n        \"Client_BridgeMode_bool\": true,\n        \
              \"Note_utf\": \"a \\\"b\\\" \\\\ \\t\u{fc}\",\n        \"policy:Access_bool\": false,\n        \"Ports_u32\": [\n            \
              1,\n            2\n        ],\n        \"SrcIpAddress_ip\": \"10.0.0.1\",\n        \"SrcIpAddress6_bin\": \"\\/w==\"\n    },\n    \
              \"jsonrpc\": \"2.0\",\n    \"id\": \"a2\"\n}"

@@ -186,11 +186,10 @@ pub(super) async fn restart(server: &Server, _: &Administrator, request: Values)
     Ok(request)
 }
 
-/// Gives back the number, and the number as text, as the stock server does.
+/// Gives back what came, with the number as text beside it, as the stock server does.
 pub(super) async fn echo(_: &Server, _: &Administrator, request: Values) -> Reply<Values> {
     Ok(Values {
-        int: request.int,
         str: request.int.to_string(),
-        ..Values::default()
+        ..request
     })
 }

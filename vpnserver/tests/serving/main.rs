@@ -32,6 +32,7 @@ mod source_rule;
 mod standing;
 mod stranger;
 mod tables;
+mod transcript;
 mod trust;
 mod usage;
 mod user;
