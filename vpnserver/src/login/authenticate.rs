@@ -9,7 +9,7 @@ use protocol::password::{PasswordHash, user_hash};
 
 use super::hub_password::{ADMINISTRATOR, HubPassword};
 use super::trust::Trust;
-use super::{Logins, Refused};
+use super::{Logins, Refused, radius};
 use crate::secret::{Identity, PasswordRecord};
 use crate::store::{AdminOption, Hub, HubOption, StoreError, User, UserAuth};
 
@@ -54,7 +54,14 @@ impl Logins {
             Auth::Plain(password) if is_administrator(attempt.name) => {
                 self.administrator_by_password(attempt, password.as_bytes())
             }
-            Auth::Plain(password) => self.by_password(attempt, password.as_bytes()).await,
+            Auth::Plain(password) => match attempt.user.map(|user| (user, &user.auth)) {
+                Some((user, UserAuth::Radius { name })) => {
+                    let name = name.as_deref().unwrap_or(attempt.name);
+                    radius::ask(&self.vault, attempt, name, password).await?;
+                    Ok(Subject::User(user))
+                }
+                _ => self.by_password(attempt, password.as_bytes()).await,
+            },
             Auth::Certificate { cert, signature } => self.by_certificate(attempt, cert, signature).await,
             Auth::Ticket(_) => Err(Refused::new(
                 ErrorCode::AuthTypeNotSupported,
@@ -234,8 +241,8 @@ pub(super) fn other_type(user: &User) -> Refused {
         UserAuth::Password { .. } => "with a password",
         UserAuth::Certificate { .. } => "with a certificate",
         UserAuth::Signed { .. } => "with a certificate that a trusted authority signed",
-        UserAuth::Radius { .. } => "through RADIUS, which this server does not ask",
-        UserAuth::Nt { .. } => "through a Windows domain, which this server does not ask",
+        UserAuth::Radius { .. } => "through RADIUS, with the password itself",
+        UserAuth::Nt { .. } => "through a Windows domain, which this server cannot ask (RADIUS it can)",
     };
     Refused::failed(format!("user {} is one that logs in {how}", user.name))
 }

@@ -11,6 +11,7 @@ mod failures;
 mod hub_password;
 mod imported;
 mod password;
+mod radius;
 mod second_factor;
 mod source;
 mod standing;
@@ -28,7 +29,7 @@ use protocol::policy::Policy;
 
 use crate::secret::{Hasher, RecordError, SealError, Vault};
 use crate::sessions::Room;
-use crate::store::{Db, Group, Hub, Id, SourceRule, Store, StoreError, User};
+use crate::store::{Db, Group, Hub, Id, SourceRule, Store, StoreError, User, UserAuth, UserName};
 pub use administrator::{AdminRole, Credential};
 use authenticate::{Attempt, Subject};
 pub use authorise::Occupancy;
@@ -233,8 +234,10 @@ impl Logins {
             .run(move |store| {
                 let hub = store.hub(&hub)?;
                 let user = match store.user(hub.name.as_str(), &user) {
+                    // Nobody is called so.
+                    Ok(user) if user.name == *"*" => None,
                     Ok(user) => Some(user),
-                    Err(StoreError::UserNotFound { .. }) => None,
+                    Err(StoreError::UserNotFound { .. }) => stand_in(store, &hub, &user)?,
                     Err(error) => return Err(error),
                 };
                 let group = group_of(store, &hub, user.as_ref())?;
@@ -247,6 +250,27 @@ impl Logins {
                 })
             })
             .await
+    }
+}
+
+/// The user `*` of a hub stands for names that the hub does not have and its RADIUS servers may know. Names of the server
+/// itself are none of these. (On the stock server it stands for users of the hub as well whose own password was not right.)
+fn stand_in(store: &dyn Store, hub: &Hub, name: &str) -> Result<Option<User>, StoreError> {
+    let Ok(name) = UserName::parse(name) else {
+        return Ok(None);
+    };
+    match store.user(hub.name.as_str(), "*") {
+        Ok(anybody) if name != *"*" => Ok(Some(User {
+            name,
+            // Each is asked about under the own name.
+            auth: match anybody.auth {
+                UserAuth::Radius { .. } => UserAuth::Radius { name: None },
+                other => other,
+            },
+            ..anybody
+        })),
+        Ok(_) | Err(StoreError::UserNotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Standing {
 enum Holder {
     User {
         id: Id,
-        /// The name of the record, which is `*` for a user who has none of its own.
+        /// The user's name; the record is that of `*` for one who has none of its own.
         record: String,
         group: Option<String>,
         credential: Option<Credential>,
@@ -89,7 +89,7 @@ impl Standing {
     /// Whether a change of this user's record may matter to it.
     #[must_use]
     pub fn rests_on_user(&self, name: &str) -> bool {
-        matches!(&self.holder, Holder::User { record, .. } if record.eq_ignore_ascii_case(name))
+        matches!(&self.holder, Holder::User { record, .. } if record.eq_ignore_ascii_case(name) || name == "*")
     }
 
     /// Whether a change of this group may matter to it.
@@ -119,7 +119,11 @@ impl Standing {
                 ..
             } => (id, record, credential),
         };
-        let user = match store.user(hub, record) {
+        let found = match store.user(hub, record) {
+            Err(store::StoreError::UserNotFound { .. }) => store.user(hub, "*"),
+            found => found,
+        };
+        let user = match found {
             Ok(user) if user.id == *id => user,
             Ok(_) | Err(store::StoreError::UserNotFound { .. }) => {
                 return Err(Refused::new(
@@ -181,9 +185,8 @@ fn of_user(auth: &UserAuth) -> Option<Credential> {
             text.push(0);
             text.extend(serial.iter().flatten());
         }
-        UserAuth::Radius { name } | UserAuth::Nt { name } => {
-            text.extend(name.iter().flat_map(|name| name.bytes()));
-        }
+        // Whom a server is asked about is its business; the password is kept there.
+        UserAuth::Radius { .. } | UserAuth::Nt { .. } => {}
     }
     Some(hashed(&text))
 }

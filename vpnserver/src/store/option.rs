@@ -110,7 +110,7 @@ options! {
     DetectDormantSessionInterval "DetectDormantSessionInterval" = 0 KeptOnly "Seconds of silence after which a session counts as dormant; 0 is never.";
     NoPhysicalIpOnPacketLog "NoPhysicalIPOnPacketLog" = 0 InForce "Leave the clients' own addresses out of the packet log.";
     UseHubNameAsDhcpUserClassOption "UseHubNameAsDhcpUserClassOption" = 0 KeptOnly "Tell DHCP servers the hub's name as user class.";
-    UseHubNameAsRadiusNasId "UseHubNameAsRadiusNasId" = 0 KeptOnly "Tell RADIUS servers the hub's name as NAS identifier.";
+    UseHubNameAsRadiusNasId "UseHubNameAsRadiusNasId" = 0 InForce "Tell RADIUS servers the hub's name as NAS identifier.";
     AllowStandardPassword "AllowStandardPassword" = 0 InForce "Let stock clients use the standard password type; the server then keeps a hash that is as good as the password.";
 }
 

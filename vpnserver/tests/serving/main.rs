@@ -21,6 +21,7 @@ mod logs;
 mod methods;
 mod peer;
 mod published;
+mod radius;
 mod restart;
 mod restriction;
 mod rights;
