@@ -10,6 +10,8 @@ pub struct Tag(String);
 
 const MAX: usize = 11;
 const STEM: usize = 6;
+/// How the names of our devices begin.
+const DEVICE: &str = "hwn_";
 
 impl Tag {
     /// The tag for a hub or instance name. A name that is a tag already stays as it is; any other becomes its
@@ -35,7 +37,12 @@ impl Tag {
 
     /// Name of the TAP device of kernel mode.
     pub(crate) fn device(&self) -> String {
-        format!("hwn_{}", self.0)
+        format!("{DEVICE}{}", self.0)
+    }
+
+    /// Whether a device of this name is one of kernel mode.
+    pub fn has_device(name: &str) -> bool {
+        name.starts_with(DEVICE)
     }
 
     /// Name of the nftables table of kernel mode.

@@ -12,6 +12,7 @@ pub mod language;
 pub mod ours;
 pub mod page;
 pub mod process;
+pub mod raw;
 pub mod site;
 pub mod sources;
 pub mod stock;

@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::cipher::Cipher;
+
 /// How long a stranger may take from the first byte to a login (protocol §1).
 pub const NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a refused peer is waited for, so that the refusal is read before the connection goes.
@@ -169,6 +171,12 @@ impl Negotiation {
     #[must_use]
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// The cipher suite that the connection uses.
+    #[must_use]
+    pub fn cipher(&self) -> Option<Cipher> {
+        Cipher::agreed(self.stream.get_ref().1)
     }
 
     /// The bare stream for the stage after the negotiation, and the bytes of that stage that came early.

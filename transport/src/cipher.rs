@@ -64,6 +64,13 @@ impl Cipher {
         name
     }
 
+    /// The suite that the two ends of a connection have agreed on.
+    #[must_use]
+    pub fn agreed(connection: &rustls::CommonState) -> Option<Self> {
+        let suite = connection.negotiated_cipher_suite()?.suite();
+        Self::all().find(|known| known.0 == suite)
+    }
+
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
         NAMES.iter().map(|(suite, _)| Self(*suite))

@@ -10,6 +10,7 @@ use protocol::handshake::{Attached, ChangePassword, Hello, HubList, Login, Reque
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use transport::accept::{AcceptError, Asked, NEGOTIATION_TIMEOUT, Negotiation};
+use transport::cipher::Cipher;
 
 use crate::audit::{Doing, Who};
 use crate::connections::Listed;
@@ -145,7 +146,7 @@ impl Incoming {
 
     /// Opens the session and stays with it until its end, so that its end is told whatever ends it.
     async fn open(self, server: &Arc<Server>, mut negotiation: Negotiation, granted: Granted, pass: Pass) {
-        let session = match self.book(server, &granted).await {
+        let session = match self.book(server, &granted, negotiation.cipher()).await {
             Ok(session) => session,
             Err(refused) => return self.refuse(server, negotiation, refused).await,
         };
@@ -169,7 +170,12 @@ impl Incoming {
 
     /// A session in the books. What was revoked while the login was under way has not found the session there, so that is
     /// asked again afterwards.
-    async fn book(&self, server: &Server, granted: &Granted) -> Result<Arc<Session>, Refused> {
+    async fn book(
+        &self,
+        server: &Server,
+        granted: &Granted,
+        cipher: Option<Cipher>,
+    ) -> Result<Arc<Session>, Refused> {
         let offline = || Refused {
             code: ErrorCode::HubStopped,
             reason: format!("hub {} is offline", granted.hub),
@@ -181,10 +187,10 @@ impl Incoming {
             hub: hub.name.clone(),
             user: granted.user.clone(),
             user_id: granted.user_id,
-            real_name: granted.real_name.clone(),
             group: granted.group.clone(),
             peer: self.peer,
             local: self.local,
+            cipher,
             login: session::without_secrets(self.login.clone()),
             policy: session::effective_policy(granted.policy.clone(), &self.login),
             standing: granted.standing.clone(),

@@ -11,6 +11,7 @@ use protocol::handshake::{Auth, Login};
 use protocol::policy::Policy;
 use protocol::tunnel::{Direction, Side};
 use transport::accept::ServerStream;
+use transport::cipher::Cipher;
 use transport::tunnel::{Terms, Tunnel};
 
 use crate::enforcement::port_of_session;
@@ -60,14 +61,14 @@ pub struct Origin {
     pub user: String,
     /// The user's identity; none for the hub's administrator.
     pub user_id: Option<Id>,
-    /// The user's full name.
-    pub real_name: String,
     /// The group, if any.
     pub group: Option<String>,
     /// From where.
     pub peer: SocketAddr,
     /// Our own end of its first connection.
     pub local: SocketAddr,
+    /// The cipher suite of its first connection.
+    pub cipher: Option<Cipher>,
     /// What it logged in with; the secrets are gone from it.
     pub login: Login,
     /// What it may do.

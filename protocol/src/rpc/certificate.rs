@@ -9,7 +9,7 @@ message! {
         cert: optional data "Cert",
         /// Private key in DER; shown to the server's administrator only.
         key: optional secret "Key",
-        /// In answers to `SetServerCert`, 1 for a certificate without basic constraints.
+        /// In answers to `SetServerCert`, 0 for a certificate whose issuers are missing.
         flag1: u32 "Flag1",
         /// The certificates that lead from `cert` to a root, DER; from version 5.02.
         chain: list data "Chain",

@@ -6,7 +6,8 @@
 //! 2. A value that differs by its nature keeps its place and becomes `<varies>`, where [`VARIES`] says so.
 //! 3. The widths of columns follow from the values, and do not count.
 //! 4. What our server says beyond the stock one, by [`MORE`], is taken out of what it says.
-//! 5. Lines that are not of a table are compared word for word, but for those of [`PROSE`].
+//! 5. Capabilities come in the order of their names, since each server has its own.
+//! 6. Lines that are not of a table are compared word for word, but for those of [`PROSE`].
 
 /// Values that differ by their nature: command or `*`, items or columns, and why.
 const VARIES: &[(&str, &[&str], &str)] = &[
@@ -63,8 +64,25 @@ const VARIES: &[(&str, &[&str], &str)] = &[
         &["Num Logins", "Number of Logins"],
         "a client that is hung up on comes again",
     ),
+    (
+        "RouterList",
+        &["Running Status"],
+        "nothing of ours routes yet, and the stock server's needs a moment",
+    ),
+    (
+        "HubList",
+        &["Sessions"],
+        "the stock server's bridges and routers come when they come",
+    ),
+    (
+        "CascadeList",
+        &["Status"],
+        "nothing of ours connects yet, and the stock server's needs a moment",
+    ),
+    ("AdminOptionList", &["Description"], "everybody's own words"),
+    ("ExtOptionList", &["Description"], "everybody's own words"),
+    ("Caps", CAPS, "what the one has and the other has not"),
     ("*", &["Session Key (160 bit)"], "random"),
-    ("DhcpTable", &["Allocated IP"], "any of the pool"),
     (
         "SessionGet",
         &["Connection Name", "Client Port (Reported)"],
@@ -86,6 +104,33 @@ const VARIES: &[(&str, &[&str], &str)] = &[
         "ours is in the kernel where it may be",
     ),
     ("PortsUDPGet", &["UDP ports"], "nothing of ours is reached by UDP"),
+];
+
+/// Capabilities in which the servers differ.
+const CAPS: &[&str] = &[
+    "Either Free or Open-Source Version of SoftEther VPN",
+    "CPU AES Acceleration (AES-NI) is Active",
+    "Automatic Deletion of Log Files is Supported",
+    "VPN Azure is Supported",
+    "Cascade Connection is Supported",
+    "Server Authentication for Cascade Connection is Supported",
+    "Client Certificates for Cascade Connection is Supported",
+    "Renaming of Cascade Connection is Supported",
+    "Operation as Part of a Cluster is Supported",
+    "Integrated Administration for All Cluster Nodes is Supported",
+    "Dynamic DNS Client Function is Supported",
+    "DDNS via Proxy Server is Supported",
+    "IPsec / L2TP / EtherIP / L2TPv3 Server Functions are Supported",
+    "The Virtual Layer 3 Switch is Supported",
+    "OpenVPN Server Function is Supported",
+    "VPN over ICMP and VPN over DNS is Supported",
+    "MS-SSTP VPN Server Function is Supported",
+    "UDP Acceleration Function is Supported",
+    "Maximum Groups per Virtual Hub",
+    "Maximum Users per Virtual Hub",
+    "Maximum Virtual Interfaces per Layer 3 Switch",
+    "Maximum Virtual Layer 3 Switches",
+    "Maximum Routing Tables per Layer 3 Switch",
 ];
 
 /// What our server says beyond the stock one: command, the row, how many lines before it and from it on, and why.
@@ -116,6 +161,27 @@ const PROSE: &[(&str, &str, &str)] = &[
     ),
     ("ServerCipherGet", " ", "the ciphers of another TLS library"),
 ];
+
+/// Comma-separated values as a table, which is compared by the same rules.
+pub fn from_csv(output: &str) -> String {
+    let row = |line: &str| {
+        let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
+        for c in line.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ',' if !quoted => cells.push(std::mem::take(&mut cell)),
+                _ => cell.push(c),
+            }
+        }
+        cells.push(cell);
+        if cells.len() > 1 {
+            cells.join("|")
+        } else {
+            line.to_owned()
+        }
+    };
+    output.lines().map(row).collect::<Vec<_>>().join("\n")
+}
 
 /// The last value of an item or column in an output.
 pub fn last_value(output: &str, wanted: &str) -> Option<String> {
@@ -150,6 +216,11 @@ pub fn comparable(command: &str, output: &str) -> Vec<String> {
             header = None;
             lines.push(prose(command, line));
         }
+    }
+    if command == "Caps" {
+        lines.sort_unstable();
+        // The stock server names one of them twice.
+        lines.dedup();
     }
     lines.dedup_by(|next, last| next == last && next.ends_with("<varies>") && !next.contains('|'));
     lines
@@ -234,7 +305,9 @@ fn has_shape(word: &str, shape: &str) -> bool {
 /// rest is prose, in which the tools differ, as is the middle column of a table of policies and what explains an option.
 pub fn format_lines(lines: &[String]) -> Vec<String> {
     let (mut kept, mut of_policies) = (Vec::new(), false);
-    for line in lines {
+    // What follows the number of an error says it in words.
+    let words = |at: usize| at > 0 && lines[at - 1].starts_with("Error occurred. (");
+    for (_, line) in lines.iter().enumerate().filter(|(at, _)| !words(*at)) {
         let cells: Vec<&str> = line.split('|').collect();
         of_policies = cells[0] == "Policy name" || of_policies && (cells.len() > 1 || line == "---");
         match cells[..] {

@@ -153,6 +153,7 @@ impl<'a> Driver<'a> {
         options.extend(join.address.as_ref().map(|_| "--no-dhcp"));
         let client =
             ours::Client::connect_as(host, OUTSIDE, &join.hub, &join.user, &join.password, &options)?;
+        client.daemon().line_with("connected: ", LOGIN)?;
         if let Some(address) = &join.address {
             eventually(LOGIN, "the client's device", || {
                 Ok(host

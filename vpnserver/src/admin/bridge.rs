@@ -22,15 +22,19 @@ pub(super) async fn devices(_: &Server, _: &Administrator, _: Nothing) -> Reply<
         .list()
         .await
         .map_err(|error| failed(&error))?;
-    let devices = links
+    let mut names: Vec<String> = links
         .into_iter()
-        .filter(|link| !link.loopback && link.mac.is_some())
-        .map(|link| EthernetRow {
-            device_name: link.name,
-            network_connection_name: String::new(),
-        })
+        .filter(|link| !link.loopback && link.mac.is_some() && !nat::Tag::has_device(&link.name))
+        .map(|link| link.name)
         .collect();
-    Ok(EthernetList { devices })
+    names.sort_unstable();
+    let devices = names.into_iter().map(|device_name| EthernetRow {
+        device_name,
+        network_connection_name: String::new(),
+    });
+    Ok(EthernetList {
+        devices: devices.collect(),
+    })
 }
 
 pub(super) async fn create(server: &Server, _: &Administrator, request: LocalBridge) -> Reply<LocalBridge> {

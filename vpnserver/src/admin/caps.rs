@@ -9,6 +9,9 @@ use crate::server::Server;
 /// A limit that is none.
 const UNLIMITED: u32 = u32::MAX;
 
+/// Found out by the server: tools warn then that the machine's host may hold back frames of a bridge.
+const IN_VM: &str = "b_is_in_vm";
+
 /// Name, value, and what it is about. What stock servers have and we have not is named too, as 0: tools ask for it.
 const TABLE: &[(&str, u32, &str)] = &[
     (
@@ -61,7 +64,7 @@ const TABLE: &[(&str, u32, &str)] = &[
     ),
     (
         "b_support_config_rw",
-        0,
+        1,
         "The configuration can be read and written as a file",
     ),
     (
@@ -90,7 +93,7 @@ const TABLE: &[(&str, u32, &str)] = &[
         0,
         "Cascade connections can be renamed",
     ),
-    ("b_is_in_vm", 0, "Runs in a virtual machine"),
+    (IN_VM, 0, "Runs in a virtual machine"),
     ("b_support_check_mac", 1, "Policy CheckMac"),
     ("b_support_check_tcp_state", 1, "Access lists see TCP states"),
     (
@@ -116,10 +119,12 @@ const TABLE: &[(&str, u32, &str)] = &[
 ];
 
 pub(super) async fn list(_: &Server, _: &Administrator, _: Nothing) -> Reply<Caps> {
+    let in_vm = u32::from(runs_in_a_machine());
     let cap = |(name, value, about): &(&str, u32, &str)| Cap {
         name: (*name).to_owned(),
         value: match *name {
             "b_support_aes_ni" => aes_in_hardware().into(),
+            IN_VM => in_vm,
             _ => *value,
         },
         description: (*about).to_owned(),
@@ -137,4 +142,11 @@ fn aes_in_hardware() -> bool {
     return std::arch::is_aarch64_feature_detected!("aes");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     false
+}
+
+/// A processor that a hypervisor shows says so.
+fn runs_in_a_machine() -> bool {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = text.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor"))
 }

@@ -37,18 +37,15 @@ pub(super) async fn set(server: &Server, _: &Administrator, request: KeyPair) ->
     let (Some(certificate), Some(key)) = (request.cert.clone(), &request.key) else {
         return Err(ErrorCode::Protocol);
     };
-    let constrained = X509Certificate::from_der(&certificate)
-        .map_err(|_| ErrorCode::Protocol)?
-        .1
-        .basic_constraints()
-        .is_ok_and(|found| found.is_some());
+    let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|_| ErrorCode::Protocol)?;
+    let complete = parsed.subject() == parsed.issuer() || !request.chain.is_empty();
     let mut chain = vec![certificate];
     chain.extend(request.chain.iter().cloned());
     let key = Zeroizing::new(key.to_vec());
     show(server, Material { chain, key }).await?;
     Ok(KeyPair {
         cert: request.cert,
-        flag1: u32::from(!constrained),
+        flag1: u32::from(complete),
         ..KeyPair::default()
     })
 }

@@ -20,7 +20,7 @@ const MESSAGE_BYTES: usize = 20_000;
 pub(super) async fn create(server: &Server, _: &Administrator, request: HubSettings) -> Reply<HubSettings> {
     let name = HubName::parse(request.hub_name.trim()).map_err(|_| ErrorCode::InvalidParameter)?;
     if request.hub_type != HubType::Standalone {
-        return Err(ErrorCode::NotFarmController);
+        return Err(ErrorCode::InvalidParameter);
     }
     let mut hub = store::Hub::new(name);
     hub.online = request.online;
@@ -178,9 +178,7 @@ pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) ->
                 num_ip_tables: count(ips),
                 last_comm_time: last_communication(server, &name, &record),
                 created_time: Timestamp(record.created.as_millis()),
-                last_login_time: summary
-                    .last_login
-                    .map_or(Timestamp::NONE, |at| Timestamp(at.as_millis())),
+                last_login_time: last_login_or_making(summary.last_login, &record),
                 num_login: summary.logins,
                 is_traffic_filled: true,
                 traffic: traffic(&counters),
@@ -228,9 +226,7 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubReque
         traffic: traffic(&counters),
         last_comm_time: last_communication(server, &name, &record),
         created_time: Timestamp(record.created.as_millis()),
-        last_login_time: summary
-            .last_login
-            .map_or(Timestamp::NONE, |at| Timestamp(at.as_millis())),
+        last_login_time: last_login_or_making(summary.last_login, &record),
         num_login: summary.logins,
         hub_name: name,
     })
@@ -306,4 +302,9 @@ pub(super) async fn set_message(
         })
         .await?;
     Ok(request)
+}
+
+/// When somebody last logged in to a hub; of one that nobody has, the time of its making, as the stock server tells it.
+fn last_login_or_making(last: Option<store::Timestamp>, record: &store::Hub) -> Timestamp {
+    Timestamp(last.unwrap_or(record.created).as_millis())
 }

@@ -13,6 +13,8 @@ use protocol::error::ErrorCode;
 
 /// What stands for "Linux" in the protocol.
 const OS_LINUX: u32 = 3100;
+/// What the stock server calls the kernel of every Linux.
+const KERNEL: &str = "UNIX";
 
 pub(super) async fn info(_: &Server, _: &Administrator, _: Nothing) -> Reply<ServerInfo> {
     let kernel = nix::sys::utsname::uname().ok();
@@ -42,11 +44,11 @@ pub(super) async fn info(_: &Server, _: &Administrator, _: Nothing) -> Reply<Ser
         os_type: OS_LINUX,
         os_service_pack: 0,
         os_system_name: "Linux".to_owned(),
-        os_product_name: os("PRETTY_NAME"),
-        os_vendor_name: os("NAME"),
-        os_version: os("VERSION_ID"),
-        kernel_name: kernel_text(|kernel| kernel.sysname()),
-        kernel_version: kernel_text(|kernel| kernel.release()),
+        os_product_name: os("NAME"),
+        os_vendor_name: os("HOME_URL"),
+        os_version: os("VERSION"),
+        kernel_name: KERNEL.to_owned(),
+        kernel_version: kernel_text(|kernel| kernel.version()),
     })
 }
 

@@ -6,9 +6,12 @@ use std::time::{Instant, SystemTime};
 
 use hub_core::hub::{Counters, PortKind, PortState};
 use protocol::error::ErrorCode;
+use protocol::policy::Policy;
 use protocol::rpc::session::{LinkState, Node, SessionList, SessionRow, SessionState, SessionStatus};
 use protocol::rpc::traffic::Traffic;
 use protocol::rpc::{HubObject, HubRequest};
+
+use transport::cipher::Cipher;
 
 use super::{Administrator, Reply, count, time};
 use crate::connection::PRODUCT;
@@ -79,12 +82,8 @@ fn of_part(hub: &VirtualHub, port: &PortState) -> SessionRow {
         username: if secure_nat { "SecureNAT" } else { "Local Bridge" }.to_owned(),
         ip: Ipv4Addr::UNSPECIFIED.into(),
         client_ip: Ipv4Addr::UNSPECIFIED.into(),
-        hostname: if secure_nat {
-            "Virtual host"
-        } else {
-            "Network device"
-        }
-        .to_owned(),
+        hostname: String::new(),
+        client_bridge_mode: true,
         packet_size: counters.received.bytes() + counters.sent.bytes(),
         packet_num: counters.received.frames() + counters.sent.frames(),
         secure_nat_mode: secure_nat,
@@ -120,28 +119,14 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubObjec
         if part.config.kind == PortKind::Session {
             return Err(ErrorCode::ObjectNotFound);
         }
-        let row = of_part(&hub, &part);
-        return Ok(SessionStatus {
-            hub_name: hub.name.clone(),
-            name: row.name.clone(),
-            username: row.username,
-            link: LinkState {
-                session_name: row.name,
-                active: true,
-                connected: true,
-                session_state: SessionState::Established,
-                traffic: traffic(&part.counters),
-                ..LinkState::default()
-            },
-            ..SessionStatus::default()
-        });
+        return Ok(status_of_part(&hub, &part));
     };
     let origin = &session.origin;
     Ok(SessionStatus {
         hub_name: origin.hub.clone(),
         name: origin.name.clone(),
         username: origin.user.clone(),
-        real_username: origin.real_name.clone(),
+        real_username: origin.user.clone(),
         group_name: origin.group.clone().unwrap_or_default(),
         client_ip: origin.peer.ip(),
         client_ip6: v6(origin.peer.ip()),
@@ -150,6 +135,51 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubObjec
         link: link(server, &session),
         node: node(&session),
     })
+}
+
+/// What a part is to the hub it is plugged into: a session without a connection, which may do what parts may.
+fn status_of_part(hub: &VirtualHub, part: &PortState) -> SessionStatus {
+    let row = of_part(hub, part);
+    let policy = Policy {
+        no_broadcast_limiter: true,
+        ..Policy::default()
+    };
+    SessionStatus {
+        hub_name: hub.name.clone(),
+        name: row.name.clone(),
+        username: row.username,
+        link: LinkState {
+            server_product_name: PRODUCT.to_owned(),
+            server_product_ver: protocol::VERSION,
+            server_product_build: protocol::BUILD,
+            session_name: row.name,
+            connection_name: NO_CONNECTION.to_owned(),
+            active: true,
+            connected: true,
+            session_state: SessionState::Established,
+            num_connections_established: 1,
+            qos: true,
+            is_bridge_mode: true,
+            start_time: row.created_time,
+            first_connection_established_time: row.created_time,
+            current_connection_established_time: row.created_time,
+            traffic: traffic_of_peer(&part.counters),
+            policy,
+            ..LinkState::default()
+        },
+        ..SessionStatus::default()
+    }
+}
+
+/// How the stock server names the connection of a session that has none.
+const NO_CONNECTION: &str = "INITING";
+
+fn underlay(peer: SocketAddr) -> &'static str {
+    if peer.is_ipv4() {
+        "Standard TCP/IP (IPv4)"
+    } else {
+        "Standard TCP/IP (IPv6)"
+    }
 }
 
 fn link(server: &Server, session: &Session) -> LinkState {
@@ -162,7 +192,7 @@ fn link(server: &Server, session: &Session) -> LinkState {
         server_product_name: PRODUCT.to_owned(),
         server_product_ver: protocol::VERSION,
         server_product_build: protocol::BUILD,
-        cipher_name: "TLS".to_owned(),
+        cipher_name: origin.cipher.map(Cipher::name).unwrap_or_default().to_owned(),
         session_name: origin.name.clone(),
         connection_name: origin.connection.clone(),
         active: true,
@@ -181,12 +211,14 @@ fn link(server: &Server, session: &Session) -> LinkState {
         start_time: time(origin.opened_at),
         first_connection_established_time: time(origin.opened_at),
         current_connection_established_time: time(session.last_joined()),
-        total_send_size: bytes_out,
-        total_recv_size: bytes_in,
-        total_send_size_real: bytes_out,
-        total_recv_size_real: bytes_in,
+        // Said from the peer's side, as its counters are.
+        total_send_size: bytes_in,
+        total_recv_size: bytes_out,
+        total_send_size_real: bytes_in,
+        total_recv_size_real: bytes_out,
+        underlay_protocol: underlay(origin.peer).to_owned(),
         vlan_id: origin.policy.vlan_id,
-        traffic: traffic(&counters),
+        traffic: traffic_of_peer(&counters),
         server_x: Some(server.identity().certificate.to_vec()),
         policy: origin.policy.clone(),
         ..LinkState::default()
@@ -269,17 +301,26 @@ pub(super) fn traffic(counters: &Counters) -> Traffic {
     }
 }
 
-/// The counters of the store in the protocol's words.
+/// The counters of a port from the side of the peer: what the hub received is what it sent.
+fn traffic_of_peer(counters: &Counters) -> Traffic {
+    traffic(&Counters {
+        received: counters.sent,
+        sent: counters.received,
+        ..*counters
+    })
+}
+
+/// The counters of a user in the protocol's words, from the user's side.
 pub(super) fn stored_traffic(traffic: &store::Traffic) -> Traffic {
     Traffic {
-        recv_broadcast_bytes: traffic.received.broadcast_bytes,
-        recv_broadcast_count: traffic.received.broadcast_packets,
-        recv_unicast_bytes: traffic.received.unicast_bytes,
-        recv_unicast_count: traffic.received.unicast_packets,
-        send_broadcast_bytes: traffic.sent.broadcast_bytes,
-        send_broadcast_count: traffic.sent.broadcast_packets,
-        send_unicast_bytes: traffic.sent.unicast_bytes,
-        send_unicast_count: traffic.sent.unicast_packets,
+        recv_broadcast_bytes: traffic.sent.broadcast_bytes,
+        recv_broadcast_count: traffic.sent.broadcast_packets,
+        recv_unicast_bytes: traffic.sent.unicast_bytes,
+        recv_unicast_count: traffic.sent.unicast_packets,
+        send_broadcast_bytes: traffic.received.broadcast_bytes,
+        send_broadcast_count: traffic.received.broadcast_packets,
+        send_unicast_bytes: traffic.received.unicast_bytes,
+        send_unicast_count: traffic.received.unicast_packets,
     }
 }
 

@@ -158,6 +158,9 @@ fn echo(request: &User) -> User {
 }
 
 pub(super) async fn get(server: &Server, _: &Administrator, request: HubObject) -> Reply<User> {
+    if request.name.is_empty() {
+        return Err(ErrorCode::InvalidParameter);
+    }
     server.settle_usage().await?;
     let (hub, name) = (request.hub_name.clone(), request.name);
     let user = server.db.run(move |store| store.user(&hub, &name)).await?;

@@ -48,8 +48,6 @@ pub struct Granted {
     pub user: String,
     /// The user's identity, for the counters; none for the hub's administrator.
     pub user_id: Option<Id>,
-    /// The person's name.
-    pub real_name: String,
     /// The user's group.
     pub group: Option<String>,
     /// What the session may do.
