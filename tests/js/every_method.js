@@ -260,6 +260,7 @@ const steps = [
     ["GetConfig", {}, (r) => r.FileData_bin.length > 0],
     ["SetConfig", { FileName_str: "x", FileData_bin: bytes("no configuration") }, [33, 38]],
     ["EnumBackup", {}, any],
+    ["RestoreBackup", { Id_u32: 4711, Id_u64: 4711, Name_str: "no such state" }, [29, 38]],
     ["DeleteHub", H, any],
     ["DeleteHub", H, [8]],
     // Last, for the server may be another one afterwards.
