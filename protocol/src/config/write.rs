@@ -12,7 +12,8 @@ const LINE_END: &str = "\r\n";
 
 impl Folder {
     /// Writes a file with this folder as its root: byte order mark, CRLF, items before folders, both by name. `head` is what
-    /// stands before it: lines that begin with `#` or are empty. Wiped when it is dropped.
+    /// stands before it: lines that begin with `#` or are empty, of which the stock server needs one: it reads
+    /// past the byte order mark only in a comment. Wiped when it is dropped.
     #[must_use]
     pub fn to_text(&self, head: &str) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::from(BYTE_ORDER_MARK));
