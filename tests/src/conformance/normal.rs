@@ -3,11 +3,11 @@
 //! Rows and items are never left out of what the stock server says. The rules:
 //!
 //! 1. Times, dates and days of the week become words, wherever they are; so do the hour and the date in the name of a log file.
-//! 2. A value that differs by its nature keeps its place and becomes `<varies>`, where [`VARIES`] says so.
+//! 2. A value that differs by its nature keeps its place and becomes `<varies>`, where `VARIES` says so.
 //! 3. The widths of columns follow from the values, and do not count.
-//! 4. What our server says beyond the stock one, by [`MORE`], is taken out of what it says.
+//! 4. What our server says beyond the stock one, by `MORE`, is taken out of what it says.
 //! 5. Capabilities come in the order of their names, since each server has its own.
-//! 6. Lines that are not of a table are compared word for word, but for those of [`PROSE`].
+//! 6. Lines that are not of a table are compared word for word, but for those of `PROSE`.
 
 /// Values that differ by their nature: command or `*`, items or columns, and why.
 const VARIES: &[(&str, &[&str], &str)] = &[

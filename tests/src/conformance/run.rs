@@ -43,7 +43,7 @@ pub struct Outcome {
 /// The hosts of one run.
 #[derive(Debug)]
 pub struct Place {
-    /// Where server and tool run; the client reaches it at [`OUTSIDE`].
+    /// Where server and tool run; the client reaches it at `OUTSIDE`.
     pub server: Host,
     /// Where the client runs.
     pub client: Host,

@@ -1,6 +1,6 @@
 //! The stock server's configuration file: read into the store, and written from it.
 //!
-//! One file per noun, with both directions in it; [`place`] walks a file that is read, [`report`] says what was left of it
+//! One file per noun, with both directions in it; `place` walks a file that is read, `report` says what was left of it
 //! and why. The text format itself is `protocol::config`.
 //!
 //! A file is taken whole or not at all, in one transaction ([`Store::together`]). It replaces what the server has, but for

@@ -1,7 +1,7 @@
 //! Log files as the stock server writes them (policies §6): `server_log`, `security_log/HUB` and `packet_log/HUB` below the
 //! data folder, a new file as often as an administrator wants one.
 //!
-//! Whoever logs hands a line over and goes on: one thread writes the files ([`writer`]), and what finds no room on the way
+//! Whoever logs hands a line over and goes on: one thread writes the files (`writer`), and what finds no room on the way
 //! there is dropped and counted. The same lines go to a syslog server, if one is set ([`crate::syslog`]).
 
 mod archive;

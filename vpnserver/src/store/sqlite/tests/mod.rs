@@ -1,5 +1,6 @@
 mod access_rule;
 mod backup;
+mod full_disk;
 mod opening;
 mod records;
 mod site;
