@@ -146,9 +146,9 @@ const steps = [
 
     ["SetSecureNATOption", nat, any],
     ["GetSecureNATOption", { RpcHubName_str: HUB }, is({ Ip_ip: "192.168.77.1", UseDhcp_bool: true })],
-    ["GetSecureNATStatus", H, [80]],
-    ["EnumNAT", H, [80]],
-    ["EnumDHCP", H, [80]],
+    ["GetSecureNATStatus", H, is({ NumTcpSessions_u32: 0, IsKernelMode_bool: false })],
+    ["EnumNAT", H, (r) => r.NatTable.length === 0],
+    ["EnumDHCP", H, (r) => r.DhcpTable.length === 0],
     ["EnableSecureNAT", H, any],
     ["DisableSecureNAT", H, any],
     ["EnumEthernet", {}, (r) => Array.isArray(r.EthList)],

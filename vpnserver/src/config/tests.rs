@@ -75,7 +75,7 @@ fn the_rich_file_is_taken_with_users_groups_policies_and_the_rest() {
     assert_eq!(user.created.as_millis(), 1_795_406_327_343);
     assert_eq!(
         (user.usage.logins, user.usage.traffic.received.unicast_bytes),
-        (1, 4128)
+        (1, 8108)
     );
     let policy = user.policy.unwrap();
     assert!(policy.dhcp_filter && policy.max_upload == 1_000_000);

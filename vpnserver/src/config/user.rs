@@ -149,7 +149,7 @@ impl Import<'_> {
     }
 }
 
-const DIRECTIONS: [&str; 2] = ["RecvTraffic", "SendTraffic"];
+const DIRECTIONS: [&str; 2] = ["SendTraffic", "RecvTraffic"];
 
 fn traffic(place: &Place<'_>) -> Result<Traffic, ImportError> {
     let Some(place) = place.folder("Traffic") else {

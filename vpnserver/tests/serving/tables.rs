@@ -52,8 +52,8 @@ async fn sessions_are_listed_and_described() {
     assert_eq!(status.username, "alice");
     assert_eq!(status.client_ip, IpAddr::from(Ipv4Addr::LOCALHOST));
     assert!(status.link.use_compress && status.link.use_encrypt);
-    assert_eq!(status.link.total_recv_size, hello.len() as u64);
-    assert_eq!(status.link.traffic.recv_broadcast_count, 1);
+    assert_eq!(status.link.total_send_size, hello.len() as u64);
+    assert_eq!(status.link.traffic.send_broadcast_count, 1);
     assert_eq!(status.node.client_product_name, "");
     let nobody = HubObject {
         name: "SID-NOBODY-9".to_owned(),

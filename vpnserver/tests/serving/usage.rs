@@ -30,8 +30,8 @@ async fn logins_and_traffic_are_counted_while_a_session_lives_and_after() {
     }
     let now = alice(&mut admin).await;
     assert_eq!(now.num_login, 1);
-    assert_eq!(now.traffic.recv_broadcast_count, 3);
-    assert_eq!(now.traffic.recv_broadcast_bytes, 3 * hello.len() as u64);
+    assert_eq!(now.traffic.send_broadcast_count, 3);
+    assert_eq!(now.traffic.send_broadcast_bytes, 3 * hello.len() as u64);
 
     bob.send([frame(BROADCAST, station(2), b"hello")]);
     let mut second = enter(&site, login("alice")).await.unwrap();
@@ -48,9 +48,9 @@ async fn logins_and_traffic_are_counted_while_a_session_lives_and_after() {
         tokio::task::yield_now().await;
     }
     let after = alice(&mut admin).await;
-    assert_eq!((after.num_login, after.traffic.recv_broadcast_count), (2, 4));
+    assert_eq!((after.num_login, after.traffic.send_broadcast_count), (2, 4));
     // One frame to the first session, one to each of both.
-    assert_eq!(after.traffic.send_broadcast_count, 1 + 2 + 1);
+    assert_eq!(after.traffic.recv_broadcast_count, 1 + 2 + 1);
     assert_eq!(alice(&mut admin).await.traffic, after.traffic);
 }
 
