@@ -11,6 +11,7 @@
 //! Two hubs are two values: nothing crosses from one to the other because neither knows of the other.
 
 pub mod access;
+pub mod buffer;
 pub mod frame;
 pub mod guard;
 pub mod hub;
