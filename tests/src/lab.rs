@@ -6,12 +6,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::host::Host;
-use crate::process;
+use crate::process::{self, IN_TIME};
 use crate::stock::Stock;
 
 /// Set for a process that is already inside.
@@ -165,16 +164,12 @@ impl Lab {
         }
         for (host, device, _) in [a, b] {
             // A veth pair has its carrier a moment after its second end is up.
-            process::eventually(
-                Duration::from_secs(5),
-                &format!("the carrier of {device}"),
-                || {
-                    Ok(host
-                        .sh(&format!("ip -brief link show {device}"))?
-                        .contains(" UP ")
-                        .then_some(()))
-                },
-            )?;
+            process::eventually(IN_TIME, &format!("the carrier of {device}"), || {
+                Ok(host
+                    .sh(&format!("ip -brief link show {device}"))?
+                    .contains(" UP ")
+                    .then_some(()))
+            })?;
         }
         Ok(())
     }

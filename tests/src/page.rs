@@ -2,11 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::host::Host;
+use crate::process::IN_TIME;
 
 /// A page.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Page {
 }
 
 fn answer(mut visitor: TcpStream, text: &str) -> std::io::Result<()> {
-    visitor.set_read_timeout(Some(Duration::from_secs(10)))?;
+    visitor.set_read_timeout(Some(IN_TIME))?;
     let mut request = Vec::new();
     let mut part = [0; 1024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -67,8 +67,8 @@ fn answer(mut visitor: TcpStream, text: &str) -> std::io::Result<()> {
 /// Fetches `http://address/` from `host` and returns the body.
 pub fn fetch(host: &Host, address: SocketAddr) -> Result<String> {
     host.within(|| -> Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut stream = TcpStream::connect_timeout(&address, IN_TIME)?;
+        stream.set_read_timeout(Some(IN_TIME))?;
         write!(
             stream,
             "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"

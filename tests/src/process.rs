@@ -9,6 +9,10 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// How long whatever is awaited may take, on a machine that builds something beside the tests. Who waits goes on as soon
+/// as it is there, so only a failure takes as long.
+pub const IN_TIME: Duration = Duration::from_secs(90);
+
 /// How a finished command ended and what it said.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -223,7 +227,7 @@ impl Daemon {
         let status = status.with_context(|| self.log())?;
         // The readers see the end of the streams a moment after the process; the log is whole only then.
         let mut state = self.output.lock();
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + Duration::from_secs(10);
         while state.open_streams > 0 && Instant::now() < deadline {
             let step = Duration::from_millis(100);
             state = self

@@ -13,10 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::host::Host;
-use crate::process::{self, Answer, Daemon, eventually};
-
-/// How long a stock daemon may take to start, on a machine that builds something beside it.
-const START: Duration = Duration::from_secs(30);
+use crate::process::{self, Answer, Daemon, IN_TIME, eventually};
 
 /// The unpacked software.
 #[derive(Debug, Clone)]
@@ -47,8 +44,8 @@ impl Stock {
     pub fn server(&self, host: &Host) -> Result<Daemon> {
         let program = self.program("vpnserver");
         let daemon = Daemon::start("stock vpnserver", self.command(host, &program).arg("execsvc"))?;
-        host.listens(5555, START)?;
-        host.listens(443, START)?;
+        host.listens(5555, IN_TIME)?;
+        host.listens(443, IN_TIME)?;
         Ok(daemon)
     }
 
@@ -57,7 +54,7 @@ impl Stock {
         const ADMINISTRATION: u16 = 9931;
         let program = self.program("vpnclient");
         let daemon = Daemon::start("stock vpnclient", self.command(host, &program).arg("execsvc"))?;
-        host.listens(ADMINISTRATION, START)?;
+        host.listens(ADMINISTRATION, IN_TIME)?;
         Ok(Client {
             stock: self.clone(),
             daemon,
@@ -98,7 +95,7 @@ impl Stock {
         let mut command = host.command(self.busybox()?);
         command
             .args([
-                "udhcpc", "-f", "-q", "-n", "-t", "20", "-T", "1", "-i", device, "-s",
+                "udhcpc", "-f", "-q", "-n", "-t", "60", "-T", "1", "-i", device, "-s",
             ])
             .arg(&script);
         command.args(["-O", "staticroutes"]);

@@ -12,10 +12,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 
 use crate::host::Host;
+use crate::process::IN_TIME;
 
 /// A TCP connection from `host`.
 pub fn tcp(host: &Host, server: SocketAddr) -> Result<TcpStream> {
-    Ok(host.within(|| TcpStream::connect_timeout(&server, Duration::from_secs(5)))??)
+    Ok(host.within(|| TcpStream::connect_timeout(&server, IN_TIME))??)
 }
 
 /// A TLS connection from `host`, with whatever certificate the server shows.

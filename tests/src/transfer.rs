@@ -13,7 +13,7 @@ use crate::host::Host;
 pub const GIBIBYTE: u64 = 1 << 30;
 
 /// How long a stream may stand still before the transfer counts as broken.
-const STALL: Duration = Duration::from_secs(20);
+const STALL: Duration = Duration::from_secs(60);
 
 /// Sends `bytes` pseudo-random bytes from one host to `address` on another, compares the SHA-256 that either side
 /// computed, and returns how long it took.

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use hubward_tests::conformance::normal::{comparable, format_lines};
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, HUB, PASSWORD, USER};
-use hubward_tests::process::{self, Answer, eventually};
+use hubward_tests::process::{self, Answer, IN_TIME, eventually};
 use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::stock::{Stock, item};
 
@@ -174,7 +173,7 @@ enum Tool<'a> {
 
 impl Tool<'_> {
     /// No command takes as long; a tool that waits for somebody is ended.
-    const PATIENCE: &'static str = "30";
+    const PATIENCE: &'static str = "90";
 
     fn command(self, host: &Host, folder: &Path) -> Result<Command> {
         Ok(match self {
@@ -362,7 +361,7 @@ fn our_tool_connects_a_stock_client_to_our_server() {
         ] {
             say(&line)?;
         }
-        let status = eventually(Duration::from_secs(30), "an established session", || {
+        let status = eventually(IN_TIME, "an established session", || {
             let status = say("AccountStatusGet lab")?;
             let state = item(&status, "Session Status").unwrap_or_default();
             Ok(state.contains("Session Established").then_some(status))
@@ -375,7 +374,7 @@ fn our_tool_connects_a_stock_client_to_our_server() {
         ensure!(list["AccountList"][0]["Connected_bool"] == true, "{list}");
         say("AccountDisconnect lab")?;
         // The service takes a moment, in which it has a connection that is nobody's.
-        eventually(Duration::from_secs(10), "the end of the session", || {
+        eventually(IN_TIME, "the end of the session", || {
             let status = Tool::Ours.say(&site.user, lab.folder(), &[], "AccountStatusGet lab")?;
             Ok((status.code == 37).then_some(()))
         })?;

@@ -1,18 +1,18 @@
 //! Configuration files between the stock server and ours.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, Server, program};
-use hubward_tests::process::{self, Daemon, eventually};
+use hubward_tests::process::{self, Daemon, IN_TIME, eventually};
 use hubward_tests::sources::top;
 use hubward_tests::stock::Stock;
 
 /// The administrator's password in the file.
 const ADMIN: &str = "/PASSWORD:admin1";
-const IN_TIME: Duration = Duration::from_secs(20);
+
+/// The ports of the file.
+const PORTS: [u16; 5] = [443, 992, 1194, 5555, 8888];
 
 /// What the stock tool is asked about a server, and about its hub HUB1.
 const OF_SERVER: [&str; 6] = [
@@ -60,7 +60,12 @@ fn stock_with(stock: &Stock, host: &Host, file: &str) -> Result<Daemon> {
     host.sh(&format!(
         "mkdir -p /var/lib/softether && {{ printf '\\357\\273\\277# \\r\\n'; tail -c +4 {file}; }} >/var/lib/softether/vpn_server.config"
     ))?;
-    stock.server(host)
+    let daemon = stock.server(host)?;
+    // The list of ports says of each whether it is open.
+    for port in PORTS {
+        host.listens(port, IN_TIME)?;
+    }
+    Ok(daemon)
 }
 
 /// Everything that the stock tool says about the server on a host, without what changes by itself.
@@ -94,8 +99,10 @@ fn changes_by_itself(command: &str, line: &str) -> bool {
 fn without_numbers(command: &str, line: &str) -> String {
     let keep: &[usize] = match command {
         "HubList" => &[0, 1, 2, 3, 4],
-        // Both servers dial; how far one has come when it is asked is chance.
+        // The servers dial, open devices and start switches; how far one has come when it is asked is chance.
         "CascadeList" => &[0, 3, 4],
+        "BridgeList" => &[0, 1, 2],
+        "RouterList" => &[0, 2, 3],
         "CrlList" => &[1],
         // Behind the identifier, the text has commas of its own.
         "AccessList" => &[0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13],

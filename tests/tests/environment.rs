@@ -1,12 +1,10 @@
 //! A machine that lacks something: what is missing is named, with the way out, and the exit code says whose fault it is.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use hubward_tests::host::Host;
 use hubward_tests::lab;
 use hubward_tests::ours::{Client, Server, program};
-use hubward_tests::process;
+use hubward_tests::process::{self, IN_TIME};
 use hubward_tests::site::{OUTSIDE, Site};
 
 /// The command line made no sense.
@@ -58,15 +56,13 @@ fn server_whose_port_is_taken_names_the_port() {
         let site = Site::new(lab)?;
         let _taken = site.nat.within(|| std::net::TcpListener::bind("[::]:992"))??;
         let server = Server::start(&site.nat, &[])?;
-        let line = server
-            .daemon()
-            .line_with("cannot listen", Duration::from_secs(5))?;
+        let line = server.daemon().line_with("cannot listen", IN_TIME)?;
         ensure!(
             line.contains(":992") && line.contains("another program"),
             "{line}"
         );
         // The other ports serve all the same.
-        site.nat.listens(443, Duration::from_secs(5))?;
+        site.nat.listens(443, IN_TIME)?;
         server.stop()
     });
 }

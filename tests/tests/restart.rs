@@ -1,12 +1,10 @@
 //! What survives `kill -9`, and what must not survive a stop.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use hubward_tests::lab;
 use hubward_tests::ours::{self, HUB, Server, USER, administer};
 use hubward_tests::page::fetch;
-use hubward_tests::process::eventually;
+use hubward_tests::process::{IN_TIME, eventually};
 use hubward_tests::site::Site;
 
 #[test]
@@ -55,7 +53,7 @@ fn published_hosts_come_back_after_kill_9_and_vanish_at_a_stop() {
         server.kill();
         let server = Server::start(&site.nat, &["--nat-mode", "kernel"])?;
         let seen = || Ok(site.page.is_seen_from(&site.user, site.published()).ok());
-        eventually(Duration::from_secs(10), "the published page", seen)?;
+        eventually(IN_TIME, "the published page", seen)?;
         let again = site.nat.sh("nft list ruleset")?;
         let count = |text: &str| text.matches("10.0.1.26").count();
         ensure!(

@@ -3,10 +3,10 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{HUB, PASSWORD, USER, administer};
-use hubward_tests::process;
+use hubward_tests::process::{self, IN_TIME, eventually};
 use hubward_tests::site::Site;
 use hubward_tests::stock::{Account, Client, Proof, Stock};
 
@@ -29,38 +29,18 @@ fn carries_everything(lab: &Lab, stock: &Stock, mode: &str) -> Result<()> {
         &site.user,
         &Account::new("203.0.113.1:443", HUB, USER, Proof::Plain(PASSWORD)),
     )?;
-    client.established(&site.user, Duration::from_secs(20))?;
+    client.established(&site.user, IN_TIME)?;
     let lease = stock.lease(&site.user, Client::DEVICE)?;
     ensure!(lease.router == Some([192, 168, 30, 1].into()), "{lease:?}");
 
     site.user_sees_the_private_page()?;
-    let datagrams = site.web.within(|| UdpSocket::bind("10.0.1.26:7"))??;
-    std::thread::scope(|scope| {
-        scope.spawn(|| -> Result<()> {
-            let mut buffer = [0; 2048];
-            datagrams.set_read_timeout(Some(Duration::from_secs(10)))?;
-            let (length, from) = datagrams.recv_from(&mut buffer)?;
-            ensure!(
-                from.ip().to_string() == "10.0.1.1",
-                "{from} is not the NAT instance"
-            );
-            datagrams.send_to(&buffer[..length], from)?;
-            Ok(())
-        });
-        let socket = site.user.within(|| UdpSocket::bind("0.0.0.0:0"))??;
-        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-        socket.send_to(b"are you there?", "10.0.1.26:7")?;
-        let mut buffer = [0; 2048];
-        let (length, _) = socket.recv_from(&mut buffer)?;
-        ensure!(
-            &buffer[..length] == b"are you there?",
-            "another datagram came back"
-        );
-        Ok(())
-    })?;
+    datagrams_come_back(&site)?;
     for address in ["192.168.30.1", "10.0.1.26"] {
-        let mut ping = site.user.command(stock.busybox()?);
-        process::run(ping.args(["ping", "-c", "1", "-W", "5", address]))?;
+        // An echo may be lost, as may a datagram.
+        eventually(IN_TIME, &format!("an echo of {address}"), || {
+            let mut ping = site.user.command(stock.busybox()?);
+            Ok(process::run(ping.args(["ping", "-c", "1", "-W", "5", address])).ok())
+        })?;
     }
 
     let leases = administer(&site.nat, HUB, &["DhcpTable"])?;
@@ -73,9 +53,35 @@ fn carries_everything(lab: &Lab, stock: &Stock, mode: &str) -> Result<()> {
         let flows = administer(&site.nat, HUB, &["NatTable"])?;
         ensure!(flows.contains("10.0.1.26"), "NatTable lacks the page:\n{flows}");
     }
-    ensure!(
-        server.log().contains(&lease.address.to_string()),
-        "the log does not tell which address was leased"
-    );
+    server
+        .daemon()
+        .line_with(&lease.address.to_string(), IN_TIME)
+        .context("the log does not tell which address was leased")?;
     server.stop()
+}
+
+/// The private host sends each datagram back, with the address that it came from.
+fn datagrams_come_back(site: &Site) -> Result<()> {
+    let echo = site.web.within(|| UdpSocket::bind("10.0.1.26:7"))??;
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, from) = echo.recv_from(&mut buffer)?;
+            let answer = [&buffer[..length], from.ip().to_string().as_bytes()].concat();
+            echo.send_to(&answer, from)?;
+        }
+    });
+    let socket = site.user.within(|| UdpSocket::bind("0.0.0.0:0"))??;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let answer = eventually(IN_TIME, "a datagram that comes back", || {
+        socket.send_to(b"are you there, ", "10.0.1.26:7")?;
+        let mut buffer = [0; 2048];
+        let received = socket.recv_from(&mut buffer).ok();
+        Ok(received.map(|(length, _)| String::from_utf8_lossy(&buffer[..length]).into_owned()))
+    })?;
+    ensure!(
+        answer == "are you there, 10.0.1.1",
+        "{answer:?} came back, and not by way of the NAT instance"
+    );
+    Ok(())
 }

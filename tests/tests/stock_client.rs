@@ -1,25 +1,24 @@
 //! The stock client against our server: it needs no setting beyond server, hub, user and password type.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, HUB, PASSWORD, Server, USER};
+use hubward_tests::process::IN_TIME;
 use hubward_tests::site::Site;
 use hubward_tests::stock::{Account, Client, Proof, Stock, item};
 
 const SERVER: &str = "203.0.113.1:443";
-const LOGIN: Duration = Duration::from_secs(20);
 
 /// Connects as `account` says, gets a lease, fetches the page, and returns the status table of the session.
 fn fetches_the_page(site: &Site, stock: &Stock, account: &Account<'_>) -> Result<String> {
     let client = stock.client(&site.user)?;
     client.connect(&site.user, account)?;
-    client.established(&site.user, LOGIN)?;
+    client.established(&site.user, IN_TIME)?;
     stock.lease(&site.user, Client::DEVICE)?;
     site.user_sees_the_private_page()?;
-    let status = client.established(&site.user, LOGIN)?;
+    let status = client.established(&site.user, IN_TIME)?;
     client.disconnect(&site.user)?;
     Ok(status)
 }
@@ -48,7 +47,7 @@ fn stock_client_with_the_standard_password_needs_the_hubs_option() {
         let account = Account::new(SERVER, HUB, USER, Proof::Standard(PASSWORD));
         let client = stock.client(&site.user)?;
         client.connect(&site.user, &account)?;
-        let line = server.daemon().line_with("AllowStandardPassword", LOGIN)?;
+        let line = server.daemon().line_with("AllowStandardPassword", IN_TIME)?;
         ensure!(
             !line.contains(PASSWORD),
             "the log line holds the password: {line}"
@@ -61,7 +60,7 @@ fn stock_client_with_the_standard_password_needs_the_hubs_option() {
             HUB,
             &["ExtOptionSet AllowStandardPassword /VALUE:1", &password],
         )?;
-        client.established(&site.user, LOGIN)?;
+        client.established(&site.user, IN_TIME)?;
         stock.lease(&site.user, Client::DEVICE)?;
         site.user_sees_the_private_page()?;
         server.stop()
@@ -142,20 +141,10 @@ fn uses_connections(lab: &Lab, stock: &Stock, connections: u32) -> Result<()> {
     )?;
     // The client opens one more each second.
     let wanted = connections.to_string();
-    client.status_with(
-        &site.user,
-        "Number of TCP Connections",
-        &wanted,
-        Duration::from_secs(40),
-    )?;
+    client.status_with(&site.user, "Number of TCP Connections", &wanted, IN_TIME)?;
     stock.lease(&site.user, Client::DEVICE)?;
     site.user_sees_the_private_page()?;
-    client.status_with(
-        &site.user,
-        "Number of TCP Connections",
-        &wanted,
-        Duration::from_secs(2),
-    )?;
+    client.status_with(&site.user, "Number of TCP Connections", &wanted, IN_TIME)?;
     client.disconnect(&site.user)?;
     server.stop()
 }
@@ -223,11 +212,11 @@ fn stock_client_comes_back_when_the_server_restarts() {
         let (site, server) = Site::with_our_server(lab, &[])?;
         let client = stock.client(&site.user)?;
         client.connect(&site.user, &by_password())?;
-        client.established(&site.user, LOGIN)?;
+        client.established(&site.user, IN_TIME)?;
         server.stop()?;
         let server = Server::start(&site.nat, &[])?;
-        server.daemon().line_with(USER, Duration::from_secs(40))?;
-        client.established(&site.user, Duration::from_secs(40))?;
+        server.daemon().line_with(USER, IN_TIME)?;
+        client.established(&site.user, IN_TIME)?;
         stock.lease(&site.user, Client::DEVICE)?;
         site.user_sees_the_private_page()?;
         server.stop()

@@ -1,11 +1,10 @@
 //! Two clients on one hub, and a gibibyte between them.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{Client, HUB, PASSWORD, address_of, administer};
+use hubward_tests::process::IN_TIME;
 use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::stock::{self, Account, Proof};
 use hubward_tests::transfer::{GIBIBYTE, equal_at_both_ends};
@@ -36,10 +35,8 @@ fn two_of_our_clients_exchange_a_gibibyte_with_equal_hashes() {
         let options = ["--tap", "lab", "--insecure"];
         let first = Client::connect(&site.user, OUTSIDE, &options)?;
         let second = Client::connect_as(&neighbour, "198.51.100.1", HUB, "kaneko", PASSWORD, &options)?;
-        let here =
-            address_of(&site.user, "lab", Duration::from_secs(20)).with_context(|| first.daemon().log())?;
-        let there =
-            address_of(&neighbour, "lab", Duration::from_secs(20)).with_context(|| second.daemon().log())?;
+        let here = address_of(&site.user, "lab", IN_TIME).with_context(|| first.daemon().log())?;
+        let there = address_of(&neighbour, "lab", IN_TIME).with_context(|| second.daemon().log())?;
         // Half of it each way, at the same time.
         std::thread::scope(|scope| {
             let up = scope
@@ -61,8 +58,7 @@ fn stock_and_our_client_exchange_bytes_with_equal_hashes() {
         let (site, server) = Site::with_our_server(lab, &[])?;
         let neighbour = neighbour(lab, &site)?;
         let ours = Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure"])?;
-        let here =
-            address_of(&site.user, "lab", Duration::from_secs(20)).with_context(|| ours.daemon().log())?;
+        let here = address_of(&site.user, "lab", IN_TIME).with_context(|| ours.daemon().log())?;
         let client = stock.client(&neighbour)?;
         let account = Account::new("198.51.100.1:443", HUB, "kaneko", Proof::Plain(PASSWORD));
         client.connect(
@@ -72,7 +68,7 @@ fn stock_and_our_client_exchange_bytes_with_equal_hashes() {
                 ..account
             },
         )?;
-        client.established(&neighbour, Duration::from_secs(20))?;
+        client.established(&neighbour, IN_TIME)?;
         let there = stock.lease(&neighbour, stock::Client::DEVICE)?.address;
         let bytes = GIBIBYTE / 8;
         equal_at_both_ends(&site.user, &neighbour, (there, 5001).into(), bytes, 3)?;

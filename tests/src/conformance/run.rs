@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -13,14 +12,14 @@ use super::scenario::{Join, Line, Login, Mode, Step};
 use crate::host::Host;
 use crate::lab::Lab;
 use crate::ours;
-use crate::process::{self, Answer, eventually};
+use crate::process::{self, Answer, IN_TIME, eventually};
 use crate::stock::Stock;
 
 /// Where the servers are asked: all of them listen there, each on its own host.
 const SERVER: &str = "127.0.0.1:443";
 
 /// No command of the scenario takes as long; a tool that waits for somebody is ended.
-const PATIENCE: &str = "30";
+const PATIENCE: &str = "90";
 
 /// A tool of administration.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +52,6 @@ pub struct Place {
 
 /// The server's address at the client's cable.
 const OUTSIDE: &str = "203.0.113.1";
-
-/// How long a client may take to join and to be given an address.
-const LOGIN: Duration = Duration::from_secs(20);
 
 impl Place {
     /// Two hosts and a cable, and on the server's a network adapter that bridges can use. IPv6 is off where the client
@@ -153,9 +149,9 @@ impl<'a> Driver<'a> {
         options.extend(join.address.as_ref().map(|_| "--no-dhcp"));
         let client =
             ours::Client::connect_as(host, OUTSIDE, &join.hub, &join.user, &join.password, &options)?;
-        client.daemon().line_with("connected: ", LOGIN)?;
+        client.daemon().line_with("connected: ", IN_TIME)?;
         if let Some(address) = &join.address {
-            eventually(LOGIN, "the client's device", || {
+            eventually(IN_TIME, "the client's device", || {
                 Ok(host
                     .sh(&format!(
                         "ip link set {DEVICE} up && ip address replace {address} dev {DEVICE}"
@@ -163,7 +159,7 @@ impl<'a> Driver<'a> {
                     .ok())
             })?;
         } else {
-            ours::address_of(host, DEVICE, LOGIN).with_context(|| client.daemon().log())?;
+            ours::address_of(host, DEVICE, IN_TIME).with_context(|| client.daemon().log())?;
         }
         // Whoever is asked for need not be there: the question itself makes us known.
         host.sh(&format!("ping -c 1 -W 1 {} > /dev/null || true", join.ping))?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use hub_core::frame::Frame;
+use hubward_tests::process::IN_TIME;
 use protocol::handshake::{Auth, ClientVersion, Login, NodeInfo, Request, SessionOptions, Welcome};
 use protocol::password::admin_hash;
 use protocol::policy::Policy;
@@ -26,7 +27,7 @@ use transport::tunnel::{Terms, Tunnel};
 use crate::frames::{ethernet, mac};
 
 /// What takes longer does not come.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = IN_TIME;
 
 const HUB: &str = "lab";
 
@@ -213,12 +214,33 @@ impl Peer {
         frames
     }
 
-    /// Whether this mark comes in this time.
-    pub(crate) async fn hears(&mut self, mark: &Mark, within: Duration) -> bool {
+    /// The next frame, but for those of the server's own making.
+    pub(crate) async fn next(&mut self) -> Result<Bytes> {
+        loop {
+            let frame = timeout(PATIENCE, self.inbound.recv())
+                .await
+                .with_context(|| format!("nothing comes to {}", self.letter))?
+                .context("the tunnel ended")?;
+            if !is_of_the_server(&frame) {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Whether this mark comes in this time; what comes before it is added to `before`.
+    pub(crate) async fn collects_until(
+        &mut self,
+        mark: &Mark,
+        before: &mut Vec<Bytes>,
+        within: Duration,
+    ) -> bool {
         let wait = async {
             while let Some(frame) = self.inbound.recv().await {
                 if frame.starts_with(&self.station) && mark.is(&frame) {
                     return true;
+                }
+                if !is_of_the_server(&frame) {
+                    before.push(frame);
                 }
             }
             false

@@ -6,16 +6,17 @@ mod cases;
 mod frames;
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use hubward_tests::host::Host;
 use hubward_tests::lab;
 use hubward_tests::ours;
 use protocol::handshake::SessionOptions;
 use protocol::rpc::access::AccessRule;
 
-use bench::{Admin, Mark, Peer, Place};
+use bench::{Admin, Mark, PATIENCE, Peer, Place};
 use cases::{Case, Step};
 
 /// What a step came to: the letters of the sessions that got the frame, with `*` where it had been changed.
@@ -100,10 +101,10 @@ async fn run(place: &Place, admin: &mut Admin, case: &Case) -> Result<Vec<Outcom
         let from = |peer: &Peer| peer.letter == wanted.from;
         let sender = peers.iter().position(from).context("who?")?;
         let mark = Mark::new(number << 16 | marks, case.mark);
-        let outcome = if wanted.times == 1 {
-            step(&mut peers, case, sender, &wanted.frame, mark).await
-        } else {
-            Ok(burst(&mut peers, sender, wanted).await)
+        let outcome = match wanted.times {
+            0 => late(&mut peers, wanted).await,
+            1 => step(&mut peers, case, sender, &wanted.frame, mark).await,
+            _ => burst(&mut peers, case, sender, wanted, mark).await,
         };
         outcomes.push(outcome.with_context(|| wanted.what)?);
     }
@@ -135,12 +136,19 @@ async fn meet(peers: &mut [Peer], case: &Case, mark: Mark) -> Result<()> {
 }
 
 async fn eventually_heard(peers: &mut [Peer], sender: usize, receiver: usize, mark: Mark) -> Result<()> {
-    const ATTEMPTS: u32 = 100;
-    for _ in 0..ATTEMPTS {
+    heard_before(peers, sender, receiver, mark).await.map(drop)
+}
+
+/// What came to the receiver before it heard the sender, who says it until it is heard.
+async fn heard_before(peers: &mut [Peer], sender: usize, receiver: usize, mark: Mark) -> Result<Vec<Bytes>> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut before = Vec::new();
+    while Instant::now() < deadline {
         let from = &peers[sender];
         from.send([mark.frame(from, &peers[receiver])]);
-        if peers[receiver].hears(&mark, Duration::from_millis(50)).await {
-            return Ok(());
+        let soon = Duration::from_millis(50);
+        if peers[receiver].collects_until(&mark, &mut before, soon).await {
+            return Ok(before);
         }
     }
     anyhow::bail!(
@@ -200,21 +208,38 @@ async fn step(peers: &mut [Peer], case: &Case, sender: usize, frame: &[u8], mark
     Ok(outcome)
 }
 
-/// Sends a frame many times, or not at all, and says who got how many before nothing came any more.
-async fn burst(peers: &mut [Peer], sender: usize, step: &Step) -> Outcome {
+/// Sends a frame many times, and says who got all of them, and who got only some before the sender was heard again.
+async fn burst(peers: &mut [Peer], case: &Case, sender: usize, step: &Step, mark: Mark) -> Result<Outcome> {
     peers[sender].send(std::iter::repeat_n(step.frame.clone(), step.times));
     let mut outcome = String::new();
-    for peer in peers.iter_mut() {
-        let got = peer.for_a_while().await.len();
-        if got > 0 {
-            outcome.push(peer.letter);
-        }
-        if got > 1 {
-            // A rate lets a few more through while the burst lasts.
-            let _ = write!(outcome, "{}", got / 50 * 50);
-        }
+    for receiver in 0..peers.len() {
+        let got = if receiver == sender || case.keeps_apart(sender, receiver) {
+            peers[receiver].for_a_while().await
+        } else {
+            heard_before(peers, sender, receiver, mark).await?
+        };
+        let letter = peers[receiver].letter;
+        let _ = match got.len() {
+            0 => Ok(()),
+            all if all == step.times => write!(outcome, "{letter}{all}"),
+            _ => write!(outcome, "{letter}<{}", step.times),
+        };
     }
-    outcome
+    Ok(outcome)
+}
+
+/// Sends nothing, and says who gets what comes late: those who should as soon as it is there.
+async fn late(peers: &mut [Peer], step: &Step) -> Result<Outcome> {
+    let mut outcome = String::new();
+    for peer in peers.iter_mut() {
+        let mut got = Vec::new();
+        if step.expected.contains(peer.letter) {
+            got.push(peer.next().await?);
+        }
+        got.extend(peer.for_a_while().await);
+        outcome.extend(got.iter().map(|_| peer.letter));
+    }
+    Ok(outcome)
 }
 
 fn default_of(option: &str) -> u32 {

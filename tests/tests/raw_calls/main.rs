@@ -9,8 +9,10 @@ use anyhow::{Context, Result, ensure};
 use hubward_tests::host::Host;
 use hubward_tests::lab;
 use hubward_tests::ours::{self, Server};
+use hubward_tests::process::{IN_TIME, eventually};
 use hubward_tests::raw::{Caller, request, shape, values};
 use hubward_tests::stock::Stock;
+use protocol::pack::Pack;
 
 const PASSWORD: &str = "admin1";
 
@@ -323,11 +325,22 @@ fn both(lab: &lab::Lab, stock: &Stock) -> Result<Both> {
         }
     }
     Ok(Both {
-        stock: Caller::login(&hosts.0, PASSWORD)?,
-        ours: Caller::login(&hosts.1, PASSWORD)?,
+        stock: alone(&hosts.0)?,
+        ours: alone(&hosts.1)?,
         _running: (daemon, server),
         hosts,
     })
+}
+
+/// An administrator at a server that has seen the others off: the list of connections is part of what is compared.
+fn alone(host: &Host) -> Result<Caller> {
+    let mut caller = Caller::login(host, PASSWORD)?;
+    eventually(IN_TIME, "the end of the other connections", || {
+        let list = caller.call("EnumConnection", &Pack::new())?;
+        let list = list.ok().context("the list is refused")?;
+        Ok((list.count("Name") == 1).then_some(()))
+    })?;
+    Ok(caller)
 }
 
 fn state(caller: &mut Caller) -> Result<BTreeMap<String, BTreeMap<String, Vec<String>>>> {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use protocol::rpc::method::{CreateUser, EnumHub, EnumUser, RebootServer};
 use protocol::rpc::{Nothing, Values};
@@ -119,7 +119,7 @@ async fn it_starts_in_the_background_tells_how_it_is_and_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_reassures_the_service_manager_and_ends_at_once_when_told_to() {
+async fn it_reassures_the_service_manager_and_ends_when_told_to() {
     let folder = TempDir::new();
     let log = folder.path().join("log");
     let (mut running, socket) = run(folder.path(), &log);
@@ -127,12 +127,10 @@ async fn it_reassures_the_service_manager_and_ends_at_once_when_told_to() {
         await_word(&socket, "WATCHDOG=1");
     }
     let pid = nix::unistd::Pid::from_raw(running.0.id().cast_signed());
-    let told = Instant::now();
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     await_word(&socket, "STOPPING=1");
     let status = running.0.wait().unwrap();
     assert!(status.success(), "{}", std::fs::read_to_string(&log).unwrap());
-    assert!(told.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

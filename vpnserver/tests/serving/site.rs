@@ -26,7 +26,7 @@ use vpnserver::server::{Server, Settings};
 use vpnserver::store::{DATABASE_FILE, Db, Opened, SqliteStore};
 
 /// What takes longer does not come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A folder that goes with the test.
 pub(crate) struct TempDir(PathBuf);

@@ -93,10 +93,10 @@ async fn who_says_nothing_is_sent_away_after_fifteen_seconds() {
     let began = Instant::now();
     let mut silent = TcpStream::connect(site.address).await.unwrap();
     hung_up(&mut silent).await;
-    let took = began.elapsed();
     assert!(
-        (Duration::from_secs(14)..Duration::from_secs(18)).contains(&took),
-        "{took:?}"
+        began.elapsed() >= Duration::from_secs(14),
+        "{:?}",
+        began.elapsed()
     );
     assert_eq!(parting(&site).await, "no login within 15 seconds");
 }

@@ -33,7 +33,7 @@ pub(crate) struct Step {
     pub(crate) what: &'static str,
     pub(crate) from: char,
     pub(crate) frame: Vec<u8>,
-    /// How often it is sent, without marks if it is not once.
+    /// How often it is sent; nothing is sent to see what comes late.
     pub(crate) times: usize,
     pub(crate) expected: &'static str,
     /// Where our server does otherwise on purpose.
@@ -113,7 +113,7 @@ impl Case {
         self
     }
 
-    /// Sends the frame 200 times. Who gets it how often is told to the fifty below.
+    /// Sends the frame 200 times. Told is who gets it every time, and who less often.
     fn burst(&mut self, what: &'static str, from: char, frame: Vec<u8>, expected: &'static str) {
         self.step(what, from, frame, expected);
         if let Some(step) = self.steps.last_mut() {

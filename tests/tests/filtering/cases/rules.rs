@@ -442,7 +442,7 @@ fn treatments(cases: &mut Cases) {
         case.step("UDP", 'S', frame, "");
     });
     cases.case("a rule that delays", |case| {
-        case.rules = vec![rule(10, false, |rule| (rule.protocol, rule.delay) = (17, 150))];
+        case.rules = vec![rule(10, false, |rule| (rule.protocol, rule.delay) = (17, 1000))];
         let frame = case.udp('S', 'A');
         case.step("UDP, before a mark that is not delayed", 'S', frame, "")
             .wait("and then", "A");
