@@ -172,7 +172,7 @@ fn frames_are_written_as_they_were_read() {
                     frames => {
                         let frames = frames.iter().map(|item| match item {
                             Item::Frame(frame) => frame,
-                            Item::KeepAlive(_) => panic!("{name}: a keep-alive inside a group"),
+                            other => panic!("{name}: {other:?} inside a group"),
                         });
                         encoder.encode_group(frames, &mut written);
                     }

@@ -150,6 +150,7 @@ fn frames(stream: &[u8], compressed: bool, cut: usize) -> Vec<Vec<u8>> {
             match decoder.decode(&mut buffer) {
                 Ok(Some(Item::Frame(frame))) => frames.push(frame.to_vec()),
                 Ok(Some(Item::KeepAlive(_))) => {}
+                Ok(Some(Item::SuperFrame(..))) => panic!("nobody agreed on super-frames"),
                 Ok(None) => break,
                 Err(_) => return frames,
             }

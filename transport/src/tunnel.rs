@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use hub_core::frame::{Frame, FrameView};
+use hub_core::frame::{Frame, FrameView, Offload};
 use hub_core::queue::FrameQueue;
 use protocol::block::{BlockDecoder, BlockEncoder, BlockError, Item, KEEPALIVE_BYTES, encode_keepalive};
 use protocol::tunnel::{ConnectionId, Direction, Side, TunnelEvent};
@@ -46,8 +46,28 @@ pub struct Terms {
     pub qos: bool,
     /// Every block is a zlib stream.
     pub compress: bool,
+    /// Frames may travel unfinished, with their offload header (protocol §14.3); never together with `compress`.
+    pub super_frames: bool,
     /// Bytes that may wait for one connection.
     pub queue_bytes: usize,
+}
+
+impl Terms {
+    fn decoder(&self) -> BlockDecoder {
+        if self.super_frames {
+            BlockDecoder::with_super_frames()
+        } else {
+            BlockDecoder::new(self.compress)
+        }
+    }
+
+    fn encoder(&self) -> BlockEncoder {
+        if self.super_frames {
+            BlockEncoder::with_super_frames()
+        } else {
+            BlockEncoder::new(self.compress)
+        }
+    }
 }
 
 /// Takes the frames that arrive, a batch per read; leaves the vector empty.
@@ -386,17 +406,24 @@ async fn read<S>(
 where
     S: AsyncRead + AsyncWrite,
 {
-    let mut decoder = BlockDecoder::new(shared.terms.compress);
+    let mut decoder = shared.terms.decoder();
     let mut frames = Vec::new();
     loop {
         let mut heard = false;
         let mut bytes = 0;
         while let Some(item) = decoder.decode(&mut buffer)? {
             heard = true;
-            if let Item::Frame(frame) = item {
-                bytes += frame.len() as u64;
-                frames.push(Frame::new(frame));
-            }
+            let frame = match item {
+                Item::Frame(frame) => Frame::new(frame),
+                // What nobody here can do is no frame, whoever sent it; whether it fits its frame, the hub asks.
+                Item::SuperFrame(header, bytes) => match Offload::from_virtio(header) {
+                    Some(offload) => Frame { bytes, offload },
+                    None => continue,
+                },
+                Item::KeepAlive(_) => continue,
+            };
+            bytes += frame.len() as u64;
+            frames.push(frame);
         }
         if heard {
             shared.book().heard(Instant::now(), link.id);
@@ -417,11 +444,25 @@ where
     }
 }
 
+/// Frames a batch. What this peer cannot take should have been cut before it came here; it is left out, and the number
+/// of such frames returned.
+fn encode(encoder: &mut BlockEncoder, batch: &[Frame], out: &mut BytesMut) -> u64 {
+    let mut group = encoder.group(out);
+    for frame in batch {
+        if frame.offload.is_finished() {
+            group.push(&frame.bytes);
+        } else {
+            group.push_super(frame.offload.to_virtio(), &frame.bytes);
+        }
+    }
+    batch.len() as u64 - u64::from(group.finish())
+}
+
 async fn write<S>(shared: &Shared, link: &Link, writer: &mut WriteHalf<S>) -> Result<(), LinkError>
 where
     S: AsyncRead + AsyncWrite,
 {
-    let mut encoder = BlockEncoder::new(shared.terms.compress);
+    let mut encoder = shared.terms.encoder();
     let mut batch: Vec<Frame> = Vec::new();
     let mut out = BytesMut::with_capacity(2 * BATCH_BYTES);
     loop {
@@ -438,7 +479,8 @@ where
                 if received.is_err() {
                     return Ok(());
                 }
-                encoder.encode_group(batch.iter().map(|frame| &frame.bytes), &mut out);
+                let refused = encode(&mut encoder, &batch, &mut out);
+                shared.traffic.dropped.fetch_add(refused, Relaxed);
             }
         }
         writer.write_all(&out).await?;

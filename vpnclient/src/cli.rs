@@ -138,6 +138,10 @@ struct SessionArgs {
     /// Compress the data.
     #[arg(long)]
     compress: bool,
+    /// Send and take only frames of ordinary length, also where the server would carry longer ones: for looking for a
+    /// fault.
+    #[arg(long)]
+    no_super_frames: bool,
     /// Ask for the right to bridge or route for others.
     #[arg(long)]
     bridge: bool,
@@ -156,6 +160,7 @@ impl Connect {
             use_compress: self.session.compress,
             half_connection: self.session.half_duplex,
             bridge: self.session.bridge,
+            super_frames: !self.session.no_super_frames && !self.session.compress,
             ..SessionOptions::default()
         };
         Ok(Wish {

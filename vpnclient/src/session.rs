@@ -63,6 +63,7 @@ impl Session {
             half_duplex: welcome.half_connection,
             qos: welcome.qos,
             compress: welcome.use_compress,
+            super_frames: welcome.super_frames && !welcome.use_compress,
             queue_bytes: QUEUE_BYTES,
         };
         let tunnel = Tunnel::start(terms, inbound);

@@ -278,6 +278,7 @@ fn welcome(session: &Session, message: &str) -> Welcome {
         message: message.to_owned(),
         no_update_notice: true,
         udp: None,
+        super_frames: terms.super_frames,
     }
 }
 

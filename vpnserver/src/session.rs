@@ -234,6 +234,8 @@ pub fn terms(name: String, login: &Login, policy: &Policy) -> Terms {
         half_duplex: asked.half_connection,
         qos: qos && max_connections > 1,
         compress: asked.use_compress,
+        // A compressed session carries none (protocol §14.3).
+        super_frames: asked.super_frames && !asked.use_compress,
         queue_bytes: (QUEUE_BYTES / max_connections as usize).max(MIN_QUEUE_BYTES),
     }
 }

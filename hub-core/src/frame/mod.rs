@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 pub(crate) use checksum::{checksum, corrected};
 pub use dhcp::{DhcpAck, DhcpSide};
-pub use offload::{Checksum, Offload, SegmentKind, Segmentation};
+pub use offload::{Checksum, Offload, SegmentKind, Segmentation, VIRTIO_HEADER};
 pub use transport::{TcpFlags, Transport};
 pub use view::{Arp, FrameView, Ipv4, Ipv6, Network, Ports, VlanTag};
 

@@ -1,5 +1,20 @@
 //! What a frame's sender left undone: the meaning of the virtio-net header (virtio 1.2, §5.1.6).
 
+/// The length in bytes of a virtio-net header without a count of buffers.
+pub const VIRTIO_HEADER: usize = 10;
+
+/// Flags of the header.
+const NEEDS_CSUM: u8 = 1;
+const DATA_VALID: u8 = 2;
+const NEEDS_CSUM_AND_VALID: u8 = NEEDS_CSUM | DATA_VALID;
+
+/// Kinds of super-frames in the header, and the bit that goes with those of TCP.
+const GSO_NONE: u8 = 0;
+const GSO_TCPV4: u8 = 1;
+const GSO_TCPV6: u8 = 4;
+const GSO_UDP_L4: u8 = 5;
+const GSO_ECN: u8 = 0x80;
+
 /// The work that a frame still needs before a peer without offload may see it.
 ///
 /// A super-frame (one TCP segment train in one frame of up to 64 KiB) travels whole between ports that take
@@ -79,6 +94,72 @@ impl Offload {
         checksum_inside && cuttable
     }
 
+    /// Reads a virtio-net header of 10 bytes, whose numbers are little-endian. `None` for work that nobody here can do:
+    /// unknown flags and kinds of super-frames, and super-frames whose pieces would be empty.
+    #[must_use]
+    pub fn from_virtio(header: [u8; VIRTIO_HEADER]) -> Option<Self> {
+        let [flags, kind, l0, l1, z0, z1, s0, s1, o0, o1] = header;
+        let checksum = match flags {
+            0 => Checksum::Complete,
+            DATA_VALID => Checksum::Verified,
+            // What is yet to be computed is not verified: the kernel reads both flags so, too.
+            NEEDS_CSUM | NEEDS_CSUM_AND_VALID => Checksum::Partial {
+                start: u16::from_le_bytes([s0, s1]),
+                offset: u16::from_le_bytes([o0, o1]),
+            },
+            _ => return None,
+        };
+        let (ecn, kind) = (kind & GSO_ECN != 0, kind & !GSO_ECN);
+        let kind = match kind {
+            GSO_NONE if !ecn => None,
+            GSO_TCPV4 => Some(SegmentKind::TcpV4),
+            GSO_TCPV6 => Some(SegmentKind::TcpV6),
+            GSO_UDP_L4 if !ecn => Some(SegmentKind::Udp),
+            _ => return None,
+        };
+        let size = u16::from_le_bytes([z0, z1]);
+        if kind.is_some() && size == 0 {
+            return None;
+        }
+        let segmentation = kind.map(|kind| Segmentation {
+            kind,
+            size,
+            header_len: u16::from_le_bytes([l0, l1]),
+            ecn,
+        });
+        Some(Self {
+            segmentation,
+            checksum,
+        })
+    }
+
+    /// The description as a virtio-net header of 10 bytes, whose numbers are little-endian.
+    #[must_use]
+    pub fn to_virtio(self) -> [u8; VIRTIO_HEADER] {
+        let (flags, start, offset) = match self.checksum {
+            Checksum::Complete => (0, 0, 0),
+            Checksum::Verified => (DATA_VALID, 0, 0),
+            Checksum::Partial { start, offset } => (NEEDS_CSUM, start, offset),
+        };
+        let (kind, size, header_len) = match self.segmentation {
+            None => (GSO_NONE, 0, 0),
+            Some(s) => {
+                let kind = match s.kind {
+                    SegmentKind::TcpV4 => GSO_TCPV4,
+                    SegmentKind::TcpV6 => GSO_TCPV6,
+                    SegmentKind::Udp => GSO_UDP_L4,
+                };
+                let ecn = s.ecn && s.kind != SegmentKind::Udp;
+                (if ecn { kind | GSO_ECN } else { kind }, s.size, s.header_len)
+            }
+        };
+        let [l0, l1] = header_len.to_le_bytes();
+        let [z0, z1] = size.to_le_bytes();
+        let [s0, s1] = start.to_le_bytes();
+        let [o0, o1] = u16::to_le_bytes(offset);
+        [flags, kind, l0, l1, z0, z1, s0, s1, o0, o1]
+    }
+
     /// The same description after `by` bytes were put in front of (or taken from) the network header.
     pub(crate) fn shifted(self, by: i16) -> Self {
         let shift = |at: u16| at.saturating_add_signed(by);
@@ -100,6 +181,8 @@ impl Offload {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TSO: Offload = Offload {
@@ -184,5 +267,81 @@ mod tests {
         );
         assert_eq!(tagged.segmentation.map(|s| s.header_len), Some(70));
         assert_eq!(tagged.shifted(-4), TSO);
+    }
+
+    /// What Linux writes before a TCP segment train on a TAP device: hdr_len 66, gso_size 1448.
+    #[test]
+    fn the_header_is_that_of_virtio() {
+        let header = [1, 1, 66, 0, 0xa8, 0x05, 34, 0, 16, 0];
+        assert_eq!(Offload::from_virtio(header), Some(TSO));
+        assert_eq!(TSO.to_virtio(), header);
+        assert_eq!(Offload::NONE.to_virtio(), [0; 10]);
+    }
+
+    #[test]
+    fn work_that_nobody_can_do_is_refused() {
+        let with = |flags, kind, size| Offload::from_virtio([flags, kind, 66, 0, size, 0, 34, 0, 16, 0]);
+        for kind in 0..=u8::MAX {
+            let known = matches!(kind, 0 | 1 | 4 | 5 | 0x81 | 0x84);
+            assert_eq!(with(1, kind, 100).is_some(), known, "kind {kind:#x}");
+        }
+        for flags in 0..=u8::MAX {
+            assert_eq!(with(flags, 1, 100).is_some(), flags < 4, "flags {flags:#x}");
+        }
+        assert_eq!(with(1, 1, 0), None, "pieces of no bytes");
+    }
+
+    #[test]
+    fn flags_say_how_the_checksum_stands() {
+        let checksum = |flags| Offload::from_virtio([flags, 0, 0, 0, 0, 0, 34, 0, 16, 0]).map(|o| o.checksum);
+        assert_eq!(checksum(0), Some(Checksum::Complete));
+        assert_eq!(checksum(2), Some(Checksum::Verified));
+        assert_eq!(checksum(1), Some(TSO.checksum));
+        assert_eq!(
+            checksum(3),
+            Some(TSO.checksum),
+            "what is yet to be computed is not verified"
+        );
+    }
+
+    fn any_offload() -> impl Strategy<Value = Offload> {
+        let kind = prop_oneof![
+            Just((SegmentKind::TcpV4, false)),
+            Just((SegmentKind::TcpV4, true)),
+            Just((SegmentKind::TcpV6, false)),
+            Just((SegmentKind::TcpV6, true)),
+            Just((SegmentKind::Udp, false)),
+        ];
+        let segmentation =
+            (kind, 1_u16.., any::<u16>()).prop_map(|((kind, ecn), size, header_len)| Segmentation {
+                kind,
+                size,
+                header_len,
+                ecn,
+            });
+        let checksum = prop_oneof![
+            Just(Checksum::Complete),
+            Just(Checksum::Verified),
+            (any::<u16>(), any::<u16>()).prop_map(|(start, offset)| Checksum::Partial { start, offset }),
+        ];
+        (prop::option::of(segmentation), checksum).prop_map(|(segmentation, checksum)| Offload {
+            segmentation,
+            checksum,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_description_survives_as_a_header(offload in any_offload()) {
+            prop_assert_eq!(Offload::from_virtio(offload.to_virtio()), Some(offload));
+        }
+
+        #[test]
+        fn no_header_does_harm(header: [u8; VIRTIO_HEADER], len in 0..70_000_usize) {
+            if let Some(offload) = Offload::from_virtio(header) {
+                prop_assert_eq!(Offload::from_virtio(offload.to_virtio()), Some(offload));
+                let _ = (offload.fits(len), offload.is_finished());
+            }
+        }
     }
 }

@@ -1,9 +1,14 @@
 //! Bytes to frames. Frames are lent out as slices of the read buffer: nothing is copied or allocated per frame.
 
+use std::ops::RangeInclusive;
+
 use bytes::{Buf, Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{BLOCK_BYTES, FRAME_BYTES, KEEPALIVE_BYTES, KEEPALIVE_MARK};
+use super::{
+    BLOCK_BYTES, FRAME_BYTES, KEEPALIVE_BYTES, KEEPALIVE_MARK, SUPER_FRAME_BYTES, SUPER_HEADER_BYTES,
+    SUPER_MARK, SuperHeader,
+};
 
 /// Room taken at once for inflated frames.
 const INFLATE_CHUNK: usize = 64 * 1024;
@@ -13,6 +18,8 @@ const INFLATE_CHUNK: usize = 64 * 1024;
 pub enum Item {
     /// An Ethernet frame of 1 to [`FRAME_BYTES`] bytes.
     Frame(Bytes),
+    /// An Ethernet frame of 1 to [`SUPER_FRAME_BYTES`] bytes, and what is still to be done to it.
+    SuperFrame(SuperHeader, Bytes),
     /// A keep-alive; its bytes are random but for hints of UDP acceleration.
     KeepAlive(Bytes),
 }
@@ -24,6 +31,9 @@ pub enum BlockError {
     /// A block longer than [`BLOCK_BYTES`].
     #[error("the peer announced a block of {0} bytes")]
     BlockTooLong(u32),
+    /// A super-frame that is empty or longer than [`SUPER_FRAME_BYTES`].
+    #[error("the peer announced a super-frame in a block of {0} bytes")]
+    SuperFrameSize(u32),
     /// A keep-alive longer than [`KEEPALIVE_BYTES`].
     #[error("the peer announced a keep-alive of {0} bytes")]
     KeepAliveTooLong(u32),
@@ -42,6 +52,7 @@ pub struct Dropped {
 #[derive(Debug)]
 pub struct BlockDecoder {
     inflater: Option<Inflater>,
+    super_frames: bool,
     /// Blocks of the present group that are still to come.
     blocks: u32,
     /// Bytes of a dropped block that are still to come.
@@ -55,14 +66,24 @@ impl BlockDecoder {
     pub fn new(compressed: bool) -> Self {
         Self {
             inflater: compressed.then(Inflater::new),
+            super_frames: false,
             blocks: 0,
             skip: 0,
             dropped: Dropped::default(),
         }
     }
 
+    /// The same for a session that agreed on super-frames, which is never a compressed one (protocol §14.3).
+    #[must_use]
+    pub fn with_super_frames() -> Self {
+        Self {
+            super_frames: true,
+            ..Self::new(false)
+        }
+    }
+
     /// The next item, or `None` when `input` must grow first. What was read is taken off the front of `input`, which
-    /// never has to hold more than one block.
+    /// never has to hold more than one block. No memory is taken for what is only announced.
     ///
     /// # Errors
     /// [`BlockError`]: the connection must be closed; it is out of step for ever.
@@ -91,6 +112,9 @@ impl BlockDecoder {
             let Some(announced) = peek(input, 0) else {
                 return Ok(None);
             };
+            if self.super_frames && announced & SUPER_MARK != 0 {
+                return self.super_frame(announced & !SUPER_MARK, input);
+            }
             let size = announced as usize;
             if size > BLOCK_BYTES {
                 return Err(BlockError::BlockTooLong(announced));
@@ -118,6 +142,24 @@ impl BlockDecoder {
     #[must_use]
     pub fn dropped(&self) -> Dropped {
         self.dropped
+    }
+
+    /// Reads a block of `announced` bytes whose size has the mark.
+    fn super_frame(&mut self, announced: u32, input: &mut BytesMut) -> Result<Option<Item>, BlockError> {
+        const SIZES: RangeInclusive<usize> = SUPER_HEADER_BYTES + 1..=SUPER_HEADER_BYTES + SUPER_FRAME_BYTES;
+        let size = announced as usize;
+        if !SIZES.contains(&size) {
+            return Err(BlockError::SuperFrameSize(announced));
+        }
+        if input.len() < 4 + size {
+            return Ok(None);
+        }
+        input.advance(4);
+        self.blocks -= 1;
+        let mut block = input.split_to(size).freeze();
+        let mut header = SuperHeader::default();
+        block.copy_to_slice(&mut header);
+        Ok(Some(Item::SuperFrame(header, block)))
     }
 
     fn open(&mut self, block: BytesMut) -> Option<Bytes> {

@@ -3,7 +3,10 @@
 use bytes::{BufMut, BytesMut};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-use super::{FRAME_BYTES, KEEPALIVE_BYTES, KEEPALIVE_MARK};
+use super::{
+    FRAME_BYTES, KEEPALIVE_BYTES, KEEPALIVE_MARK, SUPER_FRAME_BYTES, SUPER_HEADER_BYTES, SUPER_MARK,
+    SuperHeader,
+};
 
 /// What deflate can add to an incompressible frame: headers, checksum, and stored-block headers.
 const DEFLATE_GROWTH: usize = 64;
@@ -12,6 +15,7 @@ const DEFLATE_GROWTH: usize = 64;
 #[derive(Debug)]
 pub struct BlockEncoder {
     zlib: Option<Compress>,
+    super_frames: bool,
 }
 
 impl BlockEncoder {
@@ -20,6 +24,16 @@ impl BlockEncoder {
     pub fn new(compressed: bool) -> Self {
         Self {
             zlib: compressed.then(|| Compress::new(Compression::default(), true)),
+            super_frames: false,
+        }
+    }
+
+    /// The same for a session that agreed on super-frames, which is never a compressed one (protocol §14.3).
+    #[must_use]
+    pub fn with_super_frames() -> Self {
+        Self {
+            zlib: None,
+            super_frames: true,
         }
     }
 
@@ -29,34 +43,87 @@ impl BlockEncoder {
     where
         I: IntoIterator<Item: AsRef<[u8]>>,
     {
-        let start = out.len();
-        let mut count = 0_u32;
-        out.put_u32(0);
+        let mut group = self.group(out);
         for frame in frames {
-            let frame = frame.as_ref();
-            if frame.is_empty() || frame.len() > FRAME_BYTES {
-                continue;
-            }
-            match &mut self.zlib {
-                None => {
-                    out.reserve(4 + frame.len());
-                    out.put_u32(frame.len() as u32);
-                    out.put_slice(frame);
-                }
-                Some(zlib) => {
-                    if !deflate(zlib, frame, out) {
-                        continue;
-                    }
-                }
-            }
-            count += 1;
+            group.push(frame.as_ref());
         }
-        if count == 0 {
-            out.truncate(start);
+        group.finish()
+    }
+
+    /// Begins a group at the end of `out`.
+    pub fn group<'a>(&'a mut self, out: &'a mut BytesMut) -> Group<'a> {
+        let start = out.len();
+        out.put_u32(0);
+        Group {
+            encoder: self,
+            out,
+            start,
+            count: 0,
+        }
+    }
+}
+
+/// A group that is being written. Dropped without [`Group::finish`] it is the same as finished.
+#[derive(Debug)]
+pub struct Group<'a> {
+    encoder: &'a mut BlockEncoder,
+    out: &'a mut BytesMut,
+    start: usize,
+    count: u32,
+}
+
+impl Group<'_> {
+    /// Appends a finished frame. `false`: no peer would take it, for it is empty or longer than [`FRAME_BYTES`].
+    #[inline]
+    pub fn push(&mut self, frame: &[u8]) -> bool {
+        if frame.is_empty() || frame.len() > FRAME_BYTES {
+            return false;
+        }
+        match &mut self.encoder.zlib {
+            None => {
+                self.out.reserve(4 + frame.len());
+                self.out.put_u32(frame.len() as u32);
+                self.out.put_slice(frame);
+            }
+            Some(zlib) => {
+                if !deflate(zlib, frame, self.out) {
+                    return false;
+                }
+            }
+        }
+        self.count += 1;
+        true
+    }
+
+    /// Appends a frame to which something is still to be done. `false`: this peer takes none, or the frame is empty or
+    /// longer than [`SUPER_FRAME_BYTES`].
+    #[inline]
+    pub fn push_super(&mut self, header: SuperHeader, frame: &[u8]) -> bool {
+        if !self.encoder.super_frames || frame.is_empty() || frame.len() > SUPER_FRAME_BYTES {
+            return false;
+        }
+        let size = SUPER_HEADER_BYTES + frame.len();
+        self.out.reserve(4 + size);
+        self.out.put_u32(SUPER_MARK | size as u32);
+        self.out.put_slice(&header);
+        self.out.put_slice(frame);
+        self.count += 1;
+        true
+    }
+
+    /// Ends the group and returns how many frames are in it; with none, nothing was written.
+    pub fn finish(self) -> u32 {
+        self.count
+    }
+}
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        if self.count == 0 {
+            self.out.truncate(self.start);
         } else {
-            out[start..start + 4].copy_from_slice(&count.to_be_bytes());
+            self.out[self.start..self.start + 4].copy_from_slice(&self.count.to_be_bytes());
         }
-        count
     }
 }
 

@@ -9,6 +9,12 @@ use super::udp::UdpOffer;
 use crate::error::ErrorCode;
 use crate::pack::Pack;
 
+/// Our own field of login and welcome: the highest version of super-frames that a client knows, and the one that a
+/// server grants (protocol §14.3).
+pub(super) const SUPER_FRAMES: &str = "hubward_super_frames";
+/// The version that [`crate::block`] speaks.
+pub(super) const SUPER_FRAMES_VERSION: u32 = 1;
+
 /// Longest hub name, user name, password and product name in bytes (protocol §4.3).
 pub const TEXT_BYTES: usize = 255;
 
@@ -76,6 +82,8 @@ pub struct SessionOptions {
     pub rudp: Option<RudpSupport>,
     /// UDP acceleration, if offered.
     pub udp: Option<UdpOffer>,
+    /// Frames may travel unfinished (protocol §14.3); only our own clients offer it.
+    pub super_frames: bool,
 }
 
 /// One full-duplex connection, encrypted.
@@ -91,6 +99,7 @@ impl Default for SessionOptions {
             qos: false,
             rudp: None,
             udp: None,
+            super_frames: false,
         }
     }
 }
@@ -234,6 +243,9 @@ impl SessionOptions {
         if let Some(udp) = &self.udp {
             udp.write(pack);
         }
+        if self.super_frames {
+            pack.set_int(SUPER_FRAMES, SUPER_FRAMES_VERSION);
+        }
     }
 
     fn read(pack: &Pack) -> Self {
@@ -252,6 +264,8 @@ impl SessionOptions {
                 bulk_max_version: pack.int_or_0("rudp_bulk_max_version"),
             }),
             udp: UdpOffer::read(pack),
+            // Who offers a later version knows ours, too.
+            super_frames: pack.int_or_0(SUPER_FRAMES) >= SUPER_FRAMES_VERSION,
         }
     }
 }

@@ -67,6 +67,7 @@ fn welcome() -> Welcome {
         message: "Grüß Gott".to_owned(),
         no_update_notice: false,
         udp: None,
+        super_frames: false,
     }
 }
 
@@ -586,5 +587,31 @@ proptest! {
     fn random_messages_do_no_harm(body in prop::collection::vec(any::<u8>(), 1..600)) {
         let mut server = signed();
         server.handle_input(&post("/vpnsvc/vpn.cgi", "application/octet-stream", &body)).unwrap();
+    }
+}
+
+/// Protocol §14.3: offered by a version or a later one, granted by exactly this one.
+#[test]
+fn super_frames_are_agreed_on_by_version() {
+    let mut offer = login(Auth::Anonymous);
+    let plain = offer.to_pack();
+    assert!(!plain.contains("hubward_super_frames"));
+    offer.options.super_frames = true;
+    assert_eq!(offer.to_pack().int("hubward_super_frames"), Some(1));
+    for (version, offered) in [(0, false), (1, true), (2, true)] {
+        let mut pack = plain.clone();
+        pack.set_int("hubward_super_frames", version);
+        assert_eq!(Login::from_pack(&pack).unwrap().options.super_frames, offered);
+    }
+
+    let mut grant = welcome();
+    let plain = grant.to_pack();
+    assert!(!plain.contains("hubward_super_frames"));
+    grant.super_frames = true;
+    assert_eq!(grant.to_pack().int("hubward_super_frames"), Some(1));
+    for (version, granted) in [(0, false), (1, true), (2, false)] {
+        let mut pack = plain.clone();
+        pack.set_int("hubward_super_frames", version);
+        assert_eq!(Welcome::from_pack(&pack).unwrap().super_frames, granted);
     }
 }

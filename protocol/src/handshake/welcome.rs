@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::login::{SUPER_FRAMES, SUPER_FRAMES_VERSION};
 use super::udp::UdpGrant;
 use crate::error::ErrorCode;
 use crate::pack::Pack;
@@ -43,6 +44,8 @@ pub struct Welcome {
     pub no_update_notice: bool,
     /// UDP acceleration, if granted.
     pub udp: Option<UdpGrant>,
+    /// Frames may travel unfinished (protocol §14.3); granted only to who offered it.
+    pub super_frames: bool,
 }
 
 /// The shortest and longest silence a session may allow (protocol §5.1). A stock client divides by half of it.
@@ -71,6 +74,9 @@ impl Welcome {
         self.policy.write(&mut pack);
         if let Some(udp) = &self.udp {
             udp.write(&mut pack);
+        }
+        if self.super_frames {
+            pack.set_int(SUPER_FRAMES, SUPER_FRAMES_VERSION);
         }
         pack
     }
@@ -102,6 +108,7 @@ impl Welcome {
             message: String::from_utf8_lossy(pack.data("Msg").unwrap_or_default()).into_owned(),
             no_update_notice: pack.bool("suppress_client_update_notification"),
             udp: UdpGrant::read(pack),
+            super_frames: pack.int_or_0(SUPER_FRAMES) == SUPER_FRAMES_VERSION,
         })
     }
 }
@@ -119,6 +126,7 @@ impl fmt::Debug for Welcome {
             .field("qos", &self.qos)
             .field("timeout_ms", &self.timeout_ms)
             .field("udp", &self.udp)
+            .field("super_frames", &self.super_frames)
             .finish_non_exhaustive()
     }
 }

@@ -161,6 +161,7 @@ impl Peer {
             half_duplex: welcome.half_connection,
             qos: welcome.qos,
             compress: welcome.use_compress,
+            super_frames: welcome.super_frames,
             queue_bytes: 8 << 20,
         };
         let (sender, inbound) = mpsc::unbounded_channel();

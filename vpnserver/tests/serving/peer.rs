@@ -80,6 +80,7 @@ fn start(welcome: &Welcome) -> (Tunnel, mpsc::UnboundedReceiver<Bytes>) {
         half_duplex: welcome.half_connection,
         qos: welcome.qos,
         compress: welcome.use_compress,
+        super_frames: welcome.super_frames,
         queue_bytes: 1 << 20,
     };
     let (sender, inbound) = mpsc::unbounded_channel();
