@@ -1,6 +1,6 @@
 # The two commands are `make demo` and `make test`; the rest is for those who work on it.
 
-.PHONY: demo test bench-admin soak fuzz fmt stock clean-ns help
+.PHONY: demo test bench bench-admin soak fuzz fmt stock clean-ns help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/' | expand -t 12
@@ -12,6 +12,11 @@ demo: ## build it and watch a remote user reach a private web server
 
 test: ## everything that CI checks, in the same order
 	@tests/stages
+
+bench: ## speed beside the stock software and OpenVPN, in ten minutes; saved in docs/benchmarks.md
+	@tests/prepare demo
+	@cargo build --release --bin vpnserver --bin vpnclient --bin vpncmd --bin bench
+	@$${CARGO_TARGET_DIR:-target}/release/bench
 
 bench-admin: ## what administration costs with 10,000 users, beside the stock server
 	@tests/prepare demo

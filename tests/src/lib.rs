@@ -4,6 +4,7 @@
 //! The way into it is [`lab::run`]: it carries a test into namespaces of its own, where it is root,
 //! where nothing it does reaches the machine, and whose processes end with it.
 
+pub mod bench;
 pub mod conformance;
 pub mod fuzz;
 pub mod host;

@@ -194,10 +194,12 @@ pub struct Account<'a> {
     pub compress: bool,
     /// Whether UDP acceleration may be offered.
     pub udp_acceleration: bool,
+    /// Whether voice-like frames go first.
+    pub quality_of_service: bool,
 }
 
 impl<'a> Account<'a> {
-    /// One full-duplex connection without compression or UDP acceleration.
+    /// One full-duplex connection without compression, UDP acceleration or QoS.
     pub fn new(server: &'a str, hub: &'a str, user: &'a str, proof: Proof<'a>) -> Self {
         let (connections, half_duplex, compress, udp_acceleration) = (1, false, false, false);
         Self {
@@ -209,6 +211,7 @@ impl<'a> Account<'a> {
             half_duplex,
             compress,
             udp_acceleration,
+            quality_of_service: false,
         }
     }
 
@@ -232,9 +235,10 @@ impl<'a> Account<'a> {
         });
         commands.push(format!(
             "AccountDetailSet {NAME} /MAXTCP:{} /INTERVAL:1 /TTL:0 /HALF:{} /BRIDGE:no /MONITOR:no /NOTRACK:yes \
-             /NOQOS:yes /DISABLEUDP:{}",
+             /NOQOS:{} /DISABLEUDP:{}",
             self.connections,
             yes_no(self.half_duplex),
+            yes_no(!self.quality_of_service),
             yes_no(!self.udp_acceleration)
         ));
         if self.compress {
@@ -257,6 +261,11 @@ pub struct Client {
 impl Client {
     /// The device its frames come out of.
     pub const DEVICE: &'static str = "vpn_lab";
+
+    /// The process itself.
+    pub fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
 
     /// Runs one command of the client's administration.
     pub fn command(&self, host: &Host, command: &str) -> Result<Answer> {

@@ -1,0 +1,72 @@
+//! The stock client on the stock server.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::bench::path::{End, Path, SERVER};
+use crate::stock::{Account, Client, Proof, Stock};
+
+const HUB: &str = "bench";
+const USER: &str = "bench";
+
+/// How long a session may take to stand.
+const SESSION: Duration = Duration::from_secs(30);
+
+/// UDP acceleration takes over some ten seconds after the session stands.
+const ACCELERATION: Duration = Duration::from_secs(60);
+
+/// TCP alone: without UDP acceleration, which halves it, and without QoS.
+pub(super) fn fastest(path: Path) -> Result<Path> {
+    connected(path, &Account::new(SERVER, HUB, USER, Proof::Anonymous))
+}
+
+/// With UDP acceleration and QoS, as the client makes an account unless told otherwise, and not before the acceleration is in use.
+pub(super) fn as_it_comes(path: Path) -> Result<Path> {
+    let account = Account {
+        udp_acceleration: true,
+        quality_of_service: true,
+        ..Account::new(SERVER, HUB, USER, Proof::Anonymous)
+    };
+    let path = connected(path, &account)?;
+    if let Some(End::StockClient(client)) = &path.client_end {
+        client.status_with(&path.client, "UDP Acceleration is Active", "Yes", ACCELERATION)?;
+    }
+    Ok(path)
+}
+
+fn connected(mut path: Path, account: &Account<'_>) -> Result<Path> {
+    let stock = Stock::unpacked()?;
+    let server = stock.server(&path.server)?;
+    for (hub, command) in [
+        ("", format!("HubCreate {HUB} /PASSWORD:none")),
+        (
+            HUB,
+            format!("UserCreate {USER} /GROUP:none /REALNAME:none /NOTE:none"),
+        ),
+        (HUB, format!("UserAnonymousSet {USER}")),
+        ("", format!("BridgeCreate {HUB} /DEVICE:bench /TAP:yes")),
+    ] {
+        let admin_hub = format!("/ADMINHUB:{hub}");
+        let options = if hub.is_empty() {
+            vec![]
+        } else {
+            vec![admin_hub.as_str()]
+        };
+        stock
+            .administer(&path.server, "localhost", &options, &command)?
+            .success()
+            .with_context(|| command.clone())?;
+    }
+    path.server_end = Some(End::Daemon(server));
+    path.client_end = Some(End::StockClient(client(&stock, &path, account)?));
+    path.tunnelled(Client::DEVICE, "tap_bench")
+}
+
+/// The stock client with a session that stands.
+pub(super) fn client(stock: &Stock, path: &Path, account: &Account<'_>) -> Result<Client> {
+    let client = stock.client(&path.client)?;
+    client.connect(&path.client, account)?;
+    client.established(&path.client, SESSION)?;
+    Ok(client)
+}

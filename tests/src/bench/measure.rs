@@ -1,0 +1,156 @@
+//! What is measured of a path, and the figures that come of it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use super::path::Path;
+use super::streams::{Direction, Streams, throughput};
+use super::{datagrams, ping};
+
+/// One figure: a row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Figure {
+    /// One TCP stream from the client to the server, Mbit/s.
+    Up,
+    /// One TCP stream from the server to the client, Mbit/s.
+    Down,
+    /// Four at once, from the client to the server, Mbit/s.
+    FourUp,
+    /// Four at once, from the server to the client, Mbit/s.
+    FourDown,
+    /// Frames of 64 bytes that arrived in a second, from the client to the server.
+    Frames,
+    /// Frames of 64 bytes that were sent in a second for it.
+    FramesSent,
+    /// Median round-trip time, ms.
+    Idle,
+    /// Its 99th percentile, ms.
+    IdleTail,
+    /// Median round-trip time while one TCP stream goes up, ms.
+    Loaded,
+    /// Its 99th percentile, ms.
+    LoadedTail,
+    /// Seconds of a core that the client's program takes for a gigabyte, mean of up and down.
+    ClientCpu,
+    /// The same of the server's program.
+    ServerCpu,
+}
+
+impl Figure {
+    /// All of them, in the table's order.
+    pub const ALL: [Figure; 12] = [
+        Figure::Up,
+        Figure::Down,
+        Figure::FourUp,
+        Figure::FourDown,
+        Figure::Frames,
+        Figure::FramesSent,
+        Figure::Idle,
+        Figure::IdleTail,
+        Figure::Loaded,
+        Figure::LoadedTail,
+        Figure::ClientCpu,
+        Figure::ServerCpu,
+    ];
+
+    /// The head of its column.
+    pub fn title(self) -> &'static str {
+        match self {
+            Figure::Up => "TCP up",
+            Figure::Down => "TCP down",
+            Figure::FourUp => "4 up",
+            Figure::FourDown => "4 down",
+            Figure::Frames => "frames/s",
+            Figure::FramesSent => "of sent",
+            Figure::Idle => "RTT",
+            Figure::IdleTail => "p99",
+            Figure::Loaded => "loaded",
+            Figure::LoadedTail => "p99 loaded",
+            Figure::ClientCpu => "client s/GB",
+            Figure::ServerCpu => "server s/GB",
+        }
+    }
+
+    /// `value` with the digits that mean something.
+    pub fn shown(self, value: f64) -> String {
+        match self {
+            Figure::Up | Figure::Down | Figure::FourUp | Figure::FourDown => format!("{value:.0}"),
+            Figure::Frames | Figure::FramesSent => format!("{:.0} k", value / 1e3),
+            _ => format!("{value:.2}"),
+        }
+    }
+}
+
+/// What can be asked for: one or a few figures that are taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// One TCP stream up, one down, and what they cost the processor.
+    Tcp,
+    /// Four TCP streams up, four down.
+    Four,
+    /// UDP frames of 64 bytes.
+    Frames,
+    /// Round-trip times, idle and under one TCP stream.
+    Rtt,
+}
+
+impl What {
+    /// All of it, in the order in which it is measured.
+    pub const ALL: [What; 4] = [What::Rtt, What::Tcp, What::Four, What::Frames];
+
+    /// Measures `path`, `window` for each figure.
+    pub fn take(self, path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
+        match self {
+            What::Tcp => tcp(path, window),
+            What::Four => Ok(vec![
+                (
+                    Figure::FourUp,
+                    throughput(path, Direction::Up, 4, window)?.megabits,
+                ),
+                (
+                    Figure::FourDown,
+                    throughput(path, Direction::Down, 4, window)?.megabits,
+                ),
+            ]),
+            What::Frames => {
+                let rate = datagrams::frame_rate(path, window)?;
+                Ok(vec![
+                    (Figure::Frames, rate.received),
+                    (Figure::FramesSent, rate.sent),
+                ])
+            }
+            What::Rtt => round_trips(path, window),
+        }
+    }
+}
+
+fn tcp(path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
+    let up = throughput(path, Direction::Up, 1, window)?;
+    let down = throughput(path, Direction::Down, 1, window)?;
+    let mut figures = vec![(Figure::Up, up.megabits), (Figure::Down, down.megabits)];
+    for (figure, up, down) in [
+        (Figure::ClientCpu, up.client_seconds, down.client_seconds),
+        (Figure::ServerCpu, up.server_seconds, down.server_seconds),
+    ] {
+        if let (Some(up), Some(down)) = (up, down) {
+            figures.push((figure, f64::midpoint(up, down)));
+        }
+    }
+    Ok(figures)
+}
+
+fn round_trips(path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let idle = ping::round_trips(&path.client, path.server_address, window)?;
+    let streams = Streams::open(path, Direction::Up, 1)?;
+    let loaded = ping::round_trips(&path.client, path.server_address, window)?;
+    drop(streams);
+    Ok(vec![
+        (Figure::Idle, milliseconds(idle.percentile(50))),
+        (Figure::IdleTail, milliseconds(idle.percentile(99))),
+        (Figure::Loaded, milliseconds(loaded.percentile(50))),
+        (Figure::LoadedTail, milliseconds(loaded.percentile(99))),
+    ])
+}

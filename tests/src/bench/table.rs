@@ -1,0 +1,83 @@
+//! The table, as Markdown that is also good to read as it is.
+
+use super::Contestant;
+use super::measure::Figure;
+use super::results::Results;
+
+/// Rows of cells, padded so that the columns stand below each other; the first row is the head, the first column to the left.
+pub fn markdown(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
+    let width = |column| rows.iter().map(|row| cell(row, column).chars().count()).max();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| width(column).unwrap_or(0).max(3))
+        .collect();
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        for (column, width) in widths.iter().enumerate() {
+            let cell = cell(row, column);
+            match column {
+                0 => text += &format!("| {cell:<width$} "),
+                _ => text += &format!("| {cell:>width$} "),
+            }
+        }
+        text += "|\n";
+        if number == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let end = if column == 0 { "-" } else { ":" };
+                text += &format!("| {}{end} ", "-".repeat(width - 1));
+            }
+            text += "|\n";
+        }
+    }
+    text
+}
+
+/// The medians: one row for each contestant, one column for each figure that was measured of anybody.
+pub fn render(results: &Results) -> String {
+    let measured = |figure: &Figure| {
+        Contestant::ALL
+            .iter()
+            .any(|one| results.median(*one, *figure).is_some())
+    };
+    let figures: Vec<Figure> = Figure::ALL.into_iter().filter(measured).collect();
+    let mut rows = vec![vec![String::new()]];
+    rows[0].extend(figures.iter().map(|figure| figure.title().to_owned()));
+    for contestant in Contestant::ALL {
+        let values: Vec<Option<f64>> = figures
+            .iter()
+            .map(|figure| results.median(contestant, *figure))
+            .collect();
+        if values.iter().any(Option::is_some) {
+            let mut row = vec![contestant.title().to_owned()];
+            row.extend(
+                figures
+                    .iter()
+                    .zip(&values)
+                    .map(|(figure, value)| value.map_or_else(String::new, |value| figure.shown(value))),
+            );
+            rows.push(row);
+        }
+    }
+    markdown(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_shows_what_was_measured_and_leaves_out_what_was_not() {
+        let mut results = Results::default();
+        results.add(Contestant::Stock, Figure::Up, 3000.4);
+        results.add(Contestant::Ours, Figure::Up, 7500.0);
+        results.add(Contestant::Ours, Figure::Frames, 260_000.0);
+        let expected = "\
+|                         | TCP up | frames/s |
+| ----------------------- | -----: | -------: |
+| SoftEther, fastest      |   3000 |          |
+| vpnserver and vpnclient |   7500 |    260 k |
+";
+        assert_eq!(render(&results), expected);
+    }
+}
