@@ -12,9 +12,9 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::cipher::Cipher;
+use crate::tls::{self, TlsStream};
 
 /// How long a stranger may take from the first byte to a login (protocol §1).
 pub const NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -22,9 +22,6 @@ pub const NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(15);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// What one read of the negotiation takes at most.
 const READ_BYTES: usize = 4 * 1024;
-
-/// A server's TLS stream.
-pub type ServerStream = tokio_rustls::server::TlsStream<TcpStream>;
 
 /// Why a negotiation ended without a request.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +54,7 @@ pub enum Asked {
 
 /// A peer in the negotiation stage.
 pub struct Negotiation {
-    stream: ServerStream,
+    stream: TlsStream,
     handshake: ServerHandshake,
     random: [u8; 20],
     peer: SocketAddr,
@@ -73,13 +70,10 @@ impl Negotiation {
         let peer = tcp.peer_addr().map_err(AcceptError::Broken)?;
         let local = tcp.local_addr().map_err(AcceptError::Broken)?;
         tcp.set_nodelay(true).map_err(AcceptError::Broken)?;
-        let stream = TlsAcceptor::from(tls)
-            .accept(tcp)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => AcceptError::Closed,
-                _ => AcceptError::Tls(error),
-            })?;
+        let stream = tls::accept(tcp, tls).await.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => AcceptError::Closed,
+            _ => AcceptError::Tls(error),
+        })?;
         let random = hello.random;
         Ok(Self {
             stream,
@@ -176,12 +170,12 @@ impl Negotiation {
     /// The cipher suite that the connection uses.
     #[must_use]
     pub fn cipher(&self) -> Option<Cipher> {
-        Cipher::agreed(self.stream.get_ref().1)
+        Cipher::agreed(&self.stream)
     }
 
     /// The bare stream for the stage after the negotiation, and the bytes of that stage that came early.
     #[must_use]
-    pub fn into_stream(self) -> (ServerStream, Vec<u8>) {
+    pub fn into_stream(self) -> (TlsStream, Vec<u8>) {
         (self.stream, self.handshake.into_rest())
     }
 }

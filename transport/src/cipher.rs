@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::{CipherSuite, ServerConfig};
 
-use crate::tls::crypto;
+use crate::tls::{TlsStream, crypto};
 
 /// The suites there are and their names, strongest first.
 const NAMES: [(CipherSuite, &str); 9] = [
@@ -66,9 +66,8 @@ impl Cipher {
 
     /// The suite that the two ends of a connection have agreed on.
     #[must_use]
-    pub fn agreed(connection: &rustls::CommonState) -> Option<Self> {
-        let suite = connection.negotiated_cipher_suite()?.suite();
-        Self::all().find(|known| known.0 == suite)
+    pub fn agreed(stream: &TlsStream) -> Option<Self> {
+        Self::all().find(|known| known.0 == stream.suite())
     }
 
     /// All of them.
@@ -94,7 +93,9 @@ pub fn prefer(config: &ServerConfig, cipher: Option<Cipher>) -> Result<Arc<Serve
         .with_no_client_auth()
         .with_cert_resolver(config.cert_resolver.clone());
     config.ignore_client_order = cipher.is_some();
-    config.send_tls13_tickets = 0; // as in `tls::server_config`
+    // As in `tls::server_config`.
+    config.send_tls13_tickets = 0;
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 

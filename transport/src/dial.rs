@@ -13,9 +13,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-use crate::tls::{self, CertificateError, Fingerprint, Trust};
+use crate::tls::{self, CertificateError, Fingerprint, TlsStream, Trust};
 
 /// TCP connect, as long as stock clients wait (protocol §1).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -171,13 +170,10 @@ pub enum DialError {
     },
 }
 
-/// A client's TLS stream.
-pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
-
 /// A connection whose server has said hello; the first request may follow.
 pub struct Dialed {
     target: Target,
-    stream: ClientStream,
+    stream: TlsStream,
     handshake: ClientHandshake,
     /// What the server said of itself.
     pub hello: Hello,
@@ -299,11 +295,11 @@ async fn secure(
     peer: SocketAddr,
     tcp: TcpStream,
     trust: &Trust,
-) -> Result<(ClientStream, CertificateDer<'static>), DialError> {
+) -> Result<(TlsStream, CertificateDer<'static>), DialError> {
     let (config, shown) = tls::client_config(trust)?;
     // A name that is no DNS name (an underscore, say) can only be trusted by pin; the address stands in for it.
     let name = ServerName::try_from(target.host.clone()).unwrap_or(ServerName::IpAddress(peer.ip().into()));
-    let connecting = TlsConnector::from(config).connect(name, tcp);
+    let connecting = tls::connect(tcp, config, name);
     let outcome = timeout(ANSWER_TIMEOUT, connecting)
         .await
         .map_err(|_| DialError::Silent {
@@ -362,7 +358,7 @@ fn out_of_turn(target: &Target) -> DialError {
 
 async fn next_event(
     target: &Target,
-    stream: &mut ClientStream,
+    stream: &mut TlsStream,
     handshake: &mut ClientHandshake,
 ) -> Result<ClientEvent, DialError> {
     let broken = |source| DialError::Broken {
@@ -429,7 +425,7 @@ impl Dialed {
 
     /// The bare stream for the stage after the negotiation, and the bytes of that stage that came early.
     #[must_use]
-    pub fn into_stream(self) -> (ClientStream, Vec<u8>) {
+    pub fn into_stream(self) -> (TlsStream, Vec<u8>) {
         (self.stream, self.handshake.into_rest())
     }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use protocol::error::ErrorCode;
 use protocol::handshake::{Auth, Redirect, SessionOptions, Welcome};
 use protocol::pack::Pack;
-use transport::dial::{self, ClientStream, DialError, Dialed, Stage, Target};
-use transport::tls::{Fingerprint, Trust};
+use transport::dial::{self, DialError, Dialed, Stage, Target};
+use transport::tls::{Fingerprint, TlsStream, Trust};
 
 use crate::login::{self, Identity, Unprovable};
 use crate::report::{Event, Reporter};
@@ -51,7 +51,7 @@ pub struct Established {
     /// Where it is.
     pub place: Place,
     /// The connection.
-    pub stream: ClientStream,
+    pub stream: TlsStream,
     /// Bytes of the data stage that came early.
     pub early: Vec<u8>,
     /// How long it took to get here.

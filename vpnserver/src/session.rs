@@ -10,8 +10,8 @@ use hub_core::switch::Port;
 use protocol::handshake::{Auth, Login};
 use protocol::policy::Policy;
 use protocol::tunnel::{Direction, Side};
-use transport::accept::ServerStream;
 use transport::cipher::Cipher;
+use transport::tls::TlsStream;
 use transport::tunnel::{Terms, Tunnel};
 
 use crate::enforcement::port_of_session;
@@ -135,7 +135,7 @@ impl Session {
     }
 
     /// Gives the session a connection that has reached its data stage.
-    pub fn join(&self, stream: ServerStream, early: &[u8], direction: Direction) {
+    pub fn join(&self, stream: TlsStream, early: &[u8], direction: Direction) {
         *self.last_seen.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
         self.tunnel.add(stream, early, direction);
     }

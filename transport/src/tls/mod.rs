@@ -3,6 +3,14 @@
 //! A VPN server usually shows a certificate that it made itself, so beside the system's roots a client can be given
 //! an authority of its own or the fingerprint ("pin") of the one certificate it expects.
 
+mod handshake;
+mod keys;
+mod record;
+#[cfg(test)]
+mod record_tests;
+pub(crate) mod scratch;
+mod stream;
+
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -15,6 +23,11 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+
+pub(crate) use handshake::{accept, connect};
+pub(crate) use record::{Answer, Sealed, Sealer};
+pub use stream::TlsStream;
+pub(crate) use stream::{Intake, Parts, ReadError};
 
 /// The SHA-256 of a certificate's DER encoding; written `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,6 +163,8 @@ pub fn server_config(
         .with_single_cert(chain, key)?;
     // Stock clients never resume; tickets would be bytes and work for nothing.
     config.send_tls13_tickets = 0;
+    // For the record layer, which is ours: see `record`.
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 
@@ -177,6 +192,7 @@ pub(crate) fn client_config(trust: &Trust) -> Result<(Arc<ClientConfig>, Shown),
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
+    config.enable_secret_extraction = true; // as in `server_config`
     Ok((Arc::new(config), shown))
 }
 

@@ -1,0 +1,303 @@
+//! The tunnel pump: Ethernet frames in and out of one session's TLS connections.
+//!
+//! The decisions (which connection, when a keep-alive, when it is over) are taken by [`protocol::tunnel::Tunnel`];
+//! here are the sockets, the queues and the clock. Every connection has one task, which reads and writes at once,
+//! and a byte-bounded queue before it; a peer that does not read loses frames and never blocks anyone else.
+
+mod link;
+mod supervise;
+mod writer;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hub_core::frame::{Frame, FrameView};
+use protocol::block::{BlockDecoder, BlockEncoder};
+use protocol::tunnel::{ConnectionId, Direction, Side};
+use rand::RngExt;
+use tokio::sync::{Notify, watch};
+
+use self::link::Link;
+use crate::tls::TlsStream;
+
+/// What both sides agreed on at login.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What the session is called in the log.
+    pub name: String,
+    /// Which side we are.
+    pub side: Side,
+    /// Silence after which a connection, or the session, is dead.
+    pub timeout: Duration,
+    /// TCP connections at most.
+    pub max_connections: u32,
+    /// Every connection carries data one way only.
+    pub half_duplex: bool,
+    /// The newest connection is kept for priority frames.
+    pub qos: bool,
+    /// Every block is a zlib stream.
+    pub compress: bool,
+    /// Frames may travel unfinished, with their offload header (protocol §14.3); never together with `compress`.
+    pub super_frames: bool,
+    /// Bytes that may wait for one connection.
+    pub queue_bytes: usize,
+}
+
+impl Terms {
+    fn decoder(&self) -> BlockDecoder {
+        if self.super_frames {
+            BlockDecoder::with_super_frames()
+        } else {
+            BlockDecoder::new(self.compress)
+        }
+    }
+
+    fn encoder(&self) -> BlockEncoder {
+        if self.super_frames {
+            BlockEncoder::with_super_frames()
+        } else {
+            BlockEncoder::new(self.compress)
+        }
+    }
+}
+
+/// Takes the frames that arrive, a batch per read; leaves the vector empty.
+pub type Inbound = Arc<dyn Fn(&mut Vec<Frame>) + Send + Sync>;
+
+/// How a tunnel stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// TCP connections at this moment.
+    pub connections: usize,
+    /// Set when it is over, for good.
+    pub over: bool,
+}
+
+/// What went through a tunnel so far.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Frames received from the peer.
+    pub frames_in: AtomicU64,
+    /// Their bytes.
+    pub bytes_in: AtomicU64,
+    /// Frames written to the peer.
+    pub frames_out: AtomicU64,
+    /// Their bytes.
+    pub bytes_out: AtomicU64,
+    /// Frames that found no room or no connection.
+    pub dropped: AtomicU64,
+    /// Connections that were closed because the peer broke the framing.
+    pub framing_errors: AtomicU64,
+    /// TCP connections that ever belonged to it.
+    pub connections: AtomicU64,
+}
+
+/// One session's connections. Clones share it; [`Tunnel::close`] ends it.
+#[derive(Clone)]
+pub struct Tunnel(Arc<Shared>);
+
+struct Shared {
+    terms: Terms,
+    book: Mutex<Book>,
+    inbound: Inbound,
+    state: watch::Sender<State>,
+    news: Notify,
+    traffic: Traffic,
+    /// Connections whose task has not ended: those in use and those that say goodbye.
+    tasks: watch::Sender<usize>,
+}
+
+struct Book {
+    tunnel: protocol::tunnel::Tunnel,
+    links: Vec<Arc<Link>>,
+    heard_at: Instant,
+}
+
+impl Tunnel {
+    /// A tunnel without connections yet; `inbound` is given what arrives.
+    pub fn start(terms: Terms, inbound: Inbound) -> Self {
+        let tunnel = protocol::tunnel::Tunnel::new(
+            terms.side,
+            terms.timeout,
+            terms.max_connections,
+            terms.half_duplex,
+            terms.qos,
+            Instant::now(),
+            rand::rng().random(),
+        );
+        let shared = Arc::new(Shared {
+            terms,
+            book: Mutex::new(Book {
+                tunnel,
+                links: Vec::new(),
+                heard_at: Instant::now(),
+            }),
+            inbound,
+            state: watch::Sender::new(State::default()),
+            news: Notify::new(),
+            traffic: Traffic::default(),
+            tasks: watch::Sender::new(0),
+        });
+        tokio::spawn(supervise::supervise(shared.clone()));
+        Self(shared)
+    }
+
+    /// The direction that the server chooses for the next additional connection (protocol §6.1).
+    #[must_use]
+    pub fn next_direction(&self) -> Direction {
+        self.0.book().tunnel.next_direction()
+    }
+
+    /// Takes a connection that has reached its data stage, with what of that stage was read already.
+    pub fn add(&self, stream: TlsStream, early: &[u8], direction: Direction) {
+        let (link, reader) = {
+            let mut book = self.0.book();
+            // Of several that were allowed to come at once, one may be too many by now.
+            if self.0.state.borrow().over || book.tunnel.is_full() {
+                return;
+            }
+            let id = book.tunnel.add(Instant::now(), direction);
+            let (link, reader) = link::split(&self.0, stream.into_parts(), early, id);
+            book.links.push(link.clone());
+            book.heard_at = Instant::now();
+            self.0.tasks.send_modify(|tasks| *tasks += 1);
+            self.0.publish(&book);
+            (link, reader)
+        };
+        self.0.traffic.connections.fetch_add(1, Relaxed);
+        self.0.news.notify_one();
+        tokio::spawn(link::run(self.0.clone(), link, reader));
+    }
+
+    /// Whether another connection would be one more than is tolerated (protocol §6).
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.book().tunnel.is_full()
+    }
+
+    /// Whether a client should open another connection.
+    #[must_use]
+    pub fn wants_more(&self) -> bool {
+        self.0.book().tunnel.wants_more()
+    }
+
+    /// The direction of the connection that logged in (protocol §6.1).
+    #[must_use]
+    pub fn first_direction(&self) -> Direction {
+        self.0.book().tunnel.first_direction()
+    }
+
+    /// Sends frames to the peer, at once if the sockets take them; those that find no room are dropped and counted.
+    pub fn send(&self, frames: &mut dyn Iterator<Item = Frame>) {
+        let mut chosen: Vec<Arc<Link>> = Vec::new();
+        let mut dropped = 0;
+        {
+            let book = self.0.book();
+            // A flow keeps its connection, and one connection has them all.
+            let only = book.links.len() == 1;
+            for frame in frames {
+                let view = if only {
+                    None
+                } else {
+                    FrameView::parse(&frame.bytes)
+                };
+                let (priority, hash) = view.map_or((false, 0), |view| (view.is_priority(), view.flow_hash()));
+                let link = book.tunnel.choose(priority, hash).and_then(|id| book.link(id));
+                let Some(link) = link.filter(|link| link.queue.push(frame)) else {
+                    dropped += 1;
+                    continue;
+                };
+                if !chosen.iter().any(|chosen| chosen.id == link.id) {
+                    chosen.push(link.clone());
+                }
+            }
+        }
+        for link in chosen {
+            link.flush(&self.0);
+        }
+        if dropped > 0 {
+            self.0.traffic.dropped.fetch_add(dropped, Relaxed);
+        }
+    }
+
+    /// How it stands, and every change of that.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.0.state.subscribe()
+    }
+
+    /// Waits until it is over.
+    pub async fn ended(&self) {
+        let _ = self.watch().wait_for(|state| state.over).await;
+    }
+
+    /// Waits until every connection it had has said goodbye, or had no time left to; call it after the end.
+    pub async fn closed(&self) {
+        let _ = self.0.tasks.subscribe().wait_for(|tasks| *tasks == 0).await;
+    }
+
+    /// When something was last heard from the peer, keep-alives and new connections included.
+    #[must_use]
+    pub fn last_heard(&self) -> Instant {
+        self.0.book().heard_at
+    }
+
+    /// Ends it: every connection says goodbye.
+    pub fn close(&self) {
+        self.0.end();
+    }
+
+    /// What went through it.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.0.traffic
+    }
+
+    /// What was agreed on at login.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.0.terms
+    }
+}
+
+impl Book {
+    fn link(&self, id: ConnectionId) -> Option<&Arc<Link>> {
+        self.links.iter().find(|link| link.id == id)
+    }
+
+    fn heard(&mut self, now: Instant, id: ConnectionId) {
+        self.tunnel.received(now, id);
+        self.heard_at = now;
+    }
+}
+
+impl Shared {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, book: &Book) {
+        self.state
+            .send_modify(|state| state.connections = book.links.len());
+    }
+
+    fn remove(&self, id: ConnectionId) {
+        let mut book = self.book();
+        book.tunnel.remove(Instant::now(), id);
+        book.links.retain(|link| link.id != id);
+        self.publish(&book);
+        drop(book);
+        self.news.notify_one();
+    }
+
+    fn end(&self) {
+        let book = self.book();
+        self.state.send_modify(|state| state.over = true);
+        for link in &book.links {
+            link.stop.notify_one();
+        }
+        drop(book);
+        self.news.notify_one();
+    }
+}
