@@ -286,6 +286,12 @@ impl Port {
         last.get().copied().or_else(now).unwrap_or_default()
     }
 
+    /// Sets the largest TCP segment size that passes to or from the port, or that any does.
+    pub fn set_segment_size(&self, most: Option<u16>) {
+        let Attachment { switch, id, .. } = &*self.attachment;
+        switch.with(|hub| hub.set_segment_size(*id, most));
+    }
+
     /// Frames that the receiver lost because it lagged behind.
     pub fn dropped(&self) -> Dropped {
         self.attachment.queue.dropped()

@@ -130,6 +130,7 @@ pub fn hub_with(config: HubConfig, options: &HubOptions) -> HubConfig {
             strict: on(HubOption::BroadcastLimiterStrictMode),
         },
         segment_size: adjusted,
+        clamp_ports: !on(HubOption::DisableAdjustTcpMss),
         no_default_router_over_ipv6: on(HubOption::NoIpv6DefaultRouterInRaWhenIpv6),
         bridges_check_mac: !on(HubOption::DisableCheckMacOnLocalBridge),
         vlan_type: u16::try_from(options.get(HubOption::VlanTypeId))
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_option_about_frames_changes_the_hub() {
-        const ABOUT_FRAMES: [HubOption; 20] = [
+        const ABOUT_FRAMES: [HubOption; 21] = [
             HubOption::NoIpTable,
             HubOption::ManageOnlyPrivateIp,
             HubOption::ManageOnlyLocalUnicastIpv6,
@@ -240,6 +241,7 @@ mod tests {
             HubOption::NoManageVlanId,
             HubOption::VlanTypeId,
             HubOption::AdjustTcpMssValue,
+            HubOption::DisableAdjustTcpMss,
             HubOption::ApplyIpv4AccessListOnArp,
             HubOption::DisableCheckMacOnLocalBridge,
             HubOption::BroadcastLimiterStrictMode,

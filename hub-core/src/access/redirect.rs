@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use crate::Frame;
-use crate::frame::{FrameView, Network, Transport, checksum};
+use crate::frame::{FrameView, Network, Transport, checksum, packet_end};
 
 /// TCP flags.
 const FIN: u8 = 0x01;
@@ -20,7 +20,7 @@ pub(crate) fn answer(frame: &Frame, view: &FrameView, transport: Transport, url:
     };
     let at = usize::from(view.transport_offset()?);
     let header: &[u8; TCP_HEADER] = frame.bytes.get(at..)?.first_chunk()?;
-    let data = packet_end(frame, view)?.checked_sub(at + usize::from(header[12] >> 4) * 4)?;
+    let data = packet_end(view, &frame.bytes)?.checked_sub(at + usize::from(header[12] >> 4) * 4)?;
     if data == 0 {
         return None;
     }
@@ -54,20 +54,6 @@ fn response(url: &str) -> String {
     format!(
         "HTTP/1.1 302 Found\r\nLocation: {url}\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
-}
-
-/// Where the IP packet ends in the frame; padding may follow.
-fn packet_end(frame: &Frame, view: &FrameView) -> Option<usize> {
-    let at = usize::from(view.network_offset);
-    let length = |field: usize| -> Option<usize> {
-        let word = frame.bytes.get(at + field..)?.first_chunk()?;
-        Some(usize::from(u16::from_be_bytes(*word)))
-    };
-    match view.network {
-        Network::Ipv4(_) => Some(at + length(2)?),
-        Network::Ipv6(_) => Some(at + 40 + length(4)?),
-        Network::Arp(_) | Network::Other => None,
-    }
 }
 
 /// The segment in a packet and frame back to the sender of `frame`.

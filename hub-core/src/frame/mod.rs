@@ -4,6 +4,7 @@ mod checksum;
 mod dhcp;
 mod offload;
 mod transport;
+mod unfinished;
 mod view;
 
 use bytes::Bytes;
@@ -12,9 +13,11 @@ pub(crate) use checksum::{checksum, corrected};
 pub use dhcp::{DhcpAck, DhcpSide};
 pub use offload::{Checksum, Offload, SegmentKind, Segmentation, VIRTIO_HEADER};
 pub use transport::{TcpFlags, Transport};
+pub use unfinished::OnWire;
+pub(crate) use unfinished::packet_end;
 pub use view::{Arp, FrameView, Ipv4, Ipv6, Network, Ports, VlanTag};
 
-/// The longest frame, in bytes, that may carry [`Offload::NONE`]. Stock peers drop longer ones (protocol
+/// The longest frame, in bytes, that may carry [`Offload::NONE`], and the longest piece of a super-frame. Stock peers drop longer ones (protocol
 /// §7.2).
 pub const MAX_PLAIN_FRAME: usize = 1600;
 

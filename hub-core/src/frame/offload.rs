@@ -133,6 +133,16 @@ impl Offload {
         })
     }
 
+    /// The same for a header that came from a peer, whose word that a checksum is right counts for nothing.
+    #[must_use]
+    pub fn from_peer(header: [u8; VIRTIO_HEADER]) -> Option<Self> {
+        let mut offload = Self::from_virtio(header)?;
+        if offload.checksum == Checksum::Verified {
+            offload.checksum = Checksum::Complete;
+        }
+        Some(offload)
+    }
+
     /// The description as a virtio-net header of 10 bytes, whose numbers are little-endian.
     #[must_use]
     pub fn to_virtio(self) -> [u8; VIRTIO_HEADER] {
@@ -302,6 +312,16 @@ mod tests {
             Some(TSO.checksum),
             "what is yet to be computed is not verified"
         );
+    }
+
+    #[test]
+    fn what_a_peer_has_verified_is_not() {
+        let header = [2, 1, 66, 0, 0xa8, 0x05, 0, 0, 0, 0];
+        let offload = Offload::from_peer(header).unwrap();
+        assert_eq!(offload.checksum, Checksum::Complete);
+        assert_eq!(offload.segmentation, TSO.segmentation);
+        assert_eq!(Offload::from_peer(TSO.to_virtio()), Some(TSO));
+        assert_eq!(Offload::from_peer([8; 10]), None);
     }
 
     fn any_offload() -> impl Strategy<Value = Offload> {

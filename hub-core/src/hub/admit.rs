@@ -9,7 +9,7 @@ use super::stations::{IpKey, IpStation, MacKey, MacStation, TAKE_OVER_AFTER, sho
 use super::table::{Refused, Sighting};
 use super::{DropReason, Event, Hub, MAX_EVENTS, PortKind, vlan};
 use crate::access::{Action, Treatment};
-use crate::frame::{DhcpAck, MAX_PLAIN_FRAME, MAX_SUPER_FRAME, Network, Transport};
+use crate::frame::{DhcpAck, MAX_PLAIN_FRAME, MAX_SUPER_FRAME, Network, OnWire, Transport};
 use crate::{Frame, FrameView, MacAddr};
 
 /// Where an admitted frame goes.
@@ -25,6 +25,7 @@ pub(super) struct Admitted {
     pub(super) from: PortId,
     pub(super) view: FrameView,
     pub(super) transport: Transport,
+    pub(super) on_wire: OnWire,
     pub(super) vlan: Option<VlanId>,
     pub(super) route: Route,
     /// What the access list wants done with it.
@@ -50,7 +51,11 @@ impl Hub {
         }
         let mut view =
             FrameView::parse_tagged(&frame.bytes, self.config.vlan_type).ok_or(DropReason::TooShort)?;
-        check_offload(frame)?;
+        let transport = Transport::read(&view, &frame.bytes);
+        check_offload(frame, &view, transport)?;
+        if vlan::hides_headers(frame, self.config.vlan_type) {
+            return Err(DropReason::BadOffload);
+        }
         if !view.source.is_unicast() {
             return Err(DropReason::BadSource);
         }
@@ -65,7 +70,11 @@ impl Hub {
             view.network = Network::Other;
         }
         self.config.filters.check(&view)?;
-        let transport = Transport::read(&view, &frame.bytes);
+        let transport = if self.config.ip_parsing {
+            transport
+        } else {
+            Transport::Other
+        };
         if transport == Transport::Broken || view.is_broken_ip() && self.config.ip_parsing {
             return Err(DropReason::BrokenPacket);
         }
@@ -75,7 +84,8 @@ impl Hub {
             Some(Action::Pass(treatment)) => (treatment.clone(), false),
             None => (None, self.access.asks_for_receivers()),
         };
-        self.limit(now, from, &view)?;
+        let on_wire = frame.on_wire();
+        self.limit(now, from, &view, on_wire)?;
         let apart = vlan.filter(|_| self.config.vlans_apart);
         self.learn_mac(now, from, MacKey::new(view.source, apart))?;
         self.learn_ip(now, from, &view)?;
@@ -87,6 +97,7 @@ impl Hub {
             from,
             view,
             transport,
+            on_wire,
             vlan,
             route,
             treatment,
@@ -95,15 +106,25 @@ impl Hub {
     }
 
     /// Refuses what is too much: broadcasts, then bits.
-    fn limit(&mut self, now: Instant, from: PortId, view: &FrameView) -> Result<(), DropReason> {
+    fn limit(
+        &mut self,
+        now: Instant,
+        from: PortId,
+        view: &FrameView,
+        on_wire: OnWire,
+    ) -> Result<(), DropReason> {
         let Some(port) = self.ports.get_mut(from) else {
             return Ok(());
         };
         let limited = port.config.storm_limit && view.destination.is_multicast();
-        if limited && !port.storms.admit(now, view, self.config.storm, &self.streams) {
+        if limited
+            && !port
+                .storms
+                .admit(now, view, on_wire.frames, self.config.storm, &self.streams)
+        {
             return Err(DropReason::Storm);
         }
-        let bits = u64::from(view.length) * 8;
+        let bits = on_wire.bytes * 8;
         let paid = port.upload.as_mut().is_none_or(|meter| meter.admits(now, bits));
         // Without ARP a station that has used its share up would lose its neighbours.
         if paid || view.is_arp() {
@@ -250,17 +271,14 @@ fn claimed_ipv4(view: &FrameView) -> Option<Ipv4Addr> {
     (!ip.is_unspecified()).then_some(ip)
 }
 
-/// Whether the frame and its offload description belong together. A finished frame has an ordinary length.
-fn check_offload(frame: &Frame) -> Result<(), DropReason> {
-    let longest = if frame.offload.segmentation.is_some() {
-        MAX_SUPER_FRAME
-    } else {
-        MAX_PLAIN_FRAME
-    };
-    if frame.len() > longest {
+/// Whether the frame and its offload description belong together, and what a wire would carry for it has an ordinary
+/// length.
+fn check_offload(frame: &Frame, view: &FrameView, transport: Transport) -> Result<(), DropReason> {
+    let offload = &frame.offload;
+    if frame.len() > MAX_SUPER_FRAME || offload.longest_piece(view, &frame.bytes) > MAX_PLAIN_FRAME {
         return Err(DropReason::TooLong);
     }
-    if frame.offload.fits(frame.len()) {
+    if offload.fits(frame.len()) && offload.is_true_of(view, transport, &frame.bytes) {
         Ok(())
     } else {
         Err(DropReason::BadOffload)

@@ -36,6 +36,9 @@ pub struct HubConfig {
     pub storm: StormLimit,
     /// The largest TCP segment size that passes (hub option `AdjustTcpMssValue`). Unset: any.
     pub segment_size: Option<u16>,
+    /// Whether [`PortConfig::segment_size`](super::PortConfig::segment_size) is in force (hub option `DisableAdjustTcpMss`
+    /// turned round).
+    pub clamp_ports: bool,
     /// Whether ports whose link is IPv6 receive router advertisements without their default router (hub option
     /// `NoIPv6DefaultRouterInRAWhenIPv6`).
     pub no_default_router_over_ipv6: bool,
@@ -95,6 +98,7 @@ impl HubConfig {
                 strict: false,
             },
             segment_size: None,
+            clamp_ports: true,
             no_default_router_over_ipv6: false,
             bridges_check_mac: true,
             vlan_type: 0x8100,

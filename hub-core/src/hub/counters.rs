@@ -3,7 +3,10 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Frames and their bytes, apart for one receiver and for many. A super-frame counts as one frame.
+use crate::frame::OnWire;
+
+/// Frames and their bytes, apart for one receiver and for many. A super-frame counts as the frames that a wire would carry
+/// for it ([`Frame::on_wire`](crate::Frame::on_wire)), so that the numbers do not tell whether offload is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Frames to one station's address.
@@ -27,17 +30,17 @@ impl Traffic {
         self.unicast_bytes + self.broadcast_bytes
     }
 
-    pub(super) fn count(&mut self, to_group: bool, bytes: usize) {
-        let (frames, sum) = self.of_kind(to_group);
-        *frames += 1;
-        *sum += bytes as u64;
+    pub(super) fn count(&mut self, to_group: bool, on_wire: OnWire) {
+        let (frames, bytes) = self.of_kind(to_group);
+        *frames += on_wire.frames;
+        *bytes += on_wire.bytes;
     }
 
     /// Undoes [`count`](Self::count).
-    pub(super) fn take_back(&mut self, to_group: bool, bytes: usize) {
-        let (frames, sum) = self.of_kind(to_group);
-        *frames = frames.saturating_sub(1);
-        *sum = sum.saturating_sub(bytes as u64);
+    pub(super) fn take_back(&mut self, to_group: bool, on_wire: OnWire) {
+        let (frames, bytes) = self.of_kind(to_group);
+        *frames = frames.saturating_sub(on_wire.frames);
+        *bytes = bytes.saturating_sub(on_wire.bytes);
     }
 
     fn of_kind(&mut self, to_group: bool) -> (&mut u64, &mut u64) {
@@ -72,7 +75,7 @@ pub struct Counters {
     pub dropped: Drops,
 }
 
-/// Frames dropped, by reason.
+/// Frames dropped, by reason; a super-frame is one.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drops([u64; DropReason::ALL.len()]);
 

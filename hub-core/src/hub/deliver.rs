@@ -6,9 +6,10 @@ use std::time::Instant;
 use super::admit::{Admitted, Route};
 use super::delay::delay_of;
 use super::port::{PortId, PortState};
-use super::vlan::Shapes;
+use super::vlan::{self, Shapes};
 use super::{DropReason, Hub, Verdict};
 use crate::access::{Action, Treatment, answer};
+use crate::frame::Transport;
 use crate::guard::{with_segment_size, without_default_router};
 use crate::{Frame, FrameView};
 
@@ -48,15 +49,14 @@ impl Hub {
             return Verdict::Dropped(DropReason::Redirected);
         }
         let clamped = self
-            .config
-            .segment_size
+            .segment_size(from)
             .and_then(|most| with_segment_size(frame, &admitted.view, admitted.transport, most));
         let frame = clamped.as_ref().unwrap_or(frame);
         let to_group = admitted.view.destination.is_multicast();
         if let Some(port) = self.ports.get_mut(from) {
-            port.counters.received.count(to_group, frame.len());
+            port.counters.received.count(to_group, admitted.on_wire);
         }
-        self.counters.received.count(to_group, frame.len());
+        self.counters.received.count(to_group, admitted.on_wire);
 
         self.tap(now, &admitted, frame);
 
@@ -107,20 +107,29 @@ impl Hub {
             deliver,
         } = passage;
         let frame = shapes.seen_from(vlan)?;
-        let treatment = match self.may_have(*now, admitted, original, to) {
+        let allowed = if vlan::hides_headers(frame, self.config.vlan_type) {
+            Err(DropReason::OffloadRefused)
+        } else {
+            self.may_have(*now, admitted, original, to)
+        };
+        let treatment = match allowed {
             Ok(treatment) => treatment,
             Err(reason) => {
                 self.count_drop(to, reason);
                 return Some(Err(reason));
             }
         };
-        let changed = no_default_router
-            .then(|| {
-                // A tag that was put on or taken off has moved everything behind it.
-                let view = FrameView::parse_tagged(&frame.bytes, self.config.vlan_type)?;
-                without_default_router(frame, &view, admitted.transport)
-            })
-            .flatten();
+        // A tag that was put on or taken off has moved everything behind it.
+        let view = || FrameView::parse_tagged(&frame.bytes, self.config.vlan_type);
+        let changed = match (admitted.transport, self.segment_size(to)) {
+            (Transport::Icmpv6 { .. }, _) if no_default_router => {
+                view().and_then(|view| without_default_router(frame, &view, admitted.transport))
+            }
+            (Transport::Tcp { flags, .. }, Some(most)) if flags.syn() => {
+                view().and_then(|view| with_segment_size(frame, &view, admitted.transport, most))
+            }
+            _ => None,
+        };
         let frame = changed.as_ref().unwrap_or(frame);
         match treatment {
             Some(treatment) if treatment.delay_ms > 0 => {
@@ -184,7 +193,7 @@ impl Hub {
         {
             return Err(DropReason::Lost);
         }
-        let bits = frame.len() as u64 * 8;
+        let bits = admitted.on_wire.bytes * 8;
         let meter = self.ports.get_mut(to).and_then(|port| port.download.as_mut());
         if meter.is_none_or(|meter| meter.admits(now, bits)) || admitted.view.is_arp() {
             Ok(treatment)
@@ -203,12 +212,20 @@ impl Hub {
             && !passes(admitted.view.destination.is_multicast(), privacy.drop_broadcasts)
     }
 
+    /// The largest TCP segment size that passes by a port.
+    fn segment_size(&self, port: PortId) -> Option<u16> {
+        let of_port = self.ports.get(port).and_then(|port| port.config.segment_size);
+        let of_port = of_port.filter(|_| self.config.clamp_ports);
+        [self.config.segment_size, of_port].into_iter().flatten().min()
+    }
+
     fn count_sent(&mut self, to: PortId, frame: &Frame) {
         let to_group = frame.bytes.first().is_some_and(|octet| octet & 1 != 0);
+        let on_wire = frame.on_wire();
         if let Some(port) = self.ports.get_mut(to) {
-            port.counters.sent.count(to_group, frame.len());
+            port.counters.sent.count(to_group, on_wire);
         }
-        self.counters.sent.count(to_group, frame.len());
+        self.counters.sent.count(to_group, on_wire);
     }
 
     pub(super) fn count_drop(&mut self, port: PortId, reason: DropReason) {
@@ -221,9 +238,10 @@ impl Hub {
     /// Takes back the delivery of `frame` to port `by`, whose queue had no room for it.
     pub fn refused(&mut self, by: PortId, frame: &Frame) {
         let to_group = frame.bytes.first().is_some_and(|octet| octet & 1 != 0);
-        self.counters.sent.take_back(to_group, frame.len());
+        let on_wire = frame.on_wire();
+        self.counters.sent.take_back(to_group, on_wire);
         if let Some(port) = self.ports.get_mut(by) {
-            port.counters.sent.take_back(to_group, frame.len());
+            port.counters.sent.take_back(to_group, on_wire);
         }
         self.count_drop(by, DropReason::QueueFull);
     }

@@ -159,6 +159,14 @@ impl Hub {
         Some(state)
     }
 
+    /// Sets the largest TCP segment size that passes to or from a port (see [`PortConfig::segment_size`]), for instance
+    /// when its frames begin to travel another path. Flows that have begun keep theirs.
+    pub fn set_segment_size(&mut self, port: PortId, most: Option<u16>) {
+        if let Some(port) = self.ports.get_mut(port) {
+            port.config.segment_size = most;
+        }
+    }
+
     /// Whether frames are forwarded at all.
     pub fn is_online(&self) -> bool {
         self.online

@@ -121,6 +121,10 @@ pub struct PortConfig {
     /// The VLAN whose frames the port sends and receives untagged (policy `VLanId`). Unset: the port sees all
     /// frames as they are, tags included.
     pub vlan: Option<VlanId>,
+    /// The largest TCP segment size that passes to or from the port, beside the hub's own
+    /// [`segment_size`](super::HubConfig::segment_size): for a port whose frames travel a path that longer packets do not
+    /// fit (protocol §8.6). Unset: any.
+    pub segment_size: Option<u16>,
 }
 
 impl PortConfig {
@@ -149,6 +153,7 @@ impl PortConfig {
             upload: None,
             download: None,
             vlan: None,
+            segment_size: None,
         }
     }
 }

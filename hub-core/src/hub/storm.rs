@@ -27,11 +27,12 @@ struct Stream {
 }
 
 impl Storms {
-    /// Whether one more broadcast may pass.
+    /// Whether one more broadcast may pass, or a super-frame that stands for several.
     pub(super) fn admit(
         &mut self,
         now: Instant,
         view: &FrameView,
+        frames: u64,
         limit: StormLimit,
         hasher: &SeededState,
     ) -> bool {
@@ -43,7 +44,7 @@ impl Storms {
             self.0 = vec![stream; PLACES];
         }
         let place = hasher.hash_one(stream_of(view)) as usize % PLACES;
-        self.0[place].admit(now, limit.strict)
+        self.0[place].admit(now, frames, limit.strict)
     }
 
     /// Begins anew, with another limit.
@@ -53,11 +54,11 @@ impl Storms {
 }
 
 impl Stream {
-    fn admit(&mut self, now: Instant, strict: bool) -> bool {
+    fn admit(&mut self, now: Instant, frames: u64, strict: bool) -> bool {
         if self.meter.is_idle(now) {
             self.excess = None;
         }
-        if self.meter.admits(now, 1) {
+        if self.meter.admits(now, frames) {
             return true;
         }
         let since = *self.excess.get_or_insert(now);

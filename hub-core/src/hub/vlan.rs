@@ -16,6 +16,15 @@ pub(super) fn of_frame(view: &FrameView) -> Option<VlanId> {
     VlanId::new(view.vlan?.id())
 }
 
+/// Whether an unfinished frame begins with a tag that only this hub knows: who is to finish it would not find its headers.
+pub(super) fn hides_headers(frame: &Frame, tag_type: u16) -> bool {
+    /// The types of tags that everybody reads (802.1Q).
+    const COMMON: [u16; 2] = [0x8100, 0x88a8];
+    !COMMON.contains(&tag_type)
+        && !frame.offload.is_finished()
+        && frame.bytes.get(TAG_AT..TAG_AT + 2) == Some(&tag_type.to_be_bytes()[..])
+}
+
 /// One frame in the two shapes that ports may want it in. The second is made when the first port asks for it.
 pub(super) struct Shapes<'a> {
     frame: &'a Frame,

@@ -1,10 +1,10 @@
 //! Where frames go, where they do not, and what is counted.
 
-use hub_core::frame::{Checksum, SegmentKind, Segmentation};
+use hub_core::frame::Checksum;
 use hub_core::hub::{Drops, MAC_LIFETIME, TAKE_OVER_AFTER, Traffic};
 use hub_core::{DropReason, Frame, MacAddr, Offload, PortConfig, PortKind, Verdict};
 
-use crate::support::{Lan, frame, mac};
+use crate::support::{Lan, frame, mac, train4};
 
 const EVERYBODY: MacAddr = MacAddr::BROADCAST;
 
@@ -234,22 +234,7 @@ fn super_frames_reach_only_ports_that_take_them() {
     let capable = lan.port(|port| port.offload = true);
     lan.announce(plain, mac(2));
     lan.announce(capable, mac(3));
-    let offload = Offload {
-        segmentation: Some(Segmentation {
-            kind: SegmentKind::TcpV4,
-            size: 1448,
-            header_len: 66,
-            ecn: false,
-        }),
-        checksum: Checksum::Partial {
-            start: 34,
-            offset: 16,
-        },
-    };
-    let to = |station| Frame {
-        offload,
-        ..frame(mac(1), station, &[0; 40_000])
-    };
+    let to = |station| train4(mac(1), station, 40_000, 1448);
 
     let (verdict, deliveries) = lan.forward(a, &to(mac(3)));
     assert_eq!(verdict, Verdict::Unicast(capable));

@@ -15,4 +15,5 @@ mod support;
 mod switch;
 mod tap;
 mod treatment;
+mod unfinished;
 mod vlan;

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use etherparse::{ArpHardwareId, ArpOperation, ArpPacket, EtherType, PacketBuilder};
+use hub_core::frame::{Checksum, SegmentKind, Segmentation};
 use hub_core::hub::{Counters, DropReason, IpEntry, MacEntry};
-use hub_core::{Frame, Hub, HubConfig, MacAddr, PortConfig, PortId, PortKind, Verdict};
+use hub_core::{Frame, Hub, HubConfig, MacAddr, Offload, PortConfig, PortId, PortKind, Verdict};
 
 /// Station `n`'s address.
 pub(crate) fn mac(n: u32) -> MacAddr {
@@ -79,6 +80,32 @@ pub(crate) fn dhcp_reply(kind: u8, server: MacAddr, client: MacAddr, address: Ip
     let mut bytes = Vec::new();
     packet.write(&mut bytes, &message).unwrap();
     Frame::new(bytes)
+}
+
+/// What a station with offload leaves to be cut: TCP with `payload` bytes, in pieces of `size`. IPv4 and TCP
+/// headers without options, 54 bytes with Ethernet's.
+pub(crate) fn train4(source: MacAddr, destination: MacAddr, payload: usize, size: u16) -> Frame {
+    let packet = PacketBuilder::ethernet2(source.octets(), destination.octets())
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .tcp(40_000, 80, 1, 1000)
+        .ack(1);
+    let mut bytes = Vec::new();
+    packet.write(&mut bytes, &vec![7; payload]).unwrap();
+    Frame {
+        bytes: bytes.into(),
+        offload: Offload {
+            segmentation: Some(Segmentation {
+                kind: SegmentKind::TcpV4,
+                size,
+                header_len: 54,
+                ecn: false,
+            }),
+            checksum: Checksum::Partial {
+                start: 34,
+                offset: 16,
+            },
+        },
+    }
 }
 
 /// A hub and its clock.

@@ -2,9 +2,9 @@
 
 use hub_core::frame::Checksum;
 use hub_core::hub::VlanId;
-use hub_core::{DropReason, Frame, MacAddr, Offload, Verdict};
+use hub_core::{DropReason, Frame, MacAddr, Verdict};
 
-use crate::support::{Lan, frame, mac, tagged};
+use crate::support::{Lan, frame, mac, tagged, train4};
 
 const TEN: Option<VlanId> = VlanId::new(10);
 const TWENTY: Option<VlanId> = VlanId::new(20);
@@ -89,28 +89,63 @@ fn a_priority_tag_is_kept_and_gets_the_vlans_number() {
 }
 
 #[test]
-fn an_unfinished_checksum_moves_with_the_tag() {
+fn what_is_left_to_do_moves_with_the_tag() {
     let mut lan = Lan::new();
     let a = lan.port(|port| port.vlan = TEN);
     let trunk = lan.port(|port| port.offload = true);
-    let partial = |start| Offload {
-        checksum: Checksum::Partial { start, offset: 6 },
-        ..Offload::NONE
-    };
-    let sent = Frame {
-        offload: partial(34),
-        ..frame(mac(1), EVERYBODY, &[0; 60])
-    };
+    let sent = train4(mac(1), mac(2), 10_000, 1000);
     let (_, deliveries) = lan.forward(a, &sent);
+    let [(to, seen)] = &deliveries[..] else {
+        panic!("one delivery")
+    };
+    assert_eq!(*to, trunk);
+    assert_eq!(seen.bytes[12..16], [0x81, 0x00, 0, 10]);
+    assert_eq!(seen.bytes[16..], sent.bytes[12..]);
     assert_eq!(
-        deliveries,
-        [(
-            trunk,
-            Frame {
-                offload: partial(38),
-                ..tagged(mac(1), EVERYBODY, 10, &[0; 60])
-            }
-        )]
+        seen.offload.checksum,
+        Checksum::Partial {
+            start: 38,
+            offset: 16
+        }
+    );
+    assert_eq!(seen.offload.segmentation.map(|s| s.header_len), Some(58));
+
+    let back = Frame {
+        bytes: [&seen.bytes[6..12], &seen.bytes[..6], &seen.bytes[12..]]
+            .concat()
+            .into(),
+        offload: seen.offload,
+    };
+    let b = lan.port(|port| (port.vlan, port.offload) = (TEN, true));
+    lan.announce(b, mac(1));
+    let (_, deliveries) = lan.forward(trunk, &back);
+    let untagged = deliveries.iter().find(|(to, _)| *to == b).unwrap();
+    assert_eq!(untagged.1.offload, sent.offload);
+    assert_eq!(untagged.1.bytes[12..], sent.bytes[12..]);
+}
+
+/// Nobody but this hub reads such a tag, so nobody could finish the frame.
+#[test]
+fn no_unfinished_frame_gets_a_tag_that_nobody_else_reads() {
+    let mut lan = Lan::with_config(|config| config.vlan_type = 0x9999);
+    let a = lan.port(|port| (port.vlan, port.offload) = (TEN, true));
+    let b = lan.port(|port| (port.vlan, port.offload) = (TEN, true));
+    let trunk = lan.port(|port| port.offload = true);
+    let sent = train4(mac(1), EVERYBODY, 10_000, 1000);
+    assert_eq!(lan.send(a, &sent), [b]);
+    assert_eq!(lan.dropped(trunk, DropReason::OffloadRefused), 1);
+    let tagged = [&sent.bytes[..12], &[0x99, 0x99, 0, 10], &sent.bytes[12..]].concat();
+    let mut tagged = Frame {
+        bytes: tagged.into(),
+        ..sent
+    };
+    tagged.offload.checksum = Checksum::Partial {
+        start: 38,
+        offset: 16,
+    };
+    assert_eq!(
+        lan.forward(trunk, &tagged).0,
+        Verdict::Dropped(DropReason::BadOffload)
     );
 }
 

@@ -78,7 +78,7 @@ options! {
     VlanTypeId "VlanTypeId" = 33024 InForce "EtherType of VLAN tags; 33024 is 802.1Q.";
     FixForDLinkBpdu "FixForDLinkBPDU" = 0 KeptOnly "Work around spanning tree frames of some switches.";
     RequiredClientId "RequiredClientId" = 0 InForce "Refuse clients that do not send this number.";
-    AdjustTcpMssValue "AdjustTcpMssValue" = 0 InForce "Clamp the TCP segment size to this; 0 leaves it alone.";
+    AdjustTcpMssValue "AdjustTcpMssValue" = 0 InForce "Clamp the TCP segment size to this; 0 clamps it only where a session needs it.";
     DisableAdjustTcpMss "DisableAdjustTcpMss" = 0 InForce "Never clamp the TCP segment size.";
     NoDhcpPacketLogOutsideHub "NoDhcpPacketLogOutsideHub" = 1 KeptOnly "Leave DHCP from outside the hub out of the packet log.";
     DisableHttpParsing "DisableHttpParsing" = 0 InForce "Do not look for URLs in the packet log.";
