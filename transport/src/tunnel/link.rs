@@ -249,7 +249,7 @@ impl Reader {
                     let frame = match item {
                         Item::Frame(frame) => Frame::new(frame),
                         // What nobody here can do is no frame, whoever sent it; whether it fits its frame, the hub asks.
-                        Item::SuperFrame(header, bytes) => match Offload::from_virtio(header) {
+                        Item::SuperFrame(header, bytes) => match Offload::from_peer(header) {
                             Some(offload) => Frame { bytes, offload },
                             None => continue,
                         },
