@@ -10,6 +10,7 @@ pub mod fuzz;
 pub mod host;
 pub mod lab;
 pub mod language;
+pub mod load;
 pub mod ours;
 pub mod page;
 pub mod process;
