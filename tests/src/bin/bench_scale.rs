@@ -66,12 +66,19 @@ fn measure() -> Result<()> {
             lines
         };
         let ours = of(Kind::Ours)?;
-        let theirs = if part == "forward" { Vec::new() } else { of(Kind::Stock)? };
+        let theirs = if part == "forward" {
+            Vec::new()
+        } else {
+            of(Kind::Stock)?
+        };
         for (what, figure) in &ours {
             let other = theirs.iter().find(|(other, _)| other == what);
             report.add(what, figure, other.map_or("-", |(_, figure)| figure));
         }
-        for (what, figure) in theirs.iter().filter(|(what, _)| ours.iter().all(|(other, _)| other != what)) {
+        for (what, figure) in theirs
+            .iter()
+            .filter(|(what, _)| ours.iter().all(|(other, _)| other != what))
+        {
             report.add(what, "-", figure);
         }
     }
@@ -113,7 +120,10 @@ fn idle(pid: u32) -> Result<Vec<Line>> {
     let size = Size::of(pid)?;
     Ok(vec![
         line("no session: part of a core", format!("{:.2} %", share * 100.0)),
-        line("no session: resident memory", format!("{:.1} MiB", size.rss as f64 / (1 << 20) as f64)),
+        line(
+            "no session: resident memory",
+            format!("{:.1} MiB", size.rss as f64 / (1 << 20) as f64),
+        ),
         line("no session: threads", size.threads.to_string()),
     ])
 }
@@ -125,14 +135,23 @@ async fn login(pid: u32, door: &Door) -> Result<Vec<Line>> {
     for when in ["first", "second"] {
         let mut crowd = Crowd::default();
         let before = Spent::by(pid)?;
-        let logins = crowd.admit(door, (0..count).map(visitor), AT_ONCE, PATIENCE).await?;
+        let logins = crowd
+            .admit(door, (0..count).map(visitor), AT_ONCE, PATIENCE)
+            .await?;
         let spent = Spent::by(pid)?.since(&before);
         crowd.cut().await;
         lines.extend([
-            line(format!("logins a second, {when} time"), format!("{:.0}", logins.rate())),
+            line(
+                format!("logins a second, {when} time"),
+                format!("{:.0}", logins.rate()),
+            ),
             line(
                 format!("a login, {when} time: median, processor time of the server"),
-                format!("{}, {}", shown(percentile(&logins.each, 50)), shown(spent / count as u32)),
+                format!(
+                    "{}, {}",
+                    shown(percentile(&logins.each, 50)),
+                    shown(spent / count as u32)
+                ),
             ),
         ]);
     }
@@ -163,10 +182,22 @@ async fn crowd(pid: u32, kind: Kind, door: &Door) -> Result<Vec<Line>> {
     Ok(vec![
         line("idle sessions", count.to_string()),
         line("memory of one, resident", of_one(full.rss, empty.rss)),
-        line("memory of one, shared pages shared out (PSS)", of_one(full.pss, empty.pss)),
-        line("threads with 50 sessions, with all", format!("{}, {}", few.threads, full.threads)),
-        line("part of a core for their keep-alives", format!("{:.1} %", share * 100.0)),
-        line("logins a second until they were there", format!("{:.0}", logins.rate())),
+        line(
+            "memory of one, shared pages shared out (PSS)",
+            of_one(full.pss, empty.pss),
+        ),
+        line(
+            "threads with 50 sessions, with all",
+            format!("{}, {}", few.threads, full.threads),
+        ),
+        line(
+            "part of a core for their keep-alives",
+            format!("{:.1} %", share * 100.0),
+        ),
+        line(
+            "logins a second until they were there",
+            format!("{:.0}", logins.rate()),
+        ),
     ])
 }
 
@@ -181,13 +212,18 @@ async fn storm(door: &Door) -> Result<Vec<Line>> {
         let watch = Watch::begin(door.clone(), crowd::hub(0));
         tokio::time::sleep(Duration::from_millis(500)).await;
         let mut crowd = Crowd::default();
-        let logins = crowd.admit(door, (0..STORM).map(visitor), STORM, PATIENCE).await?;
+        let logins = crowd
+            .admit(door, (0..STORM).map(visitor), STORM, PATIENCE)
+            .await?;
         let stormy = watch.end()?;
         crowd.cut().await;
         let what = format!("storm of {STORM} clients, {when} time");
         lines.extend([
             line(format!("{what}: all served after"), shown(logins.took)),
-            line(format!("{what}: attempts that were turned away"), logins.retries.to_string()),
+            line(
+                format!("{what}: attempts that were turned away"),
+                logins.retries.to_string(),
+            ),
             line(format!("{what}: a frame meanwhile, median, p99"), both(&stormy)),
         ]);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -196,7 +232,11 @@ async fn storm(door: &Door) -> Result<Vec<Line>> {
 }
 
 fn both(sorted: &[Duration]) -> String {
-    format!("{}, {}", shown(percentile(sorted, 50)), shown(percentile(sorted, 99)))
+    format!(
+        "{}, {}",
+        shown(percentile(sorted, 50)),
+        shown(percentile(sorted, 99))
+    )
 }
 
 /// What a frame costs when there are many sessions and many stations.
@@ -216,7 +256,10 @@ async fn forward(pid: u32, server: &Server, door: &Door) -> Result<Vec<Line>> {
             over = pair.stay() => over?,
         }
         there = sessions;
-        lines.push(line(format!("{sessions} sessions of one hub"), full_speed(pid, &mut pair).await?));
+        lines.push(line(
+            format!("{sessions} sessions of one hub"),
+            full_speed(pid, &mut pair).await?,
+        ));
     }
     let mut stations = Vec::new();
     for number in 0..4 {
@@ -229,9 +272,15 @@ async fn forward(pid: u32, server: &Server, door: &Door) -> Result<Vec<Line>> {
         scope.spawn(|| answer.send(ours::administer(&server.host, &hub, &["StatusGet"])));
     });
     let status = told.recv()??;
-    let known = status.lines().find(|line| line.contains("MAC")).unwrap_or_default();
+    let known = status
+        .lines()
+        .find(|line| line.contains("MAC"))
+        .unwrap_or_default();
     lines.push(line(
-        format!("the same and 60,000 stations ({})", known.split_whitespace().collect::<Vec<_>>().join(" ")),
+        format!(
+            "the same and 60,000 stations ({})",
+            known.split_whitespace().collect::<Vec<_>>().join(" ")
+        ),
         full_speed(pid, &mut pair).await?,
     ));
     Ok(lines)

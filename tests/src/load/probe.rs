@@ -126,7 +126,9 @@ impl Talker {
     pub async fn populate(&mut self, to: &Self, first: u32, count: u32) -> Result<()> {
         let stations: Vec<u32> = (first..first + count).collect();
         for some in stations.chunks(BATCH) {
-            let frames = some.iter().map(|number| frame(to.address, address(*number), u64::MAX));
+            let frames = some
+                .iter()
+                .map(|number| frame(to.address, address(*number), u64::MAX));
             self.send(frames).await?;
         }
         Ok(())

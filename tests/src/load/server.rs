@@ -62,7 +62,11 @@ impl Server {
                 Running::Ours(ours::Server::start(&host, &[])?)
             }
             Kind::Stock => {
-                put(&host, &file, &PathBuf::from("/var/lib/softether/vpn_server.config"))?;
+                put(
+                    &host,
+                    &file,
+                    &PathBuf::from("/var/lib/softether/vpn_server.config"),
+                )?;
                 Running::Stock(stock.server(&host)?)
             }
         };
@@ -120,7 +124,10 @@ fn put(host: &Host, file: &Path, place: &Path) -> Result<()> {
 /// The process that does the work: a stock daemon watches over another one.
 fn innermost(pid: u32) -> u32 {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let child = children.split_whitespace().next().and_then(|word| word.parse().ok());
+    let child = children
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse().ok());
     child.map_or(pid, innermost)
 }
 
@@ -131,9 +138,11 @@ fn configuration() -> String {
     let mut root = Folder::new("root");
     root.insert(server);
     for number in 0..HUBS {
-        let mut folder = Folder::new(&hub(number));
+        let mut folder = Folder::new(hub(number));
         folder.set("Online", true);
-        let users = folder.folder_mut("SecurityAccountDatabase").folder_mut("UserList");
+        let users = folder
+            .folder_mut("SecurityAccountDatabase")
+            .folder_mut("UserList");
         for number in 0..USERS {
             let name = user(number);
             let hash = user_hash(PASSWORD.as_bytes(), &name);
