@@ -24,7 +24,7 @@ mod trust;
 use std::sync::Arc;
 
 use hub_core::access::Rule;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::secret::PasswordRecord;
 pub use access_rule::{AccessRule, MAX_ACCESS_RULES};
@@ -213,20 +213,29 @@ pub trait Store: Send + Sync {
     fn delete_lease(&self, hub: &str, mac: [u8; 6]) -> Result<()>;
 }
 
+/// Calls of the store at once. It does one thing at a time; the others wait here instead of each on a thread of its own.
+const CALLS: usize = 2;
+
 /// The store for asynchronous code: cheap to clone, each call on a blocking thread.
 #[derive(Clone)]
-pub struct Db(Arc<dyn Store>);
+pub struct Db {
+    store: Arc<dyn Store>,
+    places: Arc<Semaphore>,
+}
 
 impl Db {
     /// Wraps a store.
     pub fn new(store: impl Store + 'static) -> Self {
-        Self(Arc::new(store))
+        Self {
+            store: Arc::new(store),
+            places: Arc::new(Semaphore::new(CALLS)),
+        }
     }
 
     /// The store itself, for code that may block.
     #[must_use]
     pub fn blocking(&self) -> &dyn Store {
-        &*self.0
+        &*self.store
     }
 
     /// Runs `work` with the store on a blocking thread.
@@ -238,10 +247,17 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&dyn Store) -> Result<T> + Send + 'static,
     {
-        let store = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&*store))
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
             .await
-            .map_err(|_| StoreError::Interrupted)?
+            .map_err(|_| StoreError::Interrupted)?;
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || {
+            let _place = place; // held to the end of the work, also when the caller has gone away
+            work(&*store)
+        })
+        .await
+        .map_err(|_| StoreError::Interrupted)?
     }
 }
 
