@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 
 fn serve(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
     // Privileges belong to threads, so this comes before the runtime makes any.
+    privileges::allow_many_descriptors();
     privileges::drop_needless()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(run::run(options));

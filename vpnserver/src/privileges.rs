@@ -1,6 +1,10 @@
-//! Least privilege: what this process will never need, it gives up before it listens.
+//! What this process may do: descriptors for all its connections, and of root's powers only those that it will need.
 
 use caps::{CapSet, Capability};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Open descriptors that the server would have: every TCP connection of a session is one.
+const DESCRIPTORS: u64 = 1 << 20;
 
 /// What devices, NAT rules and low ports need; the rest of root's powers goes.
 const NEEDED: [Capability; 3] = [
@@ -8,6 +12,23 @@ const NEEDED: [Capability; 3] = [
     Capability::CAP_NET_RAW,
     Capability::CAP_NET_BIND_SERVICE,
 ];
+
+/// Raises the limit of open descriptors as far as this process may: the usual 1,024 are as many sessions. Must be called before
+/// [`drop_needless`], because root alone may go beyond the hard limit.
+pub fn allow_many_descriptors() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    let beyond = setrlimit(
+        Resource::RLIMIT_NOFILE,
+        DESCRIPTORS.max(soft),
+        DESCRIPTORS.max(hard),
+    );
+    if beyond.is_err() {
+        // Where even this is refused the server works with what there is; `accept` rests when it is used up.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(DESCRIPTORS).max(soft), hard);
+    }
+}
 
 /// Gives up every capability but those for the network, for this process and all that it will start. Must be called
 /// before there is a second thread.
