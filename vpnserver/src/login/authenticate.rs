@@ -108,8 +108,8 @@ impl Logins {
             attempt.user,
             record.as_ref().and_then(PasswordRecord::as_imported),
         ) {
-            (Some(user), Some(imported)) => self.check_imported(user, &imported, hash).await?,
-            _ => self.hasher.check(hash, record).await?,
+            (Some(user), Some(imported)) => self.check_imported(attempt, user, &imported, hash).await?,
+            _ => self.hasher.check(attempt.peer, hash, record).await?,
         };
         let Some(user) = attempt.user else {
             return Err(unknown(attempt));

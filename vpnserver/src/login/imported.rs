@@ -3,6 +3,7 @@
 
 use protocol::password::PasswordHash;
 
+use super::authenticate::Attempt;
 use super::{Logins, Refused};
 use crate::secret::{Identity, PasswordRecord, Sealed};
 use crate::store::{Id, ImportedPassword, StoreError, User};
@@ -15,12 +16,13 @@ impl Logins {
     /// time tells nothing.
     pub(super) async fn check_imported(
         &self,
+        attempt: &Attempt<'_>,
         user: &User,
         sealed: &Sealed,
         hash: PasswordHash,
     ) -> Result<bool, Refused> {
         if self.open_imported(user.id, sealed)? != hash {
-            return Ok(self.hasher.check(hash, None).await?);
+            return Ok(self.hasher.check(attempt.peer, hash, None).await?);
         }
         let record = self.hasher.record(hash).await?;
         let imported = ImportedPassword {

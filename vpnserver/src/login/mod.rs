@@ -90,7 +90,11 @@ impl From<StoreError> for Refused {
 
 impl From<RecordError> for Refused {
     fn from(error: RecordError) -> Self {
-        Self::new(ErrorCode::Internal, error.to_string())
+        let code = match error {
+            RecordError::Busy => ErrorCode::ConnectFailed,
+            RecordError::Damaged | RecordError::Hashing => ErrorCode::Internal,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -7,6 +7,8 @@
 mod key;
 mod password;
 mod sealed;
+mod verified;
+mod workers;
 
 pub use key::{KeyError, Vault};
 pub use password::{Hasher, PasswordRecord, RecordError};

@@ -4,7 +4,9 @@
 //! the same way as a password that came in clear (protocol §4.2).
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use argon2::password_hash::phc::PasswordHash as PhcHash;
 use argon2::password_hash::{Error as Argon2Error, PasswordHasher, PasswordVerifier};
@@ -13,9 +15,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use protocol::password::PasswordHash;
 use thiserror::Error;
-use tokio::sync::Semaphore;
 
 use super::Sealed;
+use super::verified::Verified;
+use super::workers::Workers;
 
 /// 19 MiB, two passes, one lane: OWASP's first recommendation for Argon2id; about 20 ms on one core.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -32,6 +35,9 @@ pub enum RecordError {
     /// Argon2 or the random source failed.
     #[error("the password could not be hashed")]
     Hashing,
+    /// So many passwords wait to be checked that the answer would come too late.
+    #[error("too many log in at once; this one should come again in a moment")]
+    Busy,
 }
 
 /// How the text of an imported hash begins, where another begins with the name of its function.
@@ -94,16 +100,18 @@ impl fmt::Debug for PasswordRecord {
 /// Makes and checks records, never more at once than there are cores: a flood of logins costs time, not memory.
 #[derive(Clone, Debug)]
 pub struct Hasher {
-    places: Arc<Semaphore>,
+    workers: Arc<Workers>,
+    /// None where there is no random source; then Argon2 is run every time.
+    verified: Option<Arc<Verified>>,
 }
 
 impl Hasher {
     /// A hasher with one place per core.
     #[must_use]
     pub fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            places: Arc::new(Semaphore::new(cores)),
+            workers: Arc::new(Workers::new()),
+            verified: Verified::new().ok().map(Arc::new),
         }
     }
 
@@ -112,43 +120,41 @@ impl Hasher {
     /// # Errors
     /// When Argon2 or the random source fails.
     pub async fn record(&self, hash: PasswordHash) -> Result<PasswordRecord, RecordError> {
-        self.in_place(move || make(&hash)).await
+        self.workers.run(None, move || make(&hash)).await
     }
 
-    /// Whether `hash` is the one `record` was made of. Without a record the same work is done for the answer no, so that
-    /// time does not tell which users exist.
+    /// Whether `hash`, which `source` has sent, is the one `record` was made of. Without a record the same work is done for the answer
+    /// no, so that time does not tell which users exist. A hash that was right before is right at once
+    /// (docs/adr/0009-passwords-that-were-right.md).
     ///
     /// # Errors
-    /// When the record is damaged or Argon2 fails.
+    /// When the record is damaged or Argon2 fails, or too many wait already.
     pub async fn check(
         &self,
+        source: IpAddr,
         hash: PasswordHash,
         record: Option<PasswordRecord>,
     ) -> Result<bool, RecordError> {
-        self.in_place(move || match record {
-            Some(record) => verify(&hash, &record),
+        let verified = self.verified.clone();
+        if let (Some(verified), Some(record)) = (&verified, &record)
+            && verified.knows(Instant::now(), record, &hash)
+        {
+            return Ok(true);
+        }
+        let work = move || match record {
+            Some(record) => {
+                let right = verify(&hash, &record)?;
+                if let Some(verified) = verified.filter(|_| right) {
+                    verified.remember(Instant::now(), &record, &hash);
+                }
+                Ok(right)
+            }
             None => {
                 verify(&hash, nobody()?)?;
                 Ok(false)
             }
-        })
-        .await
-    }
-
-    async fn in_place<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, RecordError> + Send + 'static,
-    ) -> Result<T, RecordError> {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| RecordError::Hashing)?;
-        tokio::task::spawn_blocking(move || {
-            let _place = place; // held to the end of the work, also when the caller has gone away
-            work()
-        })
-        .await
-        .map_err(|_| RecordError::Hashing)?
+        };
+        self.workers.run(Some(source), work).await
     }
 }
 
@@ -192,7 +198,11 @@ fn argon2() -> Result<Argon2<'static>, RecordError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[tokio::test]
     async fn record_knows_its_hash_and_no_other() {
@@ -205,15 +215,40 @@ mod tests {
         );
         assert_eq!(
             hasher
-                .check(PasswordHash::new([7; 20]), Some(record.clone()))
+                .check(SOURCE, PasswordHash::new([7; 20]), Some(record.clone()))
                 .await,
             Ok(true)
         );
         assert_eq!(
-            hasher.check(PasswordHash::new([8; 20]), Some(record)).await,
+            hasher
+                .check(SOURCE, PasswordHash::new([8; 20]), Some(record))
+                .await,
             Ok(false)
         );
-        assert_eq!(hasher.check(PasswordHash::new([7; 20]), None).await, Ok(false));
+        assert_eq!(
+            hasher.check(SOURCE, PasswordHash::new([7; 20]), None).await,
+            Ok(false)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_right_is_right_at_once_and_another_record_is_asked() {
+        let hasher = Hasher::new();
+        let hash = PasswordHash::new([7; 20]);
+        let record = hasher.record(hash.clone()).await.unwrap();
+        let known = |record: &PasswordRecord| {
+            let verified = hasher.verified.as_ref().unwrap();
+            verified.knows(Instant::now(), record, &PasswordHash::new([7; 20]))
+        };
+        assert!(!known(&record));
+        assert_eq!(
+            hasher.check(SOURCE, hash.clone(), Some(record.clone())).await,
+            Ok(true)
+        );
+        assert!(known(&record));
+        let changed = hasher.record(PasswordHash::new([8; 20])).await.unwrap();
+        assert_eq!(hasher.check(SOURCE, hash, Some(changed.clone())).await, Ok(false));
+        assert!(!known(&changed));
     }
 
     #[tokio::test]
@@ -229,7 +264,7 @@ mod tests {
         let record = PasswordRecord::from_stored("$argon2id$nonsense".into());
         assert_eq!(
             Hasher::new()
-                .check(PasswordHash::new([7; 20]), Some(record))
+                .check(SOURCE, PasswordHash::new([7; 20]), Some(record))
                 .await,
             Err(RecordError::Damaged)
         );
