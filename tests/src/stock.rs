@@ -3,7 +3,7 @@
 //! Its daemons keep state in fixed folders, which every [`Host`] has for itself, so instances on different hosts do
 //! not meet. All of it is driven the way its users do, with its own `vpncmd`.
 
-mod unpack;
+pub(crate) mod unpack;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,8 @@ impl Stock {
         })
     }
 
-    fn program(&self, name: &str) -> PathBuf {
+    /// Where one of its programs lies.
+    pub fn program(&self, name: &str) -> PathBuf {
         self.root.join("usr/libexec/softether").join(name).join(name)
     }
 

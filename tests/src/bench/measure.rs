@@ -1,5 +1,6 @@
 //! What is measured of a path, and the figures that come of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use clap::ValueEnum;
 use super::path::Path;
 use super::streams::{Direction, Streams, throughput};
 use super::{datagrams, ping};
+use crate::transfer::{GIBIBYTE, equal_at_both_ends};
 
 /// One figure: a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,11 +38,13 @@ pub enum Figure {
     ClientCpu,
     /// The same of the server's program.
     ServerCpu,
+    /// Megabits a second of a transfer whose bytes were made, hashed and found equal at both ends.
+    Verified,
 }
 
 impl Figure {
     /// All of them, in the table's order.
-    pub const ALL: [Figure; 12] = [
+    pub const ALL: [Figure; 13] = [
         Figure::Up,
         Figure::Down,
         Figure::FourUp,
@@ -53,6 +57,7 @@ impl Figure {
         Figure::LoadedTail,
         Figure::ClientCpu,
         Figure::ServerCpu,
+        Figure::Verified,
     ];
 
     /// The head of its column.
@@ -70,13 +75,16 @@ impl Figure {
             Figure::LoadedTail => "p99 loaded",
             Figure::ClientCpu => "client s/GB",
             Figure::ServerCpu => "server s/GB",
+            Figure::Verified => "hashed",
         }
     }
 
     /// `value` with the digits that mean something.
     pub fn shown(self, value: f64) -> String {
         match self {
-            Figure::Up | Figure::Down | Figure::FourUp | Figure::FourDown => format!("{value:.0}"),
+            Figure::Up | Figure::Down | Figure::FourUp | Figure::FourDown | Figure::Verified => {
+                format!("{value:.0}")
+            }
             Figure::Frames | Figure::FramesSent => format!("{:.0} k", value / 1e3),
             _ => format!("{value:.2}"),
         }
@@ -94,11 +102,22 @@ pub enum What {
     Frames,
     /// Round-trip times, idle and under one TCP stream.
     Rtt,
+    /// A gibibyte, half of it each way, whose hashes at both ends must be equal.
+    Integrity,
+    /// An idle server with one hub and SecureNAT, ours and the stock one.
+    Idle,
 }
 
 impl What {
     /// All of it, in the order in which it is measured.
-    pub const ALL: [What; 4] = [What::Rtt, What::Tcp, What::Four, What::Frames];
+    pub const ALL: [What; 6] = [
+        What::Rtt,
+        What::Tcp,
+        What::Four,
+        What::Frames,
+        What::Integrity,
+        What::Idle,
+    ];
 
     /// Measures `path`, `window` for each figure.
     pub fn take(self, path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
@@ -122,6 +141,9 @@ impl What {
                 ])
             }
             What::Rtt => round_trips(path, window),
+            What::Integrity => integrity(path),
+            // Not of a path: see `idle`.
+            What::Idle => Ok(Vec::new()),
         }
     }
 }
@@ -139,6 +161,21 @@ fn tcp(path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
         }
     }
     Ok(figures)
+}
+
+/// The seed is another each time, so that no transfer can be mistaken for the one before.
+fn integrity(path: &Path) -> Result<Vec<(Figure, f64)>> {
+    static SEED: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
+    let mut took = Duration::ZERO;
+    for (from, to, address) in [
+        (&path.client, &path.server, path.server_address),
+        (&path.server, &path.client, path.client_address),
+    ] {
+        let seed = SEED.fetch_add(2, Ordering::Relaxed);
+        took += equal_at_both_ends(from, to, (address, 5001).into(), GIBIBYTE / 2, seed)?;
+    }
+    let megabits = GIBIBYTE as f64 * 8.0 / 1e6 / took.as_secs_f64();
+    Ok(vec![(Figure::Verified, megabits)])
 }
 
 fn round_trips(path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {

@@ -1,10 +1,12 @@
 //! The command line of `bench`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 
 use super::{Contestant, What};
+use crate::sources;
 
 /// Measures our server and client beside the stock ones and OpenVPN, device to device, in namespaces of this machine.
 ///
@@ -26,6 +28,9 @@ pub struct Options {
     /// How long one figure is measured, in seconds.
     #[arg(long, default_value_t = 2.5, value_parser = seconds)]
     seconds: f64,
+    /// Save the result in this file instead of docs/benchmarks.md, also when it is not everything.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
     /// Pass this to our vpnclient beside what it needs; may be repeated (--client-option=--connections=4).
     #[arg(long, value_name = "OPTION")]
     pub client_option: Vec<String>,
@@ -54,6 +59,14 @@ impl Options {
         What::ALL.into_iter().filter(wanted).collect()
     }
 
+    /// Where the result is saved: a run of everything in the documents, any other only where it was asked to.
+    pub fn page(&self) -> Option<PathBuf> {
+        let changed = !self.client_option.is_empty() || !self.server_option.is_empty();
+        let whole = self.only.is_empty() && self.what.is_empty() && !changed && self.rounds >= 3;
+        let documents = || whole.then(|| sources::top().join("docs/benchmarks.md"));
+        self.save.clone().or_else(documents)
+    }
+
     /// How long one figure is measured.
     pub fn window(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
@@ -74,6 +87,7 @@ mod tests {
         assert_eq!(options.contestants(), Contestant::ALL);
         assert_eq!(options.what(), What::ALL);
         assert_eq!(options.rounds, 3);
+        assert!(options.page().unwrap().ends_with("docs/benchmarks.md"));
     }
 
     #[test]
@@ -82,6 +96,8 @@ mod tests {
         assert_eq!(options.contestants(), [Contestant::Stock, Contestant::Ours]);
         assert_eq!(options.what(), [What::Rtt, What::Tcp]);
         assert_eq!(options.window(), Duration::from_secs(3));
+        assert_eq!(options.page(), None, "a part is not saved unless asked for");
+        assert_eq!(parsed("bench --rounds 1 --save x").page(), Some("x".into()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Contestant;
 use super::measure::Figure;
-use super::results::Results;
+use super::results::{Results, Spread};
 
 /// Rows of cells, padded so that the columns stand below each other; the first row is the head, the first column to the left.
 pub fn markdown(rows: &[Vec<String>]) -> String {
@@ -34,28 +34,41 @@ pub fn markdown(rows: &[Vec<String>]) -> String {
 }
 
 /// The medians: one row for each contestant, one column for each figure that was measured of anybody.
-pub fn render(results: &Results) -> String {
-    let measured = |figure: &Figure| {
-        Contestant::ALL
-            .iter()
-            .any(|one| results.median(*one, *figure).is_some())
+pub fn medians(results: &Results) -> String {
+    figures(results, |figure, spread| figure.shown(spread.median))
+}
+
+/// The least and the most of every figure.
+pub fn spreads(results: &Results) -> String {
+    figures(results, |figure, spread| {
+        format!("{} - {}", figure.shown(spread.least), figure.shown(spread.most))
+    })
+}
+
+/// The medians as multiples of a contestant's.
+pub fn ratios(results: &Results, base: Contestant) -> String {
+    let rows = |contestant: Contestant, figure: Figure| {
+        let ratio = results.median(contestant, figure)? / results.median(base, figure)?;
+        Some(format!("{ratio:.2}"))
     };
-    let figures: Vec<Figure> = Figure::ALL.into_iter().filter(measured).collect();
+    cells(rows)
+}
+
+fn figures(results: &Results, shown: impl Fn(Figure, Spread) -> String) -> String {
+    cells(|contestant, figure| Some(shown(figure, results.spread(contestant, figure)?)))
+}
+
+/// Contestants and figures of which there is anything to say.
+fn cells(cell: impl Fn(Contestant, Figure) -> Option<String>) -> String {
+    let said = |figure: &Figure| Contestant::ALL.iter().any(|one| cell(*one, *figure).is_some());
+    let figures: Vec<Figure> = Figure::ALL.into_iter().filter(said).collect();
     let mut rows = vec![vec![String::new()]];
     rows[0].extend(figures.iter().map(|figure| figure.title().to_owned()));
     for contestant in Contestant::ALL {
-        let values: Vec<Option<f64>> = figures
-            .iter()
-            .map(|figure| results.median(contestant, *figure))
-            .collect();
+        let values: Vec<Option<String>> = figures.iter().map(|figure| cell(contestant, *figure)).collect();
         if values.iter().any(Option::is_some) {
             let mut row = vec![contestant.title().to_owned()];
-            row.extend(
-                figures
-                    .iter()
-                    .zip(&values)
-                    .map(|(figure, value)| value.map_or_else(String::new, |value| figure.shown(value))),
-            );
+            row.extend(values.into_iter().map(Option::unwrap_or_default));
             rows.push(row);
         }
     }
@@ -78,6 +91,10 @@ mod tests {
 | SoftEther, fastest      |   3000 |          |
 | vpnserver and vpnclient |   7500 |    260 k |
 ";
-        assert_eq!(render(&results), expected);
+        assert_eq!(medians(&results), expected);
+        results.add(Contestant::Ours, Figure::Up, 7000.0);
+        assert!(spreads(&results).contains("7000 - 7500"));
+        let ratios = ratios(&results, Contestant::Stock);
+        assert!(ratios.contains("2.42") && !ratios.contains("frames"), "{ratios}");
     }
 }

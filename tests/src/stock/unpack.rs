@@ -10,31 +10,71 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::{lab, process};
 
-/// The programs themselves; installing them would start an open server on this machine.
-const PACKAGES: [&str; 5] = [
-    "softether-common",
-    "softether-vpncmd",
-    "softether-vpnserver",
-    "softether-vpnclient",
-    "busybox-static",
-];
+/// What is unpacked together: programs, and the libraries that they need and a bare system may lack.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// The folder's name below `target/stock`.
+    folder: &'static str,
+    packages: &'static [&'static str],
+    /// With the names that distributions give the package.
+    libraries: &'static [(&'static str, &'static [&'static str])],
+    /// One of the programs, whose libraries are looked for.
+    program: &'static str,
+}
 
-/// Libraries the programs need that a bare system may lack, with the names that distributions give their packages.
-const LIBRARIES: [(&str, &[&str]); 5] = [
-    ("libreadline.so.8", &["libreadline8t64", "libreadline8"]),
-    ("libtinfo.so.6", &["libtinfo6"]),
-    ("libssl.so.3", &["libssl3t64", "libssl3"]),
-    ("libcrypto.so.3", &["libssl3t64", "libssl3"]),
-    ("libz.so.1", &["zlib1g"]),
-];
+/// Installing them would start an open server on this machine.
+pub(super) const SOFTETHER: Bundle = Bundle {
+    folder: "root",
+    packages: &[
+        "softether-common",
+        "softether-vpncmd",
+        "softether-vpnserver",
+        "softether-vpnclient",
+        "busybox-static",
+    ],
+    libraries: &[
+        ("libreadline.so.8", &["libreadline8t64", "libreadline8"]),
+        ("libtinfo.so.6", &["libtinfo6"]),
+        ("libssl.so.3", &["libssl3t64", "libssl3"]),
+        ("libcrypto.so.3", &["libssl3t64", "libssl3"]),
+        ("libz.so.1", &["zlib1g"]),
+    ],
+    program: "usr/libexec/softether/vpnserver/vpnserver",
+};
 
-/// The folder with the unpacked software, filled at the first call. `HUBWARD_STOCK` names one that exists already.
+/// What `make bench` compares with beside SoftEther.
+pub(crate) const OPENVPN: Bundle = Bundle {
+    folder: "openvpn",
+    packages: &["openvpn"],
+    libraries: &[
+        ("liblzo2.so.2", &["liblzo2-2"]),
+        ("liblz4.so.1", &["liblz4-1"]),
+        (
+            "libpkcs11-helper.so.1",
+            &["libpkcs11-helper1t64", "libpkcs11-helper1"],
+        ),
+        ("libssl.so.3", &["libssl3t64", "libssl3"]),
+        ("libcrypto.so.3", &["libssl3t64", "libssl3"]),
+        ("libsystemd.so.0", &["libsystemd0"]),
+        ("libcap-ng.so.0", &["libcap-ng0"]),
+        ("libnl-3.so.200", &["libnl-3-200"]),
+        ("libnl-genl-3.so.200", &["libnl-genl-3-200"]),
+    ],
+    program: "usr/sbin/openvpn",
+};
+
+/// The folder with the unpacked stock software. `HUBWARD_STOCK` names one that exists already.
 pub(super) fn root() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("HUBWARD_STOCK") {
-        return Ok(given.into());
+    match std::env::var_os("HUBWARD_STOCK") {
+        Some(given) => Ok(given.into()),
+        None => unpacked(&SOFTETHER),
     }
+}
+
+/// The folder with what is in `bundle`, filled at the first call.
+pub(crate) fn unpacked(bundle: &Bundle) -> Result<PathBuf> {
     let folder = lab::target()?.join("stock");
-    let root = folder.join("root");
+    let root = folder.join(bundle.folder);
     if root.exists() {
         return Ok(root);
     }
@@ -48,13 +88,14 @@ pub(super) fn root() -> Result<PathBuf> {
     let lock = File::create(folder.join("lock"))?;
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
     if !root.exists() {
-        fill(&folder).context("the stock SoftEther packages could not be unpacked")?;
+        let names = || format!("{} could not be unpacked", bundle.packages.join(", "));
+        fill(bundle, &folder).with_context(names)?;
     }
     Ok(root)
 }
 
 /// Unpacks beside the final place and moves it there in one step, so that a broken attempt leaves nothing behind.
-fn fill(folder: &Path) -> Result<()> {
+fn fill(bundle: &Bundle, folder: &Path) -> Result<()> {
     let draft = folder.join("draft");
     if draft.exists() {
         std::fs::remove_dir_all(&draft)?;
@@ -63,11 +104,12 @@ fn fill(folder: &Path) -> Result<()> {
     let packages = Packages {
         folder: folder.to_owned(),
     };
-    for package in PACKAGES {
+    for package in bundle.packages {
         packages.unpack(package, &draft)?;
     }
-    for (library, names) in LIBRARIES {
-        if missing(&draft)?.iter().any(|name| name == library) {
+    let program = draft.join(bundle.program);
+    for (library, names) in bundle.libraries {
+        if missing(&program, &draft)?.iter().any(|name| name == library) {
             let unpacked = names.iter().any(|name| packages.unpack(name, &draft).is_ok());
             anyhow::ensure!(
                 unpacked,
@@ -76,15 +118,14 @@ fn fill(folder: &Path) -> Result<()> {
             );
         }
     }
-    let still = missing(&draft)?;
+    let still = missing(&program, &draft)?;
     anyhow::ensure!(still.is_empty(), "libraries are missing: {}", still.join(", "));
-    rename(draft, folder.join("root"))?;
+    rename(draft, folder.join(bundle.folder))?;
     Ok(())
 }
 
-/// The shared libraries that the unpacked programs look for in vain.
-fn missing(root: &Path) -> Result<Vec<String>> {
-    let program = root.join("usr/libexec/softether/vpnserver/vpnserver");
+/// The shared libraries that an unpacked program looks for in vain.
+fn missing(program: &Path, root: &Path) -> Result<Vec<String>> {
     let listed = process::run(
         Command::new("ldd")
             .arg(program)
@@ -97,7 +138,7 @@ fn missing(root: &Path) -> Result<Vec<String>> {
 }
 
 /// Where the unpacked libraries lie, for `LD_LIBRARY_PATH`.
-pub(super) fn library_path(root: &Path) -> OsString {
+pub(crate) fn library_path(root: &Path) -> OsString {
     let mut folders = Vec::new();
     for base in ["usr/lib", "lib"] {
         let Ok(entries) = read_dir(root.join(base)) else {

@@ -1,5 +1,6 @@
 //! Who is measured.
 
+mod openvpn;
 mod ours;
 mod stock;
 
@@ -18,10 +19,18 @@ pub enum Contestant {
     Stock,
     /// The stock client on the stock server as both come, once its UDP acceleration is in use.
     StockDefault,
+    /// OpenVPN over TCP.
+    OpenvpnTcp,
+    /// OpenVPN over UDP.
+    OpenvpnUdp,
     /// The stock client, fastest setting, on our server.
     StockOnOurs,
     /// Our client on our server.
     Ours,
+    /// The same, with frames of ordinary length only.
+    OursOrdinary,
+    /// Our client on our server, with compression: for integrity, since what compresses well says nothing of speed.
+    OursCompressed,
     /// A TCP stream over the cable itself.
     BareTcp,
     /// A TLS stream over the cable itself.
@@ -30,11 +39,15 @@ pub enum Contestant {
 
 impl Contestant {
     /// All of them, in the order of the table and of a round.
-    pub const ALL: [Contestant; 6] = [
+    pub const ALL: [Contestant; 10] = [
         Contestant::Stock,
         Contestant::StockDefault,
+        Contestant::OpenvpnTcp,
+        Contestant::OpenvpnUdp,
         Contestant::StockOnOurs,
         Contestant::Ours,
+        Contestant::OursOrdinary,
+        Contestant::OursCompressed,
         Contestant::BareTcp,
         Contestant::BareTls,
     ];
@@ -44,17 +57,25 @@ impl Contestant {
         match self {
             Contestant::Stock => "SoftEther, fastest",
             Contestant::StockDefault => "SoftEther as it comes",
+            Contestant::OpenvpnTcp => "OpenVPN over TCP",
+            Contestant::OpenvpnUdp => "OpenVPN over UDP",
             Contestant::StockOnOurs => "vpnserver, stock client",
             Contestant::Ours => "vpnserver and vpnclient",
+            Contestant::OursOrdinary => "without super-frames",
+            Contestant::OursCompressed => "with compression",
             Contestant::BareTcp => "bare TCP",
             Contestant::BareTls => "bare TLS",
         }
     }
 
-    /// Whether this is measured of it: the ceilings are for streams only.
-    pub fn takes_part_in(self, what: What) -> bool {
-        match self {
-            Contestant::BareTls => matches!(what, What::Tcp | What::Four),
+    /// Whether this is measured of it, and in which rounds: ceilings are for streams, and what costs time and says little is measured once.
+    pub fn takes_part_in(self, what: What, round: u32) -> bool {
+        match (self, what) {
+            (_, What::Idle) => false,
+            (Contestant::OursCompressed, _) => what == What::Integrity && round == 1,
+            (Contestant::OursOrdinary, _) => matches!(what, What::Tcp | What::Integrity),
+            (Contestant::BareTls, _) => matches!(what, What::Tcp | What::Four),
+            (_, What::Integrity) => matches!(self, Contestant::StockOnOurs | Contestant::Ours),
             _ => true,
         }
     }
@@ -65,8 +86,12 @@ impl Contestant {
         match self {
             Contestant::Stock => stock::fastest(path),
             Contestant::StockDefault => stock::as_it_comes(path),
+            Contestant::OpenvpnTcp => openvpn::tunnel(path, lab.folder(), openvpn::Carrier::Tcp),
+            Contestant::OpenvpnUdp => openvpn::tunnel(path, lab.folder(), openvpn::Carrier::Udp),
             Contestant::StockOnOurs => ours::with_stock_client(path, options),
-            Contestant::Ours => ours::with_our_client(path, options),
+            Contestant::Ours => ours::with_our_client(path, options, &[]),
+            Contestant::OursOrdinary => ours::with_our_client(path, options, &["--no-super-frames"]),
+            Contestant::OursCompressed => ours::with_our_client(path, options, &["--compress"]),
             Contestant::BareTcp => Ok(path),
             Contestant::BareTls => Ok(Path { tls: true, ..path }),
         }

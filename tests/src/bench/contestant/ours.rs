@@ -39,8 +39,8 @@ pub(super) fn with_stock_client(path: Path, options: &Options) -> Result<Path> {
     path.tunnelled(foreign::Client::DEVICE, "tap_bench")
 }
 
-/// Our client as it comes.
-pub(super) fn with_our_client(path: Path, options: &Options) -> Result<Path> {
+/// Our client as it comes, but for `settings`.
+pub(super) fn with_our_client(path: Path, options: &Options, settings: &[&str]) -> Result<Path> {
     let mut path = served(path, options)?;
     let mut arguments = vec![
         "--tap",
@@ -50,6 +50,7 @@ pub(super) fn with_our_client(path: Path, options: &Options) -> Result<Path> {
         "--no-routes",
         "--no-dns",
     ];
+    arguments.extend(settings);
     arguments.extend(options.client_option.iter().map(String::as_str));
     path.client_end = Some(End::OurClient(Client::connect(&path.client, SERVER, &arguments)?));
     path.tunnelled(DEVICE, "tap_bench")

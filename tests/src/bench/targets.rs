@@ -1,0 +1,164 @@
+//! What is promised, as ratios of medians of one run.
+
+use super::Contestant;
+use super::idle::Idle;
+use super::measure::Figure;
+use super::results::Results;
+use super::table::markdown;
+
+/// A bound on a ratio.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// One promise: `figures` of `ours` divided by those of `stock`, each within `bound`.
+struct Target {
+    what: &'static str,
+    ours: Contestant,
+    stock: Contestant,
+    figures: &'static [Figure],
+    bound: Bound,
+}
+
+const BOTH_WAYS: &[Figure] = &[Figure::Up, Figure::Down];
+
+const TARGETS: [Target; 6] = [
+    Target {
+        what: "TCP up and down, to SoftEther at its fastest",
+        ours: Contestant::Ours,
+        stock: Contestant::Stock,
+        figures: BOTH_WAYS,
+        bound: Bound::AtLeast(2.5),
+    },
+    Target {
+        what: "TCP up and down, to SoftEther as it comes",
+        ours: Contestant::Ours,
+        stock: Contestant::StockDefault,
+        figures: BOTH_WAYS,
+        bound: Bound::AtLeast(4.5),
+    },
+    Target {
+        what: "stock client on vpnserver, to SoftEther at its fastest",
+        ours: Contestant::StockOnOurs,
+        stock: Contestant::Stock,
+        figures: BOTH_WAYS,
+        bound: Bound::AtLeast(1.2),
+    },
+    Target {
+        what: "64-byte frames a second, to SoftEther at its fastest",
+        ours: Contestant::Ours,
+        stock: Contestant::Stock,
+        figures: &[Figure::Frames],
+        bound: Bound::AtLeast(1.6),
+    },
+    Target {
+        what: "RTT idle, to SoftEther at its fastest",
+        ours: Contestant::Ours,
+        stock: Contestant::Stock,
+        figures: &[Figure::Idle],
+        bound: Bound::AtMost(0.8),
+    },
+    Target {
+        what: "RTT under one TCP stream, to SoftEther at its fastest",
+        ours: Contestant::Ours,
+        stock: Contestant::Stock,
+        figures: &[Figure::Loaded],
+        bound: Bound::AtMost(0.6),
+    },
+];
+
+/// What an idle server may take: percent of a core, MiB.
+const IDLE_PERCENT: f64 = 0.3;
+const IDLE_MEBIBYTES: f64 = 30.0;
+
+impl Bound {
+    fn holds(self, ratio: f64) -> bool {
+        match self {
+            Bound::AtLeast(bound) => ratio >= bound,
+            Bound::AtMost(bound) => ratio <= bound,
+        }
+    }
+
+    fn shown(self) -> String {
+        match self {
+            Bound::AtLeast(bound) => format!("at least {bound}"),
+            Bound::AtMost(bound) => format!("at most {bound}"),
+        }
+    }
+}
+
+/// The row of a target whose figures were all measured.
+fn row(target: &Target, results: &Results) -> Option<Vec<String>> {
+    let ratio = |figure: &Figure| {
+        Some(results.median(target.ours, *figure)? / results.median(target.stock, *figure)?)
+    };
+    let ratios: Vec<f64> = target.figures.iter().map(ratio).collect::<Option<_>>()?;
+    let met = ratios.iter().all(|ratio| target.bound.holds(*ratio));
+    let shown: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+    Some(vec![
+        target.what.to_owned(),
+        target.bound.shown(),
+        shown.join(" / "),
+        verdict(met),
+    ])
+}
+
+fn verdict(met: bool) -> String {
+    if met { "met" } else { "MISSED" }.to_owned()
+}
+
+/// The table of promises, as far as they were measured.
+pub fn render(results: &Results, idle: Option<Idle>) -> String {
+    let mut rows = vec![["target", "bound", "measured", ""].map(str::to_owned).to_vec()];
+    rows.extend(TARGETS.iter().filter_map(|target| row(target, results)));
+    if let Some(idle) = idle {
+        rows.push(vec![
+            "idle server, one hub with SecureNAT".to_owned(),
+            format!("under {IDLE_PERCENT} % of a core, {IDLE_MEBIBYTES} MiB"),
+            format!("{:.2} %, {:.1} MiB", idle.percent, idle.mebibytes),
+            verdict(idle.percent < IDLE_PERCENT && idle.mebibytes < IDLE_MEBIBYTES),
+        ]);
+    }
+    if rows.len() == 1 {
+        String::new()
+    } else {
+        markdown(&rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn target_is_met_only_when_every_figure_is_within_its_bound() {
+        let mut results = Results::default();
+        for (contestant, figure, value) in [
+            (Contestant::Stock, Figure::Up, 3000.0),
+            (Contestant::Stock, Figure::Down, 2900.0),
+            (Contestant::Ours, Figure::Up, 7600.0),
+        ] {
+            results.add(contestant, figure, value);
+        }
+        assert_eq!(row(&TARGETS[0], &results), None, "one way is not measured");
+        results.add(Contestant::Ours, Figure::Down, 7000.0);
+        assert_eq!(
+            row(&TARGETS[0], &results).unwrap()[2..],
+            ["2.53 / 2.41", "MISSED"]
+        );
+        results.add(Contestant::Ours, Figure::Down, 8000.0);
+        assert_eq!(row(&TARGETS[0], &results).unwrap()[2..], ["2.53 / 2.59", "met"]);
+    }
+
+    #[test]
+    fn idle_server_is_judged_by_both_its_bounds() {
+        let idle = |percent, mebibytes| Some(Idle { percent, mebibytes });
+        let results = Results::default();
+        assert!(render(&results, idle(0.1, 29.0)).contains(" met "));
+        assert!(render(&results, idle(0.4, 29.0)).contains("MISSED"));
+        assert!(render(&results, idle(0.1, 31.0)).contains("MISSED"));
+        assert_eq!(render(&results, None), "");
+    }
+}
