@@ -29,9 +29,9 @@ bench-scale: ## what 10,000 sessions, logins and a storm of them cost, beside th
 	@SCALE_SAVE=docs/benchmarks.md $${CARGO_TARGET_DIR:-target}/release/bench_scale
 
 soak: ## sessions that come and go under traffic; SOAK_MINUTES says for how long (30)
-	@tests/prepare test
-	@cargo build --workspace --bins
-	@SOAK_MINUTES=$${SOAK_MINUTES:-30} cargo test -p hubward-tests --test soak -- --ignored --nocapture
+	@tests/prepare demo
+	@cargo build --bin vpnserver --bin vpnclient --bin vpncmd --bin soak
+	@$${CARGO_TARGET_DIR:-target}/debug/soak
 
 fuzz: ## every fuzz target, bounded; FUZZ_SECONDS says for how long each (60)
 	@tests/fuzz/run
