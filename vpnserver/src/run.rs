@@ -3,6 +3,9 @@
 use std::fs;
 use std::io;
 use std::net::Ipv6Addr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +108,27 @@ async fn reassure() {
     let mut ticks = tokio::time::interval(patience / 2);
     loop {
         ticks.tick().await;
-        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        call_out(&NotifyState::Watchdog);
+    }
+}
+
+/// As `sd_notify::notify`, but who does not read what is called out is not waited for: a service manager that is busy
+/// must not hold up the sessions.
+fn call_out(state: &NotifyState<'_>) {
+    let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    let address = match place.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&place),
+    };
+    let told = address.and_then(|address| {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        socket.send_to_addr(state.to_string().as_bytes(), &address)
+    });
+    if let Err(error) = told {
+        tracing::debug!(%error, "the service manager could not be told");
     }
 }
 
