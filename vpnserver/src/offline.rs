@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 
+use protocol::error::ErrorCode;
 use zeroize::Zeroizing;
 
+use crate::audit::{Audit, Doing, Who};
 use crate::cli;
 use crate::config::{self, ImportError, Report};
 use crate::data_dir::{DataDir, DataDirError, write_durably};
@@ -27,6 +29,9 @@ pub enum OfflineError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no room for the line of the audit log without which nothing is changed.
+    #[error("the audit log cannot be written, so nothing was changed: {0}")]
+    Audit(std::io::Error),
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -61,10 +66,55 @@ pub fn import(options: &cli::Import) -> Result<Report, OfflineError> {
         allow_standard_password: options.allow_standard_password,
         dry_run: options.dry_run,
     };
-    if !options.dry_run {
-        store.back_up()?; // so that there is a way back
+    let take = || {
+        config::import(&store, &vault, &file, how).map_err(|error| OfflineError::Refused {
+            path: path.clone(),
+            error,
+        })
+    };
+    if options.dry_run {
+        return take();
     }
-    config::import(&store, &vault, &file, how).map_err(|error| OfflineError::Refused { path, error })
+    audited(&folder, "SetConfig", &path, || {
+        store.back_up()?; // so that there is a way back
+        take()
+    })
+}
+
+/// Makes a change whose line is in the audit log when this returns, whatever came of it. Without room for the line there is
+/// no change.
+fn audited<T>(
+    folder: &DataDir,
+    method: &str,
+    name: &str,
+    change: impl FnOnce() -> Result<T, OfflineError>,
+) -> Result<T, OfflineError> {
+    let slot = Audit::of(folder.path())
+        .reserve_now()
+        .map_err(OfflineError::Audit)?;
+    let outcome = change();
+    slot.write_now(Doing {
+        who: Who::Tool("vpnserver".to_owned()),
+        from: "local".to_owned(),
+        transport: "local",
+        method: method.to_owned(),
+        hub: None,
+        name: Some(name.to_owned()),
+        result: outcome.as_ref().map(drop).map_err(OfflineError::code),
+        left_out: 0,
+    });
+    outcome
+}
+
+impl OfflineError {
+    /// The number that the same failure has over RPC.
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Refused { error, .. } => error.code(),
+            Self::Folder(_) | Self::Open(_) | Self::Audit(_) | Self::File { .. } => ErrorCode::Internal,
+        }
+    }
 }
 
 /// Writes the settings as a configuration file, to standard output without a path; says what it cannot hold.
@@ -94,7 +144,8 @@ pub fn export(options: &cli::Export) -> Result<Vec<String>, OfflineError> {
 /// # Errors
 /// When the folder cannot be used.
 pub fn backups(folder: &cli::Folder) -> Result<Vec<Backup>, OfflineError> {
-    Ok(store(folder)?.backups()?)
+    let folder = DataDir::locate(folder.data_dir.as_deref())?;
+    Ok(SqliteStore::open(folder.path())?.store.backups()?)
 }
 
 /// Puts a former state back.
@@ -102,12 +153,11 @@ pub fn backups(folder: &cli::Folder) -> Result<Vec<Backup>, OfflineError> {
 /// # Errors
 /// When there is none of this number or the folder cannot be used.
 pub fn restore(folder: &cli::Folder, number: u64) -> Result<(), OfflineError> {
-    Ok(store(folder)?.restore(number)?)
-}
-
-fn store(folder: &cli::Folder) -> Result<SqliteStore, OfflineError> {
     let folder = DataDir::locate(folder.data_dir.as_deref())?;
-    Ok(SqliteStore::open(folder.path())?.store)
+    let store = SqliteStore::open(folder.path())?.store;
+    audited(&folder, "RestoreBackup", &number.to_string(), || {
+        Ok(store.restore(number)?)
+    })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, OfflineError> {

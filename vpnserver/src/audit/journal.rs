@@ -1,11 +1,13 @@
 //! A file of lines that only grows, in several pieces of bounded size.
 //!
-//! Piece `name` is written, `name.1` is the one before it, and so on; the oldest goes when there are too many.
+//! Piece `name` is written, `name.1` is the one before it, and so on; the oldest goes when there are too many. Other
+//! processes may append to it, too, as long as only one begins new pieces: the one that keeps it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -32,6 +34,8 @@ pub(super) struct Journal {
     path: PathBuf,
     limits: Limits,
     open: Mutex<Option<Open>>,
+    /// How long the file was when it was last looked at; when it is another, somebody else has written.
+    seen: AtomicU64,
 }
 
 /// The piece that is written.
@@ -51,6 +55,7 @@ impl Journal {
             path,
             limits,
             open: Mutex::default(),
+            seen: AtomicU64::new(0),
         }
     }
 
@@ -67,6 +72,7 @@ impl Journal {
             Some(open) => open,
             none => none.insert(self.open()?),
         };
+        open.length = open.file.metadata()?.len();
         let needed = open.length + (open.awaited + 1) * LINE_BYTES;
         if needed > open.promised {
             promise(&open.file, open.length, needed + STEP_BYTES - open.length)?;
@@ -83,18 +89,35 @@ impl Journal {
         }
     }
 
-    /// Writes the line that room was reserved for.
-    pub(super) fn write(&self, line: &str) -> io::Result<()> {
+    /// Writes the line that room was reserved for. It is made, as is its number, while no other process writes.
+    pub(super) fn write(&self, line: impl FnOnce() -> io::Result<String>) -> io::Result<()> {
         let mut guard = self.lock();
         let open = guard.as_mut().ok_or(io::ErrorKind::NotFound)?;
         open.awaited = open.awaited.saturating_sub(1);
-        let written = open.file.write_all(line.as_bytes());
+        open.file.lock()?;
+        let written = line().and_then(|line| open.file.write_all(line.as_bytes()));
         open.length = open.file.seek(SeekFrom::End(0))?;
+        self.seen.store(open.length, Ordering::Relaxed);
+        open.file.unlock()?;
         written?;
         if self.limits.is_synced {
             open.file.sync_data()?;
         }
         Ok(())
+    }
+
+    /// The number of the last line, if the file is not as this process left it.
+    pub(super) fn last_of_others(&self) -> io::Result<Option<u64>> {
+        let length = match fs::metadata(&self.path) {
+            Ok(found) => found.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        if self.seen.swap(length, Ordering::Relaxed) == length {
+            return Ok(None);
+        }
+        let newest = self.newest(1, &|_| true)?;
+        Ok(newest.first().map(|entry| entry.id))
     }
 
     /// The newest lines that fit, latest first.
@@ -206,7 +229,7 @@ mod tests {
 
     fn write(journal: &Journal, line: &str) {
         journal.reserve().unwrap();
-        journal.write(line).unwrap();
+        journal.write(|| Ok(line.to_owned())).unwrap();
     }
 
     fn ids(journal: &Journal) -> Vec<u64> {

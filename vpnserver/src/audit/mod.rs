@@ -10,7 +10,7 @@ mod journal;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
@@ -45,9 +45,8 @@ pub struct Audit(Arc<Inside>);
 struct Inside {
     changes: Journal,
     logins: Journal,
-    /// The number of the next line, once the files have been looked at.
+    /// The number of the next line, as far as the files have been looked at.
     next: AtomicU64,
-    found: Mutex<bool>,
     budget: Mutex<Budget>,
 }
 
@@ -74,7 +73,6 @@ impl Audit {
             changes: Journal::new(folder.join(CHANGES_FILE), CHANGES),
             logins: Journal::new(folder.join(LOGINS_FILE), LOGINS),
             next: AtomicU64::new(1),
-            found: Mutex::default(),
             budget: Mutex::new(Budget {
                 since: Instant::now(),
                 written: 0,
@@ -97,7 +95,6 @@ impl Audit {
     /// # Errors
     /// As [`reserve`](Self::reserve).
     pub fn reserve_now(&self) -> io::Result<Slot> {
-        self.count()?;
         self.0.changes.reserve()?;
         Ok(Slot {
             audit: self.clone(),
@@ -122,10 +119,8 @@ impl Audit {
         doing.left_out = left_out;
         let audit = self.clone();
         let written = on_a_thread(move || {
-            audit.count()?;
-            let entry = audit.numbered(doing);
             audit.0.logins.reserve()?;
-            audit.0.logins.write(&entry.to_line())
+            audit.0.logins.write(|| audit.line(doing))
         });
         if let Err(error) = written.await {
             tracing::error!(%error, "a refused login could not be written to the audit log");
@@ -154,23 +149,14 @@ impl Audit {
         .await
     }
 
-    /// Goes on counting where the files end.
-    fn count(&self) -> io::Result<()> {
-        let mut found: MutexGuard<'_, bool> = self.0.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*found {
-            let newest = |journal: &Journal| journal.newest(1, &|_| true);
-            let last = newest(&self.0.changes)?
-                .into_iter()
-                .chain(newest(&self.0.logins)?);
-            let next = last.map(|entry| entry.id + 1).max().unwrap_or(1);
-            self.0.next.store(next, Ordering::Relaxed);
-            *found = true;
+    /// A line, numbered on from the last of the files, whoever wrote it.
+    fn line(&self, doing: Doing) -> io::Result<String> {
+        for journal in [&self.0.changes, &self.0.logins] {
+            if let Some(last) = journal.last_of_others()? {
+                self.0.next.fetch_max(last + 1, Ordering::Relaxed);
+            }
         }
-        Ok(())
-    }
-
-    fn numbered(&self, doing: Doing) -> Entry {
-        Entry::now(self.0.next.fetch_add(1, Ordering::Relaxed), doing)
+        Ok(Entry::now(self.0.next.fetch_add(1, Ordering::Relaxed), doing).to_line())
     }
 }
 
@@ -195,10 +181,10 @@ impl Slot {
     /// The same where waiting is no matter.
     pub fn write_now(mut self, doing: Doing) {
         self.is_used = true;
-        let line = self.audit.numbered(doing).to_line();
-        if let Err(error) = self.audit.0.changes.write(&line) {
+        let told = format!("{doing:?}");
+        if let Err(error) = self.audit.0.changes.write(|| self.audit.line(doing)) {
             // The room was there, so this is a broken disk. What was done is done; it is told here instead.
-            tracing::error!(%error, line, "a line could not be written to the audit log");
+            tracing::error!(%error, line = told, "a line could not be written to the audit log");
         }
     }
 }
@@ -271,6 +257,21 @@ mod tests {
             .unwrap();
         assert_eq!(refused.len(), 2);
         assert_eq!(refused[0].doing.result, Err(ErrorCode::AccessDenied));
+    }
+
+    #[tokio::test]
+    async fn processes_that_write_at_the_same_time_give_each_line_a_number_of_its_own() {
+        let dir = TempDir::new();
+        let (server, tool) = (Audit::of(dir.path()), Audit::of(dir.path()));
+        for (audit, name) in [(&server, "1"), (&tool, "2"), (&server, "3"), (&tool, "4")] {
+            audit.reserve().await.unwrap().write(doing(name)).await;
+            server.refused_login(doing("guess")).await;
+        }
+        let all = server.newest(9, None, |_| true).await.unwrap();
+        assert_eq!(
+            all.iter().map(|entry| entry.id).collect::<Vec<_>>(),
+            [8, 7, 6, 5, 4, 3, 2, 1]
+        );
     }
 
     #[tokio::test]

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
-use protocol::rpc::method::{CreateUser, EnumHub, EnumUser, RebootServer};
+use protocol::rpc::audit::AuditRequest;
+use protocol::rpc::method::{CreateUser, EnumAudit, EnumBackup, EnumHub, EnumUser, RebootServer};
 use protocol::rpc::{Nothing, Values};
 use transport::admin::AdminClient;
 use vpnserver::data_dir::DataDir;
@@ -156,6 +157,148 @@ async fn what_was_acknowledged_outlives_a_kill() {
         .unwrap()
         .users;
     assert_eq!(users[0].name, "alice");
+}
+
+/// A command on the data folder: its words, with the folder behind them.
+fn on_the_folder(folder: &Path, words: &[&str]) -> Option<i32> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vpnserver"));
+    command.args(words).arg("--data-dir").arg(folder);
+    command.output().unwrap().status.code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tool_does_to_the_folder_of_a_running_server_is_in_its_audit_log() {
+    let folder = TempDir::new();
+    let log = folder.path().join("log");
+    let (_running, _socket) = run(folder.path(), &log);
+    let mut server = admin(folder.path()).await;
+    add_hub(&mut server, "lab").await;
+    let good = "../protocol/tests/data/config/vpn_server.rich.config";
+    let bad = folder.path().join("bad");
+    std::fs::write(&bad, "no configuration").unwrap();
+    let words: [&[&str]; 4] = [
+        &["import", good, "--dry-run"],
+        &["import", good],
+        &["import", bad.to_str().unwrap()],
+        &["backup", "restore", "77"],
+    ];
+    let ended = words.map(|words| on_the_folder(folder.path(), words));
+    assert_eq!(ended, [Some(0), Some(0), Some(2), Some(4)]);
+    let list = server.call::<EnumBackup>(&Nothing {}).await.unwrap().backups;
+    let number = list[0].number.to_string();
+    assert_eq!(
+        on_the_folder(folder.path(), &["backup", "restore", &number]),
+        Some(0)
+    );
+    add_hub(&mut server, "more").await;
+
+    let lines = server.call::<EnumAudit>(&AuditRequest::default()).await;
+    let lines = lines.unwrap().lines;
+    let told = lines.iter().rev().map(|row| {
+        let who = format!("{} {}", row.who, row.who_name);
+        let about = if row.method == "CreateHub" {
+            &row.hub
+        } else {
+            &row.object
+        };
+        format!("{} {} {about} {}", who.trim(), row.method, row.result)
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            "server CreateHub lab 0".to_owned(),
+            format!("tool vpnserver SetConfig {good} 0"),
+            format!("tool vpnserver SetConfig {} 38", bad.display()),
+            "tool vpnserver RestoreBackup 77 29".to_owned(),
+            format!("tool vpnserver RestoreBackup {number} 0"),
+            "server CreateHub more 0".to_owned(),
+        ]
+    );
+    assert!(lines.windows(2).all(|pair| pair[0].id == pair[1].id + 1));
+}
+
+/// What is configured in a folder, as text, but for how often that has changed.
+fn exported(folder: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vpnserver"));
+    let output = command
+        .args(["export", "--data-dir"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let counts = |line: &&str| line.contains("uint ConfigRevision ");
+    text.lines()
+        .filter(|line| !counts(line))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// The numbers of the former states that are listed.
+fn backups(folder: &Path) -> Vec<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vpnserver"));
+    let output = command
+        .args(["backup", "list", "--data-dir"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    text.lines().filter_map(first).collect()
+}
+
+#[test]
+fn a_kill_while_states_are_kept_and_put_back_leaves_one_of_them_whole() {
+    const ROUNDS: u32 = 10;
+    let folder = TempDir::new();
+    let good = "../protocol/tests/data/config/vpn_server.rich.config";
+    let small = folder.path().join("small.config");
+    let done = |words: &[&str]| assert_eq!(on_the_folder(folder.path(), words), Some(0), "{words:?}");
+    done(&["import", good]);
+    let rich = exported(folder.path());
+    let fewer = rich.replace("declare HUB3", "declare OTHER");
+    std::fs::write(&small, &fewer).unwrap();
+    let begun = Instant::now();
+    done(&["import", small.to_str().unwrap()]);
+    let whole = begun.elapsed();
+    let other = exported(folder.path());
+    assert_ne!(rich, other);
+    let kept = backups(folder.path());
+    for round in 0..2 * ROUNDS {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vpnserver"));
+        if round % 2 == 0 {
+            command.args(["import", good]);
+        } else {
+            command.args(["backup", "restore", &kept[0]]);
+        }
+        let mut running = command
+            .arg("--data-dir")
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Each time somewhat later; wherever that is, the claim is the same.
+        std::thread::sleep(whole * (round / 2) / ROUNDS);
+        running.kill().unwrap();
+        running.wait().unwrap();
+        let found = exported(folder.path());
+        assert!(found == rich || found == other, "round {round}:\n{found}");
+        if found == rich {
+            done(&["import", small.to_str().unwrap()]);
+            assert_eq!(exported(folder.path()), other);
+        }
+    }
+    let listed = backups(folder.path());
+    assert!(kept.iter().all(|number| listed.contains(number)), "{listed:?}");
+    for number in listed {
+        done(&["backup", "restore", &number]);
+        let found = exported(folder.path());
+        assert!(
+            found == rich || found == other || !found.contains("declare HUB1"),
+            "{found}"
+        );
+    }
 }
 
 #[test]
