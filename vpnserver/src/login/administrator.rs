@@ -1,7 +1,6 @@
 //! Administrators: of the server, or of one hub (admin RPC §1).
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use protocol::error::ErrorCode;
 use protocol::password::{PasswordHash, admin_hash};
@@ -45,8 +44,10 @@ impl Logins {
     ) -> Result<AdminRole, Refused> {
         self.admin_sources.check(peer.ip(), hub).await?;
         let account = format!("{}//administrator", hub.unwrap_or_default());
-        self.failures
-            .check(Instant::now(), peer.ip(), &account)
+        let attempt = self
+            .failures
+            .attempt(peer.ip(), &account)
+            .await
             .map_err(|refused| Refused {
                 code: ErrorCode::AccessDenied,
                 ..refused
@@ -59,7 +60,7 @@ impl Logins {
             .as_ref()
             .is_err_and(|refused| refused.code == ErrorCode::AccessDenied)
         {
-            self.failures.note(Instant::now(), peer.ip(), &account);
+            attempt.fail();
         }
         outcome
     }

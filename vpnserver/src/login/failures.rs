@@ -2,12 +2,17 @@
 //!
 //! Two budgets: one per source and account, small, for guessing one password; one per source, larger, for trying many
 //! names. A user behind the same address as a guesser keeps their own budget. Who is over budget is refused without any work.
+//! An attempt counts as a failure while it is looked at: guesses at the same time are no more than guesses one after another.
+//! Who would only be over budget if all of those failed waits until one is settled.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use super::Refused;
 
@@ -23,19 +28,43 @@ const MEMORY: Duration = Duration::from_secs(60 * 60);
 const PLACES: usize = 8192;
 
 /// Who failed: a source, and one account or all.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     source: IpAddr,
     account: Option<u64>,
 }
 
-#[derive(Clone, Copy)]
 struct Entry {
     failures: u32,
+    /// Attempts that are being looked at.
+    in_flight: u32,
     last: Instant,
+    /// Tells those who wait that an attempt of this source is settled.
+    settled: Arc<Notify>,
 }
 
 impl Entry {
+    fn new(now: Instant) -> Self {
+        Self {
+            failures: 0,
+            in_flight: 0,
+            last: now,
+            settled: Arc::default(),
+        }
+    }
+
+    /// After a quiet hour nothing is held against anybody.
+    fn forget(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.last) > MEMORY {
+            self.failures = 0;
+        }
+    }
+
+    /// Whether as many are looked at as may fail. Somebody whose wait is over has one attempt.
+    fn is_full(&self, free: u32) -> bool {
+        self.in_flight >= free.saturating_sub(self.failures).max(1)
+    }
+
     /// How long after the last failure the next attempt is looked at.
     fn wait(&self, free: u32) -> Duration {
         let Some(over) = self.failures.checked_sub(free) else {
@@ -49,41 +78,90 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct Failures(Mutex<HashMap<Key, Entry>>);
 
+/// An attempt that may be looked at. Dropped, it is settled, and was none that failed.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    failures: Arc<Failures>,
+    budgets: [(Key, u32); 2],
+    has_failed: bool,
+}
+
+impl Attempt {
+    /// Settles it as a failure.
+    pub(super) fn fail(mut self) {
+        self.has_failed = true;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.failures
+            .settle(Instant::now(), &self.budgets, self.has_failed);
+    }
+}
+
+/// How it stands for an attempt that has come.
+enum Turn {
+    Now,
+    /// When another is settled, perhaps.
+    Later(OwnedNotified),
+}
+
 impl Failures {
-    /// Refuses an attempt that comes too early.
-    pub(super) fn check(&self, now: Instant, source: IpAddr, account: &str) -> Result<(), Refused> {
-        let table = self.lock();
-        for (key, free) in budgets(source, account) {
-            let Some(entry) = table.get(&key) else { continue };
+    /// Begins an attempt, when those before it leave room; one that comes too early is refused.
+    pub(super) async fn attempt(self: &Arc<Self>, source: IpAddr, account: &str) -> Result<Attempt, Refused> {
+        let budgets = budgets(source, account);
+        while let Turn::Later(settled) = self.reserve(Instant::now(), &budgets)? {
+            settled.await;
+        }
+        Ok(Attempt {
+            failures: Arc::clone(self),
+            budgets,
+            has_failed: false,
+        })
+    }
+
+    fn reserve(&self, now: Instant, budgets: &[(Key, u32); 2]) -> Result<Turn, Refused> {
+        let mut table = self.lock();
+        let mut is_full = false;
+        for (key, free) in budgets {
+            let Some(entry) = table.get_mut(key) else { continue };
             let since = now.saturating_duration_since(entry.last);
-            let wait = entry.wait(free);
+            entry.forget(now);
+            let wait = entry.wait(*free);
             if since < wait {
                 let left = (wait - since).as_secs() + 1;
-                let failures = entry.failures;
+                let (failures, source) = (entry.failures, key.source);
                 return Err(Refused::failed(format!(
                     "not looked at: {failures} failed logins from {source}; the next is looked at in {left} s"
                 )));
             }
+            is_full |= entry.is_full(*free);
         }
-        Ok(())
+        if is_full {
+            let of_source = entry(&mut table, now, budgets[1].0);
+            return Ok(Turn::Later(Arc::clone(&of_source.settled).notified_owned()));
+        }
+        for (key, _) in budgets {
+            entry(&mut table, now, *key).in_flight += 1;
+        }
+        Ok(Turn::Now)
     }
 
-    /// Remembers a failure.
-    pub(super) fn note(&self, now: Instant, source: IpAddr, account: &str) {
+    fn settle(&self, now: Instant, budgets: &[(Key, u32); 2], has_failed: bool) {
         let mut table = self.lock();
-        for (key, _) in budgets(source, account) {
-            if table.len() >= PLACES && !table.contains_key(&key) {
-                make_room(&mut table, now);
+        for (key, _) in budgets {
+            let entry = entry(&mut table, now, *key);
+            entry.in_flight = entry.in_flight.saturating_sub(1);
+            if has_failed {
+                entry.forget(now);
+                entry.failures = entry.failures.saturating_add(1);
+                entry.last = now;
             }
-            let entry = table.entry(key).or_insert(Entry {
-                failures: 0,
-                last: now,
-            });
-            if now.saturating_duration_since(entry.last) > MEMORY {
-                entry.failures = 0;
+            entry.settled.notify_waiters();
+            if entry.failures == 0 && entry.in_flight == 0 {
+                table.remove(key);
             }
-            entry.failures = entry.failures.saturating_add(1);
-            entry.last = now;
         }
     }
 
@@ -123,12 +201,20 @@ fn network(source: IpAddr) -> IpAddr {
     }
 }
 
+/// The place of a key, which pushes another one out when there are too many.
+fn entry(table: &mut HashMap<Key, Entry>, now: Instant, key: Key) -> &mut Entry {
+    if table.len() >= PLACES && !table.contains_key(&key) {
+        make_room(table, now);
+    }
+    table.entry(key).or_insert_with(|| Entry::new(now))
+}
+
 fn make_room(table: &mut HashMap<Key, Entry>, now: Instant) {
-    table.retain(|_, entry| now.saturating_duration_since(entry.last) <= MEMORY);
+    table.retain(|_, entry| entry.in_flight > 0 || now.saturating_duration_since(entry.last) <= MEMORY);
     if table.len() >= PLACES
         && let Some(oldest) = table
             .iter()
-            .min_by_key(|(_, entry)| entry.last)
+            .min_by_key(|(_, entry)| (entry.in_flight > 0, entry.last))
             .map(|(key, _)| *key)
     {
         table.remove(&oldest);
@@ -137,14 +223,77 @@ fn make_room(table: &mut HashMap<Key, Entry>, now: Instant) {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
 
     const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 10));
+
+    impl Failures {
+        fn check(&self, now: Instant, source: IpAddr, account: &str) -> Result<(), Refused> {
+            let budgets = budgets(source, account);
+            match self.reserve(now, &budgets)? {
+                Turn::Now => self.settle(now, &budgets, false),
+                Turn::Later(_) => panic!("nothing is in flight"),
+            }
+            Ok(())
+        }
+
+        fn note(&self, now: Instant, source: IpAddr, account: &str) {
+            self.settle(now, &budgets(source, account), true);
+        }
+    }
 
     fn fail(failures: &Failures, now: Instant, times: u32, account: &str) {
         for _ in 0..times {
             failures.note(now, SOURCE, account);
         }
+    }
+
+    /// What comes of an attempt without waiting.
+    fn now_or_never<T>(future: impl Future<Output = T>) -> Option<T> {
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(future).poll(&mut context) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn as_many_are_looked_at_at_once_as_may_fail() {
+        let failures = Arc::new(Failures::default());
+        let attempt = || failures.attempt(SOURCE, "hub/alice");
+        let mut looked_at = Vec::new();
+        while let Some(begun) = now_or_never(attempt()) {
+            looked_at.push(begun.unwrap());
+        }
+        assert_eq!(looked_at.len(), FREE_PER_ACCOUNT as usize);
+        assert!(now_or_never(failures.attempt(SOURCE, "hub/bob")).is_some());
+        let mut waiting = pin!(attempt());
+        assert!(now_or_never(&mut waiting).is_none());
+        // One that was right makes room.
+        looked_at.pop();
+        looked_at.push(waiting.await.unwrap());
+        let mut waiting = pin!(attempt());
+        assert!(now_or_never(&mut waiting).is_none());
+        looked_at.into_iter().for_each(Attempt::fail);
+        assert!(waiting.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_has_waited_has_one_attempt_and_nothing_is_left_of_those_who_were_right() {
+        let failures = Arc::new(Failures::default());
+        let long_ago = Instant::now() - 2 * FIRST_WAIT;
+        fail(&failures, long_ago, FREE_PER_ACCOUNT, "hub/alice");
+        let first = failures.attempt(SOURCE, "hub/alice").await.unwrap();
+        assert!(now_or_never(failures.attempt(SOURCE, "hub/alice")).is_none());
+        first.fail();
+        assert!(failures.attempt(SOURCE, "hub/alice").await.is_err());
+
+        let places = failures.lock().len();
+        drop(failures.attempt(SOURCE, "hub/bob").await);
+        assert_eq!(failures.lock().len(), places);
     }
 
     #[test]

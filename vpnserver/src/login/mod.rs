@@ -21,7 +21,6 @@ mod trust;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Instant;
 
 use protocol::error::ErrorCode;
 use protocol::handshake::Login;
@@ -160,13 +159,13 @@ impl Logins {
         peer: SocketAddr,
     ) -> Result<Granted, Refused> {
         let account = format!("{}/{}", login.hub, login.user);
-        self.failures.check(Instant::now(), peer.ip(), &account)?;
+        let attempt = self.failures.attempt(peer.ip(), &account).await?;
         let outcome = self.stages(occupancy, login, random, peer).await;
         if outcome
             .as_ref()
             .is_err_and(|refused| refused.code == ErrorCode::AuthFailed)
         {
-            self.failures.note(Instant::now(), peer.ip(), &account);
+            attempt.fail();
         }
         outcome
     }

@@ -1,7 +1,6 @@
 //! Users' passwords: set by an administrator, changed by the user, and the standard hash kept where a hub allows it.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use protocol::error::ErrorCode;
 use protocol::handshake::{Auth, ChangePassword};
@@ -39,13 +38,13 @@ impl Logins {
         peer: SocketAddr,
     ) -> Result<(), Refused> {
         let account = format!("{}/{}", change.hub, change.user);
-        self.failures.check(Instant::now(), peer.ip(), &account)?;
+        let attempt = self.failures.attempt(peer.ip(), &account).await?;
         let outcome = self.try_change(change, random).await;
         if outcome
             .as_ref()
             .is_err_and(|refused| refused.code == ErrorCode::OldPasswordWrong)
         {
-            self.failures.note(Instant::now(), peer.ip(), &account);
+            attempt.fail();
         }
         outcome
     }

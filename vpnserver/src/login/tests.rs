@@ -552,6 +552,38 @@ async fn administrators_are_told_apart_by_their_passwords() {
 }
 
 #[tokio::test]
+async fn guesses_at_the_same_time_are_no_more_than_guesses_one_after_another() {
+    let server = Server::new();
+    server.add_alice().await;
+    let guesses = (0..20).map(|_| server.login(plain("wrong")));
+    let mut refused = futures_of(guesses).await;
+    refused.retain(|outcome| !matches!(outcome, Err(refused) if refused.reason.starts_with("not looked at")));
+    assert_eq!(refused.len(), 5);
+}
+
+/// Runs all at the same time.
+async fn futures_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.map(Box::pin).collect();
+    let mut done = Vec::new();
+    std::future::poll_fn(|context| {
+        running.retain_mut(|future| match future.as_mut().poll(context) {
+            std::task::Poll::Ready(outcome) => {
+                done.push(outcome);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if running.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    done
+}
+
+#[tokio::test]
 async fn whoever_guesses_an_administrators_password_is_not_looked_at_for_a_while() {
     let server = Server::new();
     let sealed = AdminPassword::from_text("serverpw").seal(&server.vault).unwrap();
