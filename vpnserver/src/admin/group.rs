@@ -4,6 +4,7 @@ use protocol::error::ErrorCode;
 use protocol::rpc::group::{Group, GroupList, GroupRow};
 use protocol::rpc::{HubObject, HubRequest};
 
+use super::session::stored_traffic;
 use super::{Administrator, Reply, count};
 use crate::server::Server;
 use crate::store::{self, StoreError, UserName};
@@ -66,10 +67,11 @@ fn described(mut group: store::Group, request: &Group) -> store::Group {
 
 pub(super) async fn get(server: &Server, _: &Administrator, request: HubObject) -> Reply<Group> {
     check_name(&request.name)?;
+    server.refresh_usage().await;
     let (hub, name) = (request.hub_name.clone(), request.name);
-    let group = server
+    let (group, traffic) = server
         .db
-        .run(move |store| store.group(&hub, &name))
+        .run(move |store| Ok((store.group(&hub, &name)?, store.group_traffic(&hub, &name)?)))
         .await
         .map_err(named)?;
     Ok(Group {
@@ -78,7 +80,7 @@ pub(super) async fn get(server: &Server, _: &Administrator, request: HubObject) 
         realname: group.real_name,
         note: group.note,
         policy: group.policy,
-        ..Group::default()
+        traffic: stored_traffic(&traffic),
     })
 }
 

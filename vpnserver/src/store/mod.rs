@@ -125,13 +125,16 @@ pub trait Store: Send + Sync {
     fn imported_passwords(&self, most: u32) -> Result<Vec<ImportedPassword>>;
     /// Puts a record in the place of each imported password, unless it has been changed since. Not a change in the feed.
     fn replace_imported(&self, records: &[(ImportedPassword, PasswordRecord)]) -> Result<()>;
-    /// Adds to the counters of users; those of users that are gone are dropped. Not a change in the feed.
+    /// Adds to the counters of users, and of the groups that they are in; those of users that are gone are dropped. Not a
+    /// change in the feed.
     fn add_usage(&self, reports: &[UsageReport]) -> Result<()>;
 
     /// All groups of a hub by name.
     fn groups(&self, hub: &str) -> Result<Vec<Group>>;
     /// One group.
     fn group(&self, hub: &str, group: &str) -> Result<Group>;
+    /// What its members have used while they were members.
+    fn group_traffic(&self, hub: &str, group: &str) -> Result<Traffic>;
     /// Adds one.
     fn add_group(&self, hub: &str, group: &Group) -> Result<()>;
     /// Changes one; identity and name stay.

@@ -1,6 +1,7 @@
 //! What users have used.
 
-use protocol::rpc::method::{CreateUser, EnumUser, GetUser};
+use protocol::rpc::group::Group;
+use protocol::rpc::method::{CreateGroup, CreateUser, EnumUser, GetGroup, GetUser, SetUser};
 use protocol::rpc::user::User;
 use protocol::rpc::{HubObject, HubRequest};
 use transport::admin::AdminClient;
@@ -52,6 +53,48 @@ async fn logins_and_traffic_are_counted_while_a_session_lives_and_after() {
     // One frame to the first session, one to each of both.
     assert_eq!(after.traffic.recv_broadcast_count, 1 + 2 + 1);
     assert_eq!(alice(&mut admin).await.traffic, after.traffic);
+}
+
+/// What a group shows to have used.
+async fn staff(admin: &mut AdminClient) -> (u64, u64) {
+    let object = HubObject {
+        hub_name: "lab".to_owned(),
+        name: "staff".to_owned(),
+    };
+    let traffic = admin.call::<GetGroup>(&object).await.unwrap().traffic;
+    (traffic.send_broadcast_count, traffic.recv_broadcast_count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_members_use_counts_for_their_group_while_they_are_in_it() {
+    let folder = TempDir::new();
+    let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
+    let group = Group {
+        hub_name: "lab".to_owned(),
+        name: "staff".to_owned(),
+        ..Group::default()
+    };
+    admin.call::<CreateGroup>(&group).await.unwrap();
+    let member_of = |group: &str| User {
+        group_name: group.to_owned(),
+        ..anonymous("lab", "alice")
+    };
+    admin.call::<SetUser>(&member_of("staff")).await.unwrap();
+    let mut bob = enter(&site, login("bob")).await.unwrap();
+    let mut alice = enter(&site, login("alice")).await.unwrap();
+    for _ in 0..2 {
+        alice.send([frame(BROADCAST, station(1), b"of a member")]);
+        bob.receive().await;
+    }
+    bob.send([frame(BROADCAST, station(2), b"of nobody")]);
+    alice.receive().await;
+    assert_eq!(staff(&mut admin).await, (2, 1));
+
+    admin.call::<SetUser>(&member_of("")).await.unwrap();
+    alice.send([frame(BROADCAST, station(1), b"of one who was")]);
+    bob.receive().await;
+    assert_eq!(staff(&mut admin).await, (2, 1));
+    assert_eq!(self::alice(&mut admin).await.traffic.send_broadcast_count, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

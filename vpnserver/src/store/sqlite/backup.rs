@@ -28,7 +28,7 @@ const UNFINISHED: &str = "new-";
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
 
 /// Tables that are no settings: a state that is put back leaves them.
-const LASTING: [&str; 4] = ["change", "usage", "lease", "audit"];
+const LASTING: [&str; 5] = ["change", "usage", "group_usage", "lease", "audit"];
 
 impl SqliteStore {
     pub(super) fn list_backups(&self) -> Result<Vec<Backup>> {
@@ -221,6 +221,7 @@ fn replace(connection: &mut Connection) -> Result<u64> {
     transaction.execute_batch(
         "PRAGMA defer_foreign_keys = ON;
          CREATE TEMP TABLE kept_usage AS SELECT * FROM main.usage;
+         CREATE TEMP TABLE kept_group_usage AS SELECT * FROM main.group_usage;
          CREATE TEMP TABLE kept_lease AS SELECT * FROM main.lease;",
     )?;
     let tables = tables(&transaction)?;
@@ -238,8 +239,13 @@ fn replace(connection: &mut Connection) -> Result<u64> {
     transaction.execute_batch(
         "INSERT INTO main.usage SELECT * FROM temp.kept_usage WHERE user IN (SELECT id FROM main.user);
          INSERT OR IGNORE INTO main.usage SELECT * FROM old.usage WHERE user IN (SELECT id FROM main.user);
+         INSERT INTO main.group_usage SELECT * FROM temp.kept_group_usage
+             WHERE member_group IN (SELECT id FROM main.member_group);
+         INSERT OR IGNORE INTO main.group_usage SELECT * FROM old.group_usage
+             WHERE member_group IN (SELECT id FROM main.member_group);
          INSERT INTO main.lease SELECT * FROM temp.kept_lease WHERE hub IN (SELECT id FROM main.hub);
          DROP TABLE temp.kept_usage;
+         DROP TABLE temp.kept_group_usage;
          DROP TABLE temp.kept_lease;",
     )?;
     start_feed_anew(&Write::of(&transaction))?;

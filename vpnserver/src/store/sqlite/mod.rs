@@ -33,7 +33,7 @@ use self::access::{Access, Write};
 use super::{
     AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub,
     HubSummary, ImportedPassword, Layer3Switch, Lease, Listener, LocalBridge, Noun, OpenError, Result,
-    Revocation, RevokedCertificate, Server, SourceRule, Store, StoreError, UsageReport, User,
+    Revocation, RevokedCertificate, Server, SourceRule, Store, StoreError, Traffic, UsageReport, User,
 };
 use crate::secret::PasswordRecord;
 pub use open::Opened;
@@ -217,7 +217,10 @@ impl<A: Access> Store for A {
     }
 
     fn add_usage(&self, reports: &[UsageReport]) -> Result<()> {
-        self.write(|write| user::add_usage(write, reports))
+        self.write(|write| {
+            user::add_usage(write, reports)?;
+            user::add_group_usage(write, reports)
+        })
     }
 
     fn groups(&self, hub: &str) -> Result<Vec<Group>> {
@@ -226,6 +229,10 @@ impl<A: Access> Store for A {
 
     fn group(&self, hub: &str, group: &str) -> Result<Group> {
         self.read(|connection| user::load_group(connection, hub, group))
+    }
+
+    fn group_traffic(&self, hub: &str, group: &str) -> Result<Traffic> {
+        self.read(|connection| user::group_traffic(connection, hub, group))
     }
 
     fn add_group(&self, hub: &str, group: &Group) -> Result<()> {

@@ -8,7 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: u32 = 0x4857_5244;
 
 /// One step: entry `n` leads from version `n` to version `n + 1`. Released entries are never edited.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+];
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug)]

@@ -102,23 +102,31 @@ fn auth(row: &Row<'_>) -> Result<UserAuth> {
 }
 
 fn usage(row: &Row<'_>) -> Result<Usage> {
-    let count = |column: &str| get::<Option<i64>>(row, column).map(|value| row::unsigned(value.unwrap_or(0)));
+    Ok(Usage {
+        logins: u32::try_from(count(row, "logins")?).unwrap_or(u32::MAX),
+        last_login: row::time(row, "last_login")?,
+        traffic: traffic(row)?,
+    })
+}
+
+fn traffic(row: &Row<'_>) -> Result<Traffic> {
     let counters = |way: &str| -> Result<Counters> {
         Ok(Counters {
-            unicast_packets: count(&format!("{way}_unicast_packets"))?,
-            unicast_bytes: count(&format!("{way}_unicast_bytes"))?,
-            broadcast_packets: count(&format!("{way}_broadcast_packets"))?,
-            broadcast_bytes: count(&format!("{way}_broadcast_bytes"))?,
+            unicast_packets: count(row, &format!("{way}_unicast_packets"))?,
+            unicast_bytes: count(row, &format!("{way}_unicast_bytes"))?,
+            broadcast_packets: count(row, &format!("{way}_broadcast_packets"))?,
+            broadcast_bytes: count(row, &format!("{way}_broadcast_bytes"))?,
         })
     };
-    Ok(Usage {
-        logins: u32::try_from(count("logins")?).unwrap_or(u32::MAX),
-        last_login: row::time(row, "last_login")?,
-        traffic: Traffic {
-            received: counters("received")?,
-            sent: counters("sent")?,
-        },
+    Ok(Traffic {
+        received: counters("received")?,
+        sent: counters("sent")?,
     })
+}
+
+/// A counter; 0 where none has been kept yet.
+fn count(row: &Row<'_>, column: &str) -> Result<u64> {
+    get::<Option<i64>>(row, column).map(|value| row::unsigned(value.unwrap_or(0)))
 }
 
 pub(super) fn add(write: &Write<'_>, hub: &str, user: &User) -> Result<()> {
@@ -356,6 +364,47 @@ pub(super) fn add_usage(write: &Write<'_>, reports: &[UsageReport]) -> Result<()
         ])?;
     }
     Ok(())
+}
+
+/// Adds what members did to the counters of the groups that they are in now.
+pub(super) fn add_group_usage(write: &Write<'_>, reports: &[UsageReport]) -> Result<()> {
+    let mut statement = write.prepare(
+        "INSERT INTO group_usage SELECT member_group, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM user
+             WHERE id = ?1 AND member_group IS NOT NULL
+         ON CONFLICT (member_group) DO UPDATE SET
+             received_unicast_packets = received_unicast_packets + ?2,
+             received_unicast_bytes = received_unicast_bytes + ?3,
+             received_broadcast_packets = received_broadcast_packets + ?4,
+             received_broadcast_bytes = received_broadcast_bytes + ?5,
+             sent_unicast_packets = sent_unicast_packets + ?6, sent_unicast_bytes = sent_unicast_bytes + ?7,
+             sent_broadcast_packets = sent_broadcast_packets + ?8,
+             sent_broadcast_bytes = sent_broadcast_bytes + ?9",
+    )?;
+    for report in reports
+        .iter()
+        .filter(|report| report.traffic != Traffic::default())
+    {
+        let (received, sent) = (&report.traffic.received, &report.traffic.sent);
+        statement.execute(params![
+            report.user.as_bytes(),
+            row::signed(received.unicast_packets),
+            row::signed(received.unicast_bytes),
+            row::signed(received.broadcast_packets),
+            row::signed(received.broadcast_bytes),
+            row::signed(sent.unicast_packets),
+            row::signed(sent.unicast_bytes),
+            row::signed(sent.broadcast_packets),
+            row::signed(sent.broadcast_bytes),
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn group_traffic(connection: &Connection, hub: &str, name: &str) -> Result<Traffic> {
+    let group = load_group(connection, hub, name)?;
+    let mut query = connection.prepare("SELECT * FROM group_usage WHERE member_group = ?1")?;
+    let mut rows = query.query([group.id.as_bytes()])?;
+    rows.next()?.map_or_else(|| Ok(Traffic::default()), traffic)
 }
 
 pub(super) fn groups(connection: &Connection, hub: &str) -> Result<Vec<Group>> {

@@ -66,7 +66,7 @@ fn a_newer_schema_is_refused_and_untouched() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
