@@ -119,6 +119,14 @@ fn add(sum: &mut store::Counters, more: &store::Counters) {
 }
 
 impl Server {
+    /// As [`settle_usage`](Self::settle_usage), before something is read: a disk that is full keeps nobody from reading, and
+    /// what could not be written waits.
+    pub async fn refresh_usage(&self) {
+        if let Err(error) = self.settle_usage().await {
+            tracing::warn!(%error, "what users have used could not be written, so older counters are shown");
+        }
+    }
+
     /// Writes what sessions have counted so far, so that the store is up to date.
     ///
     /// # Errors

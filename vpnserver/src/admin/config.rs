@@ -9,7 +9,7 @@ use crate::config::{self, ImportError, Options};
 use crate::server::Server;
 
 pub(super) async fn get(server: &Server, _: &Administrator, _: Nothing) -> Reply<Config> {
-    server.settle_usage().await?;
+    server.refresh_usage().await;
     let vault = server.vault.clone();
     let export = server.db.run(move |store| config::export(store, &vault)).await?;
     Ok(Config {

@@ -150,7 +150,7 @@ pub(super) async fn set_online(
 }
 
 pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) -> Reply<HubList> {
-    server.settle_usage().await?;
+    server.refresh_usage().await;
     let records = server
         .db
         .run(|store| {
@@ -190,7 +190,7 @@ pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) ->
 }
 
 pub(super) async fn status(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubStatus> {
-    server.settle_usage().await?;
+    server.refresh_usage().await;
     let (summary, access_rules, record) = server
         .db
         .run(move |store| {

@@ -161,7 +161,7 @@ pub(super) async fn get(server: &Server, _: &Administrator, request: HubObject) 
     if request.name.is_empty() {
         return Err(ErrorCode::InvalidParameter);
     }
-    server.settle_usage().await?;
+    server.refresh_usage().await;
     let (hub, name) = (request.hub_name.clone(), request.name);
     let user = server.db.run(move |store| store.user(&hub, &name)).await?;
     let mut answer = User {
@@ -202,7 +202,7 @@ pub(super) async fn delete(server: &Server, _: &Administrator, request: HubObjec
 }
 
 pub(super) async fn list(server: &Server, _: &Administrator, request: HubRequest) -> Reply<UserList> {
-    server.settle_usage().await?;
+    server.refresh_usage().await;
     let hub = request.hub_name.clone();
     let users = server.db.run(move |store| store.users(&hub)).await?;
     let row = |user: store::User| UserRow {
