@@ -11,6 +11,7 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+use protocol::error::ErrorCode;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -237,6 +238,14 @@ impl Console {
                 let head = format!("Error occurred. (Error code: {})", code.code());
                 self.print_coloured(Colour::Red, &head);
                 self.print_line(&failure.to_string());
+            }
+            Failure::NoSuchType(text) => {
+                let head = format!(
+                    "Error occurred. (Error code: {})",
+                    ErrorCode::InvalidParameter.code()
+                );
+                self.print_coloured(Colour::Red, &head);
+                self.print_line(text);
             }
             // The prompt that found no answer is the last thing on the screen and says it all.
             Failure::InputEnded | Failure::WouldChange | Failure::ChecksFailed => {}

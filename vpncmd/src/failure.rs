@@ -22,6 +22,10 @@ pub enum Failure {
     /// A parameter or value is wrong; only the sentence is shown.
     #[error("{0}")]
     Invalid(String),
+    /// A password is of no type that there is. As the stock tool has it: shown as a wrong parameter, and ends as an internal
+    /// error.
+    #[error("{0}")]
+    NoSuchType(String),
     /// Something on this machine went wrong, such as a file that cannot be written; only the sentence is shown.
     #[error("{0}")]
     Local(String),
@@ -49,7 +53,7 @@ impl Failure {
         match self {
             Failure::Refused(code) | Failure::Failed { code, .. } => code.code(),
             Failure::Invalid(_) | Failure::InputEnded => 38,
-            Failure::Local(_) | Failure::ChecksFailed => 23,
+            Failure::Local(_) | Failure::ChecksFailed | Failure::NoSuchType(_) => 23,
             Failure::Cancelled => ErrorCode::Cancelled.code(),
             Failure::Command(_) => 117,
             // No error of any server has this number.

@@ -1,7 +1,6 @@
 //! As whom a cascade connection logs in, and how it proves it.
 
 use protocol::{
-    error::ErrorCode,
     password,
     rpc::{
         Secret,
@@ -116,10 +115,7 @@ fn set_password(shell: &mut Shell, arguments: &Arguments) -> Outcome {
             link.plain_password = Some(Secret::new(password.to_owned()));
         }
         _ => {
-            return Err(Failure::Failed {
-                code: ErrorCode::InvalidParameter,
-                text: "The type is standard or radius.".to_owned(),
-            });
+            return Err(Failure::NoSuchType("The type is standard or radius.".to_owned()));
         }
     }
     write(shell, &link)
