@@ -6,11 +6,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::hub::Counters;
+use crate::hub::PortState;
 use crate::queue::Dropped;
 use crate::{Closed, Frame, FrameQueue, Hub, PortConfig, PortId};
 
-/// Deliveries collected before they go to the receivers' queues; bounds what a long batch holds.
+/// Deliveries collected before they go to the receivers' queues and the lock is let go; bounds what a long batch holds, and for
+/// how long. One frame may go beyond it, which a flood does that reaches more ports.
 const MAX_COLLECTED: usize = 512;
+
+/// Frames forwarded before the lock is let go, so that who has one frame waits some 20 microseconds for who has thousands.
+const FRAMES_PER_HOLD: usize = 256;
 
 /// A [`Hub`] that any thread can send frames through. Cloning shares it.
 #[derive(Clone)]
@@ -26,6 +31,8 @@ struct State {
     collected: Vec<(PortId, usize, Frame)>,
     /// One receiver's share of them; likewise.
     share: Vec<Frame>,
+    /// The hub's [`Hub::detachments`] that `outlets` knows of.
+    detachments: u64,
     /// Who waits for the time of the next release to be another one than this.
     timer: Option<(Option<Instant>, Waker)>,
 }
@@ -39,11 +46,13 @@ struct Outlet {
 impl Switch {
     /// Shares `hub`. Ports that it already has are unknown to the switch: nobody receives what they are sent.
     pub fn new(hub: Hub) -> Self {
+        let hub_detachments = hub.detachments();
         let state = State {
             hub,
             outlets: Vec::new(),
             collected: Vec::new(),
             share: Vec::new(),
+            detachments: hub_detachments,
             timer: None,
         };
         Self {
@@ -114,22 +123,29 @@ impl Switch {
         });
     }
 
-    /// Forwards `frames`, which came from port `from`, under one lock, then wakes the receivers.
+    /// Detaches a port: its last state if it was attached.
+    fn detach(&self, id: PortId) -> Option<PortState> {
+        let mut state = self.lock();
+        let last = state.hub.detach(id)?;
+        state.detachments += 1;
+        let place = state.outlets.get_mut(id.slot());
+        let outlet = place.and_then(|place| place.take_if(|outlet| outlet.id == id));
+        drop(state);
+        if let Some(outlet) = outlet {
+            outlet.queue.close();
+        }
+        Some(last)
+    }
+
+    /// Forwards `frames`, which came from port `from`, a bounded part of them under one lock, and wakes the receivers after each.
     fn send(&self, now: Instant, from: PortId, frames: &mut dyn Iterator<Item = Frame>) {
-        self.send_with(|state, wake| {
-            state.hub.handle_timeout(now);
-            state.release(now);
-            for frame in frames {
-                let State { hub, collected, .. } = &mut *state;
-                hub.forward(now, from, &frame, &mut |to, frame| {
-                    collected.push((to, collected.len(), frame.clone()));
-                });
-                if state.collected.len() >= MAX_COLLECTED {
-                    state.flush(wake);
-                }
-            }
-            state.flush(wake);
-        });
+        let mut more = true;
+        while more {
+            self.send_with(|state, wake| {
+                more = state.forward(now, from, frames);
+                state.flush(wake);
+            });
+        }
     }
 
     /// Lets `act` put frames into queues under the lock, and wakes their receivers after it.
@@ -154,6 +170,25 @@ impl Switch {
 }
 
 impl State {
+    /// Forwards as many frames as one hold of the lock should, and collects the deliveries; whether there may be more.
+    fn forward(&mut self, now: Instant, from: PortId, frames: &mut dyn Iterator<Item = Frame>) -> bool {
+        self.hub.handle_timeout(now);
+        self.release(now);
+        let Self { hub, collected, .. } = self;
+        for _ in 0..FRAMES_PER_HOLD {
+            let Some(frame) = frames.next() else {
+                return false;
+            };
+            hub.forward(now, from, &frame, &mut |to, frame| {
+                collected.push((to, collected.len(), frame.clone()));
+            });
+            if collected.len() >= MAX_COLLECTED {
+                break;
+            }
+        }
+        true
+    }
+
     /// Collects what access rules have held back long enough.
     fn release(&mut self, now: Instant) {
         let Self { hub, collected, .. } = self;
@@ -194,8 +229,12 @@ impl State {
         }
     }
 
-    /// Queues of ports that the hub no longer has.
+    /// Queues of ports that the hub no longer has. It looks for them only when there are some.
     fn take_orphans(&mut self) -> Vec<Arc<FrameQueue>> {
+        if self.detachments == self.hub.detachments() {
+            return Vec::new();
+        }
+        self.detachments = self.hub.detachments();
         let Self { hub, outlets, .. } = self;
         let orphaned = |outlet: &mut Outlet| hub.port(outlet.id).is_none();
         outlets
@@ -246,7 +285,7 @@ impl Port {
         &self.attachment.switch
     }
 
-    /// Forwards `frames` in order. The hub is locked meanwhile, so the iterator should have its frames at
+    /// Forwards `frames` in order. The hub is locked while the iterator is asked, so it should have its frames at
     /// hand and must not use the switch. Frames sent after the port was closed are dropped.
     pub fn send(&self, now: Instant, frames: &mut dyn Iterator<Item = Frame>) {
         self.attachment.switch.send(now, self.attachment.id, frames);
@@ -310,8 +349,7 @@ impl Port {
 
 impl Attachment {
     fn detach(&self) {
-        let state = self.switch.with(|hub| hub.detach(self.id));
-        if let Some(state) = state {
+        if let Some(state) = self.switch.detach(self.id) {
             // Only the call that detached the port gets here.
             let _ = self.last.set(state.counters);
         }

@@ -78,6 +78,7 @@ pub struct Hub {
     online: bool,
     ports: Ports,
     monitors: Vec<PortId>,
+    detachments: u64,
     macs: Table<MacKey, MacStation>,
     ips: Table<IpKey, IpStation>,
     access: Access,
@@ -99,6 +100,7 @@ impl Hub {
             online: true,
             ports: Ports::default(),
             monitors: Vec::new(),
+            detachments: 0,
             macs: Table::new(config.max_macs, config.seed),
             ips: Table::new(config.max_ips, !config.seed),
             access,
@@ -153,6 +155,7 @@ impl Hub {
     /// Removes a port and every address behind it. Its last state, or `None` if it was not attached.
     pub fn detach(&mut self, port: PortId) -> Option<PortState> {
         let state = self.ports.remove(port)?;
+        self.detachments += 1;
         self.monitors.retain(|monitor| *monitor != port);
         self.macs.forget_port(port);
         self.ips.forget_port(port);
@@ -165,6 +168,11 @@ impl Hub {
         if let Some(port) = self.ports.get_mut(port) {
             port.config.segment_size = most;
         }
+    }
+
+    /// How many ports were ever removed, for who keeps a table of ports beside the hub.
+    pub(crate) fn detachments(&self) -> u64 {
+        self.detachments
     }
 
     /// Whether frames are forwarded at all.

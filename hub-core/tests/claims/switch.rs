@@ -80,6 +80,39 @@ fn a_batch_wakes_each_receiver_once() {
     assert_eq!((at_b.count(), at_c.count()), (1, 1));
 }
 
+/// The number of the frame before which `heard` had been woken, of a batch that `from` sends.
+fn heard_before(from: &Port, heard: &Alarm, batch: impl Iterator<Item = Frame>) -> Option<usize> {
+    let first = std::cell::Cell::new(None);
+    let watched = batch.enumerate().map(|(number, frame)| {
+        if heard.count() > 0 && first.get().is_none() {
+            first.set(Some(number));
+        }
+        frame
+    });
+    say(from, watched);
+    first.get()
+}
+
+#[test]
+fn a_long_batch_lets_others_have_the_hub_in_between() {
+    let switch = switch();
+    let [a, b] = [(); 2].map(|()| port(&switch, QUEUE));
+    let many: Vec<Port> = (0..600).map(|_| port(&switch, QUEUE)).collect();
+    let waiting = |port: &Port| {
+        let alarm = Arc::<Alarm>::default();
+        let waker = Waker::from(Arc::clone(&alarm));
+        let poll = port.poll_recv(&mut Context::from_waker(&waker), &mut Vec::new(), 1);
+        assert_eq!(poll, Poll::Pending);
+        alarm
+    };
+    say(&b, [frame(mac(2), mac(2), b"here I am")]);
+    let to_one = (0..1000).map(|_| frame(mac(1), mac(2), b""));
+    assert!(heard_before(&a, &waiting(&b), to_one).is_some_and(|number| number <= 256));
+    // A flood is many deliveries.
+    let to_all = (0..10).map(|_| frame(mac(1), MacAddr::BROADCAST, b""));
+    assert_eq!(heard_before(&a, &waiting(&many[0]), to_all), Some(1));
+}
+
 #[test]
 fn two_switches_share_nothing() {
     let [one, two] = [switch(), switch()];
