@@ -1,6 +1,6 @@
 # The two commands are `make demo` and `make test`; the rest is for those who work on it.
 
-.PHONY: demo test bench bench-admin bench-scale soak fuzz fmt stock clean-ns help
+.PHONY: demo test bench bench-admin bench-scale bench-micro soak fuzz fmt stock clean-ns help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/' | expand -t 12
@@ -27,6 +27,9 @@ bench-scale: ## what 10,000 sessions, logins and a storm of them cost, beside th
 	@tests/prepare demo
 	@cargo build --release --bin vpnserver --bin vpncmd --bin bench_scale
 	@SCALE_SAVE=docs/benchmarks.md $${CARGO_TARGET_DIR:-target}/release/bench_scale
+
+bench-micro: ## what one frame costs in the hub and on the wire, in nanoseconds
+	@cargo bench -q -p hub-core -p protocol --bench forward --bench wire
 
 soak: ## sessions that come and go under traffic; SOAK_MINUTES says for how long (30)
 	@tests/prepare demo
