@@ -17,6 +17,7 @@ pub mod guard;
 pub mod hub;
 pub mod mac;
 pub mod queue;
+pub mod relay;
 pub mod switch;
 
 mod dice;

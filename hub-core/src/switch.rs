@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::hub::Counters;
 use crate::hub::PortState;
 use crate::queue::Dropped;
+use crate::relay::wake_all;
 use crate::{Closed, Frame, FrameQueue, Hub, PortConfig, PortId};
 
 /// Deliveries collected before they go to the receivers' queues and the lock is let go; bounds what a long batch holds, and for
@@ -157,9 +158,7 @@ impl Switch {
         let timer = state.timer.take_if(|(known, _)| *known != next);
         drop(state);
         wake.extend(timer.map(|(_, waker)| waker));
-        for receiver in wake {
-            receiver.wake();
-        }
+        wake_all(wake);
     }
 
     /// A panic under the lock (of an iterator or of [`with`](Self::with)'s closure) ends the thread that

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use hub_core::frame::Frame;
+use hub_core::relay::{Relay, Relayed};
 use hub_core::switch::Port;
 use protocol::handshake::{Auth, Login};
 use protocol::policy::Policy;
 use protocol::tunnel::{Direction, Side};
+use tokio::sync::Notify;
+use tokio::task::yield_now;
 use transport::cipher::Cipher;
 use transport::tls::TlsStream;
 use transport::tunnel::{Terms, Tunnel};
@@ -142,10 +145,22 @@ impl Session {
 
     /// Moves frames from the hub to the peer until the session is over.
     pub async fn run(&self) {
-        let mut batch = Vec::new();
+        let more = Arc::new(Notify::new());
+        let (tunnel, later) = (self.tunnel.clone(), more.clone());
+        let relay = Relay::new(
+            self.port.clone(),
+            BATCH_BYTES,
+            move |batch: &mut Vec<Frame>| {
+                tunnel.send(&mut batch.drain(..));
+            },
+            move || later.notify_one(),
+        );
         let forward = async {
-            while self.port.recv(&mut batch, BATCH_BYTES).await.is_ok() {
-                self.tunnel.send(&mut batch.drain(..));
+            while let Ok(relayed) = relay.run() {
+                match relayed {
+                    Relayed::All => more.notified().await,
+                    Relayed::More => yield_now().await,
+                }
             }
         };
         tokio::select! {
