@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::path::Path;
-use super::streams::{Direction, Streams, throughput};
+use super::streams::{Direction, Streams, WARM_UP, throughput};
 use super::{datagrams, ping};
 use crate::transfer::{GIBIBYTE, equal_at_both_ends};
 
@@ -20,8 +20,6 @@ pub enum Figure {
     Down,
     /// Four at once, from the client to the server, Mbit/s.
     FourUp,
-    /// Four at once, from the server to the client, Mbit/s.
-    FourDown,
     /// Frames of 64 bytes that arrived in a second, from the client to the server.
     Frames,
     /// Frames of 64 bytes that were sent in a second for it.
@@ -44,11 +42,10 @@ pub enum Figure {
 
 impl Figure {
     /// All of them, in the table's order.
-    pub const ALL: [Figure; 13] = [
+    pub const ALL: [Figure; 12] = [
         Figure::Up,
         Figure::Down,
         Figure::FourUp,
-        Figure::FourDown,
         Figure::Frames,
         Figure::FramesSent,
         Figure::Idle,
@@ -66,7 +63,6 @@ impl Figure {
             Figure::Up => "TCP up",
             Figure::Down => "TCP down",
             Figure::FourUp => "4 up",
-            Figure::FourDown => "4 down",
             Figure::Frames => "frames/s",
             Figure::FramesSent => "of sent",
             Figure::Idle => "RTT",
@@ -82,7 +78,7 @@ impl Figure {
     /// `value` with the digits that mean something.
     pub fn shown(self, value: f64) -> String {
         match self {
-            Figure::Up | Figure::Down | Figure::FourUp | Figure::FourDown | Figure::Verified => {
+            Figure::Up | Figure::Down | Figure::FourUp | Figure::Verified => {
                 format!("{value:.0}")
             }
             Figure::Frames | Figure::FramesSent => format!("{:.0} k", value / 1e3),
@@ -96,7 +92,7 @@ impl Figure {
 pub enum What {
     /// One TCP stream up, one down, and what they cost the processor.
     Tcp,
-    /// Four TCP streams up, four down.
+    /// Four TCP streams up.
     Four,
     /// UDP frames of 64 bytes.
     Frames,
@@ -123,16 +119,10 @@ impl What {
     pub fn take(self, path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
         match self {
             What::Tcp => tcp(path, window),
-            What::Four => Ok(vec![
-                (
-                    Figure::FourUp,
-                    throughput(path, Direction::Up, 4, window)?.megabits,
-                ),
-                (
-                    Figure::FourDown,
-                    throughput(path, Direction::Down, 4, window)?.megabits,
-                ),
-            ]),
+            What::Four => {
+                let up = throughput(path, Direction::Up, 4, window)?;
+                Ok(vec![(Figure::FourUp, up.megabits)])
+            }
             What::Frames => {
                 let rate = datagrams::frame_rate(path, window)?;
                 Ok(vec![
@@ -182,6 +172,7 @@ fn round_trips(path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let idle = ping::round_trips(&path.client, path.server_address, window)?;
     let streams = Streams::open(path, Direction::Up, 1)?;
+    std::thread::sleep(WARM_UP);
     let loaded = ping::round_trips(&path.client, path.server_address, window)?;
     drop(streams);
     Ok(vec![

@@ -64,12 +64,18 @@ pub fn run(options: &Options) -> Result<()> {
     let lab = Lab::open()?;
     let machine = machine::describe(&Stock::unpacked()?);
     let mut results = Results::default();
+    let mut contestants = Vec::new();
+    for contestant in options.contestants() {
+        if contestant.is_there()? {
+            contestants.push(contestant);
+        }
+    }
     let mut rounds = 0;
     let mut longest = Duration::ZERO;
     while rounds < options.rounds && begun.elapsed() + longest < BUDGET {
         let round_begun = Instant::now();
         rounds += 1;
-        for contestant in options.contestants() {
+        for &contestant in &contestants {
             measure_one(&lab, contestant, options, rounds, &mut results)
                 .with_context(|| contestant.title().to_owned())?;
         }

@@ -17,7 +17,7 @@ use crate::host::Host;
 const PART: usize = 128 * 1024;
 
 /// Left out of the measured time: slow start, and buffers that fill.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub const WARM_UP: Duration = Duration::from_millis(500);
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -27,7 +27,9 @@ pub enum Contestant {
     StockOnOurs,
     /// Our client on our server.
     Ours,
-    /// The same, with frames of ordinary length only.
+    /// The same, once its frames go by UDP.
+    OursUdp,
+    /// Our client on our server, with frames of ordinary length only.
     OursOrdinary,
     /// Our client on our server, with compression: for integrity, since what compresses well says nothing of speed.
     OursCompressed,
@@ -39,13 +41,14 @@ pub enum Contestant {
 
 impl Contestant {
     /// All of them, in the order of the table and of a round.
-    pub const ALL: [Contestant; 10] = [
+    pub const ALL: [Contestant; 11] = [
         Contestant::Stock,
         Contestant::StockDefault,
         Contestant::OpenvpnTcp,
         Contestant::OpenvpnUdp,
         Contestant::StockOnOurs,
         Contestant::Ours,
+        Contestant::OursUdp,
         Contestant::OursOrdinary,
         Contestant::OursCompressed,
         Contestant::BareTcp,
@@ -61,6 +64,7 @@ impl Contestant {
             Contestant::OpenvpnUdp => "OpenVPN over UDP",
             Contestant::StockOnOurs => "vpnserver, stock client",
             Contestant::Ours => "vpnserver and vpnclient",
+            Contestant::OursUdp => "by UDP acceleration",
             Contestant::OursOrdinary => "without super-frames",
             Contestant::OursCompressed => "with compression",
             Contestant::BareTcp => "bare TCP",
@@ -75,9 +79,20 @@ impl Contestant {
             (Contestant::OursCompressed, _) => what == What::Integrity && round == 1,
             (Contestant::OursOrdinary, _) => matches!(what, What::Tcp | What::Integrity),
             (Contestant::BareTls, _) => matches!(what, What::Tcp | What::Four),
-            (_, What::Integrity) => matches!(self, Contestant::StockOnOurs | Contestant::Ours),
+            (Contestant::BareTcp, _) => matches!(what, What::Rtt | What::Tcp | What::Four),
+            (_, What::Integrity) => {
+                matches!(
+                    self,
+                    Contestant::StockOnOurs | Contestant::Ours | Contestant::OursUdp
+                )
+            }
             _ => true,
         }
+    }
+
+    /// Whether this build of ours can do it.
+    pub fn is_there(self) -> Result<bool> {
+        Ok(self != Contestant::OursUdp || ours::knows_udp()?)
     }
 
     /// Builds its path, fresh, and waits until it carries packets.
@@ -90,6 +105,7 @@ impl Contestant {
             Contestant::OpenvpnUdp => openvpn::tunnel(path, lab.folder(), openvpn::Carrier::Udp),
             Contestant::StockOnOurs => ours::with_stock_client(path, options),
             Contestant::Ours => ours::with_our_client(path, options, &[]),
+            Contestant::OursUdp => ours::by_udp(path, options),
             Contestant::OursOrdinary => ours::with_our_client(path, options, &["--no-super-frames"]),
             Contestant::OursCompressed => ours::with_our_client(path, options, &["--compress"]),
             Contestant::BareTcp => Ok(path),

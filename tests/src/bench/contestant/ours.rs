@@ -1,11 +1,15 @@
 //! Our server, with the stock client and with ours.
 
-use anyhow::Result;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 
 use super::stock;
 use crate::bench::options::Options;
 use crate::bench::path::{End, Path, SERVER};
 use crate::ours::{self, Client, HUB, PASSWORD, Server, USER};
+use crate::process::{self, eventually};
 use crate::stock::{self as foreign, Account, Proof, Stock};
 
 /// The device that our client makes.
@@ -54,4 +58,46 @@ pub(super) fn with_our_client(path: Path, options: &Options, settings: &[&str]) 
     arguments.extend(options.client_option.iter().map(String::as_str));
     path.client_end = Some(End::OurClient(Client::connect(&path.client, SERVER, &arguments)?));
     path.tunnelled(DEVICE, "tap_bench")
+}
+
+/// How long it may take until frames go by UDP.
+const ACCELERATION: Duration = Duration::from_secs(60);
+
+/// Whether our client can be told to send by UDP.
+pub(super) fn knows_udp() -> Result<bool> {
+    let mut help = Command::new(ours::program("vpnclient")?);
+    Ok(process::run(help.args(["connect", "--help"]))?.contains("--udp"))
+}
+
+/// Our client with UDP acceleration, and not before the server says that it is in use.
+pub(super) fn by_udp(path: Path, options: &Options) -> Result<Path> {
+    let path = with_our_client(path, options, &["--udp"])?;
+    eventually(ACCELERATION, "frames by UDP", || {
+        let sessions = ours::administer(&path.server, HUB, &["SessionList"])?;
+        let name = session(&sessions).with_context(|| format!("no session of {USER} in {sessions}"))?;
+        let status = ours::administer(&path.server, HUB, &[&format!("SessionGet {name}")])?;
+        let active = foreign::item(&status, "UDP Acceleration is Active") == Some("Yes");
+        Ok(active.then_some(()))
+    })
+    .with_context(|| path.logs())?;
+    Ok(path)
+}
+
+/// The name of the user's session in a list of sessions.
+fn session(list: &str) -> Option<&str> {
+    let prefix = format!("SID-{}-", USER.to_uppercase());
+    list.split(|c: char| c.is_whitespace() || c == '|')
+        .find(|word| word.starts_with(&prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_of_the_user_is_found_among_others() {
+        let list = "Session Name    |SID-LOCALBRIDGE-1\nSession Name    |SID-TSUMURA-2\nVLAN ID |-\n";
+        assert_eq!(session(list), Some("SID-TSUMURA-2"));
+        assert_eq!(session("Session Name |SID-OTHER-1"), None);
+    }
 }
