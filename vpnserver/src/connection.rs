@@ -34,7 +34,7 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
     let listed = server.connections.enter(server.connection_number(), peer, local);
     let deadline = tokio::time::Instant::now() + NEGOTIATION_TIMEOUT;
     let outcome = tokio::select! {
-        outcome = timeout_at(deadline, negotiate(&server, tcp)) => outcome,
+        outcome = timeout_at(deadline, Box::pin(negotiate(&server, tcp))) => outcome,
         () = listed.hung_up() => return,
     };
     let reason = match outcome {
@@ -43,7 +43,7 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
         }
         Ok(Ok((negotiation, Asked::Api))) => {
             let stranger = api::Stranger { peer, pass, deadline };
-            return api::serve(server, negotiation, listed, stranger).await;
+            return Box::pin(api::serve(server, negotiation, listed, stranger)).await;
         }
         // A port scan or a health check; not worth a line.
         Ok(Err(AcceptError::Closed)) => return,
@@ -99,12 +99,12 @@ async fn grant(
             join(server, negotiation, &session_key, peer).await;
         }
         Request::EnumHub => list_hubs(server, negotiation).await,
-        Request::ChangePassword(change) => change_password(server, negotiation, change, peer).await,
+        Request::ChangePassword(change) => Box::pin(change_password(server, negotiation, change, peer)).await,
         Request::Admin(login) => {
             let client = &login.client;
             listed.administers(&client.product, (client.version, client.build));
             tokio::select! {
-                () = admin::serve(server, negotiation, login, peer, pass) => {}
+                () = Box::pin(admin::serve(server, negotiation, login, peer, pass)) => {}
                 () = listed.hung_up() => {}
             }
         }
@@ -122,11 +122,10 @@ struct Incoming {
 
 impl Incoming {
     async fn serve(self, server: &Arc<Server>, negotiation: Negotiation, pass: Pass) {
-        let granted = server
-            .logins
-            .login(&**server, &self.login, negotiation.random(), self.peer)
-            .await;
-        match granted {
+        // What takes much room and is over soon is kept apart: this task stays as large as its largest moment.
+        let logins = &server.logins;
+        let login = logins.login(&**server, &self.login, negotiation.random(), self.peer);
+        match Box::pin(login).await {
             Ok(granted) => self.open(server, negotiation, granted, pass).await,
             Err(refused) => self.refuse(server, negotiation, refused).await,
         }
