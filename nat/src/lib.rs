@@ -8,9 +8,12 @@
 //!
 //! [`dnat`] publishes ports of this machine that lead to private hosts behind it.
 //!
+//! [`device`] carries frames between a hub and the network devices of this machine, here and in the programs.
+//!
 //! [`dhcp::Server`] and [`host::VirtualHost`] do no I/O and read no clock: frames, messages and times are arguments.
 
 pub mod config;
+pub mod device;
 pub mod dhcp;
 pub mod dnat;
 pub mod event;

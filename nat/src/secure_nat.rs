@@ -41,6 +41,8 @@ pub struct Setup {
     pub resolv_conf: PathBuf,
     /// Who hears what happens.
     pub events: Events,
+    /// Whether the device of kernel mode may leave frames unfinished (`TapOptions::offload` of `netdev`).
+    pub offload: bool,
     /// How often kernel mode looks whether somebody removed its ruleset, to put it back.
     pub watch: Duration,
 }
@@ -57,6 +59,7 @@ impl Setup {
             limits: Limits::default(),
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             events: Events::ignored(),
+            offload: true,
             watch: keeper::EVERY,
         }
     }
@@ -97,6 +100,7 @@ pub struct SecureNat {
     mode: Mode,
     tag: Tag,
     watch: Duration,
+    offload: bool,
     running: Mutex<Running>,
 }
 
@@ -129,7 +133,7 @@ impl SecureNat {
             setup.published,
             setup.events,
         ));
-        let running = begin(&shared, setup.mode, &setup.tag, setup.watch).await?;
+        let running = begin(&shared, setup.mode, &setup.tag, setup.watch, setup.offload).await?;
         let mut host = shared.host();
         host.announce();
         shared.flush(Instant::now(), host);
@@ -138,6 +142,7 @@ impl SecureNat {
             mode: setup.mode,
             tag: setup.tag,
             watch: setup.watch,
+            offload: setup.offload,
             running: Mutex::new(running),
         })
     }
@@ -211,11 +216,11 @@ impl SecureNat {
         }
         std::mem::replace(&mut *running, Running::Nothing).end().await?;
         self.shared.set_config(config);
-        match begin(&self.shared, self.mode, &self.tag, self.watch).await {
+        match begin(&self.shared, self.mode, &self.tag, self.watch, self.offload).await {
             Ok(begun) => *running = begun,
             Err(error) => {
                 self.shared.set_config(&former);
-                *running = begin(&self.shared, self.mode, &self.tag, self.watch)
+                *running = begin(&self.shared, self.mode, &self.tag, self.watch, self.offload)
                     .await
                     .unwrap_or(Running::Nothing);
                 return Err(error);
@@ -231,10 +236,18 @@ impl SecureNat {
     }
 }
 
-async fn begin(shared: &Arc<Shared>, mode: Mode, tag: &Tag, watch: Duration) -> Result<Running, StartError> {
+async fn begin(
+    shared: &Arc<Shared>,
+    mode: Mode,
+    tag: &Tag,
+    watch: Duration,
+    offload: bool,
+) -> Result<Running, StartError> {
     let use_nat = shared.host().config().use_nat;
     if mode == Mode::Kernel && use_nat {
-        return Ok(Running::Kernel(KernelNat::start(shared, tag, watch).await?));
+        return Ok(Running::Kernel(
+            KernelNat::start(shared, tag, watch, offload).await?,
+        ));
     }
     Ok(Running::Host(Task(tokio::spawn(user::run(Arc::clone(shared))))))
 }

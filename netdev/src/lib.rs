@@ -3,6 +3,7 @@
 //!
 //! - [`Tap`]: a virtual Ethernet card whose cable ends in this process.
 //! - [`PacketSocket`]: all frames of an existing interface, for a local bridge.
+//! - [`segment`]: what is left undone in a frame ([`VnetHeader`]), and doing it; joining segments.
 //! - [`Links`]: links, addresses and routes of this network namespace.
 //! - [`sysctl`]: kernel settings below `/proc/sys`.
 //! - [`capability`]: what is possible here, and what to do when something is not.
@@ -12,6 +13,7 @@
 
 mod error;
 mod name;
+mod self_test;
 mod sys;
 
 pub mod capability;
@@ -28,4 +30,5 @@ pub use error::{Error, Result};
 pub use links::{Address, Link, Links};
 pub use packet::PacketSocket;
 pub use routes::Route;
+pub use segment::VnetHeader;
 pub use tap::{Tap, TapOptions};

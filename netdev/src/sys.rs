@@ -10,10 +10,11 @@ use nix::libc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Frames up to this long are read straight into the caller's buffer; longer ones take one copy.
-pub(crate) const ROOM: usize = 2048;
-/// The longest frame the kernel hands out: a 64 KiB super-frame with its headers.
-const SPILL: usize = 65_536 + 64;
+/// A buffer with less room than this is made larger before it is read into.
+const ROOM: usize = 2048;
+/// The longest frame the kernel hands out: a 64 KiB super-frame with its headers. What the caller's buffer has no room for
+/// takes one copy.
+pub(crate) const SPILL: usize = 65_536 + 64;
 
 /// Lets the tokio runtime of this thread watch a file for readiness.
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
@@ -43,20 +44,18 @@ mod ioctl {
 
     nix::ioctl_write_ptr_bad!(tun_set_iff, libc::TUNSETIFF, libc::ifreq);
     nix::ioctl_write_int_bad!(tun_set_persist, libc::TUNSETPERSIST);
+    nix::ioctl_write_int_bad!(tun_set_offload, libc::TUNSETOFFLOAD);
+    nix::ioctl_write_ptr_bad!(tun_set_vnet_header_size, libc::TUNSETVNETHDRSZ, libc::c_int);
+    nix::ioctl_write_ptr_bad!(set_device_flags, libc::SIOCSIFFLAGS, libc::ifreq);
+    nix::ioctl_write_ptr_bad!(set_mtu, libc::SIOCSIFMTU, libc::ifreq);
+    nix::ioctl_write_ptr_bad!(set_queue_length, libc::SIOCSIFTXQLEN, libc::ifreq);
     nix::ioctl_write_ptr_bad!(set_hw_addr, libc::SIOCSIFHWADDR, libc::ifreq);
     nix::ioctl_read_bad!(get_hw_addr, libc::SIOCGIFHWADDR, libc::ifreq);
 }
 
 /// Makes or takes the TAP device `name` with the given `IFF_*` flags and returns the name it has.
 pub(crate) fn tun_attach(fd: BorrowedFd<'_>, name: &str, flags: i16) -> io::Result<String> {
-    let mut request = empty_ifreq();
-    // One byte is left for the zero that ends the name.
-    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1]
-        .iter_mut()
-        .zip(name.bytes())
-    {
-        *to = from.cast_signed();
-    }
+    let mut request = ifreq_of(name);
     request.ifr_ifru.ifru_flags = flags;
     // SAFETY: `fd` is open for the whole call; the kernel reads and writes one `ifreq`, which lives on this stack.
     unsafe { ioctl::tun_set_iff(fd.as_raw_fd(), &raw const request) }?;
@@ -66,6 +65,59 @@ pub(crate) fn tun_attach(fd: BorrowedFd<'_>, name: &str, flags: i16) -> io::Resu
         .take_while(|c| **c != 0)
         .map(|c| char::from(c.cast_unsigned()))
         .collect())
+}
+
+/// Says which frames the device may hand over unfinished (`TUN_F_*`). It holds for the device, not for this file only.
+pub(crate) fn tun_offload(fd: BorrowedFd<'_>, features: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the argument is an integer; no memory is shared with the kernel.
+    unsafe { ioctl::tun_set_offload(fd.as_raw_fd(), features.cast_signed()) }?;
+    Ok(())
+}
+
+/// Sets the size of the virtio-net header of a device that has one.
+pub(crate) fn tun_vnet_header_size(fd: BorrowedFd<'_>, size: usize) -> io::Result<()> {
+    let size = size as libc::c_int;
+    // SAFETY: `fd` is open for the whole call; the kernel reads one integer from this stack.
+    unsafe { ioctl::tun_set_vnet_header_size(fd.as_raw_fd(), &raw const size) }?;
+    Ok(())
+}
+
+/// Sets the frames that the kernel queues for a device at most.
+pub(crate) fn set_queue_length(device: &str, frames: u32) -> io::Result<()> {
+    let mut request = ifreq_of(device);
+    request.ifr_ifru.ifru_metric = frames.cast_signed();
+    let socket = any_socket()?;
+    // SAFETY: `socket` is open for the whole call; the kernel reads one `ifreq`, whose union holds an integer, from this
+    // stack.
+    unsafe { ioctl::set_queue_length(socket.as_raw_fd(), &raw const request) }?;
+    Ok(())
+}
+
+/// Gives a device its MTU and its `IFF_*` flags.
+pub(crate) fn configure(device: &str, mtu: i32, flags: i32) -> io::Result<()> {
+    let socket = any_socket()?;
+    let mut request = ifreq_of(device);
+    request.ifr_ifru.ifru_mtu = mtu;
+    // SAFETY: as in `set_queue_length`.
+    unsafe { ioctl::set_mtu(socket.as_raw_fd(), &raw const request) }?;
+    request.ifr_ifru.ifru_flags = flags as i16;
+    // SAFETY: as in `set_queue_length`.
+    unsafe { ioctl::set_device_flags(socket.as_raw_fd(), &raw const request) }?;
+    Ok(())
+}
+
+/// A socket to ask the kernel about devices of this thread's network namespace.
+fn any_socket() -> io::Result<OwnedFd> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let flags = SockFlag::SOCK_CLOEXEC;
+    Ok(socket(AddressFamily::Unix, SockType::Datagram, flags, None)?)
+}
+
+/// Waits until there is something to read, but not for long; whether there is.
+pub(crate) fn wait_readable(fd: BorrowedFd<'_>, milliseconds: u16) -> io::Result<bool> {
+    use nix::poll::{PollFd, PollFlags, poll};
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    Ok(poll(&mut fds, milliseconds)? > 0)
 }
 
 /// Whether the device stays when its last holder closes it.
@@ -105,6 +157,19 @@ pub(crate) fn mac(fd: BorrowedFd<'_>) -> io::Result<[u8; 6]> {
     Ok(mac)
 }
 
+/// A request about the device of this name.
+fn ifreq_of(name: &str) -> libc::ifreq {
+    let mut request = empty_ifreq();
+    // One byte is left for the zero that ends the name.
+    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1]
+        .iter_mut()
+        .zip(name.bytes())
+    {
+        *to = from.cast_signed();
+    }
+    request
+}
+
 fn empty_ifreq() -> libc::ifreq {
     // SAFETY: `ifreq` is an array of bytes and a union of integers, addresses and pointers; all zero is valid.
     unsafe { MaybeUninit::<libc::ifreq>::zeroed().assume_init() }
@@ -116,6 +181,23 @@ pub(crate) fn read_frame(fd: BorrowedFd<'_>, buf: &mut BytesMut) -> io::Result<u
         // SAFETY: `scatter` hands out two live, disjoint, writable buffers for the length of this call.
         unsafe { libc::readv(fd.as_raw_fd(), iov.as_ptr().cast(), 2) }
     })
+}
+
+/// As [`read_frame`] from a device with a virtio-net header, which comes apart from the frame.
+pub(crate) fn read_with_header(fd: BorrowedFd<'_>, buf: &mut BytesMut) -> io::Result<([u8; 10], usize)> {
+    let mut vnet = [0u8; 10];
+    let len = scatter(buf, 0, |[first, second]| {
+        let header = libc::iovec {
+            iov_base: vnet.as_mut_ptr().cast(),
+            iov_len: vnet.len(),
+        };
+        let iov = [header, *first, *second];
+        // SAFETY: the buffers of `scatter` and `vnet` are live, disjoint and writable for the length of this call.
+        let n = unsafe { libc::readv(fd.as_raw_fd(), iov.as_ptr(), 3) };
+        // The header's bytes are counted by the kernel, and are not part of the frame.
+        if n < 0 { n } else { (n - 10).max(0) }
+    })?;
+    Ok((vnet, len))
 }
 
 /// What the kernel says about a received packet beside its bytes.

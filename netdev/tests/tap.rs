@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use bytes::BytesMut;
 use namespace::in_namespace;
-use netdev::{Error, Links, Tap, TapOptions, mac, sysctl};
+use netdev::{Error, Links, Tap, TapOptions, VnetHeader, mac, segment, sysctl};
 use nix::libc;
 
 const ARP_REQUEST: u16 = 1;
@@ -33,9 +33,10 @@ fn arp(operation: u16, sender: ([u8; 6], Ipv4Addr), target: ([u8; 6], Ipv4Addr))
 async fn recv_matching(tap: &Tap, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut buf = BytesMut::new();
     loop {
-        let len = tap.recv(&mut buf).await.unwrap();
-        let frame = buf.split_to(len);
+        let (header, len) = tap.recv(&mut buf).await.unwrap();
+        let mut frame = buf.split_to(len);
         assert!(buf.is_empty());
+        assert!(segment::complete(&header, &mut frame));
         if wanted(&frame) {
             return frame.to_vec();
         }
@@ -55,9 +56,12 @@ fn the_host_answers_a_frame_sent_through_the_device() {
         links.add_address("tap0", ours.into(), 24).await.unwrap();
         links.set_up("tap0").await.unwrap();
 
-        tap.send(&arp(ARP_REQUEST, (THEIR_MAC, theirs), ([0; 6], ours)))
-            .await
-            .unwrap();
+        tap.send(
+            &VnetHeader::NONE,
+            &arp(ARP_REQUEST, (THEIR_MAC, theirs), ([0; 6], ours)),
+        )
+        .await
+        .unwrap();
 
         let answer = recv_matching(&tap, is_arp).await;
         assert_eq!(answer, arp(ARP_REPLY, (tap.mac(), ours), (THEIR_MAC, theirs)));
@@ -85,7 +89,7 @@ fn a_batch_is_taken_frame_by_frame_until_nothing_is_left() {
         // The kernel may need a moment for the later ones.
         while lens.len() < 3 {
             tap.readable().await.unwrap();
-            while let Ok(len) = tap.try_recv(&mut buf) {
+            while let Ok((_, len)) = tap.try_recv(&mut buf) {
                 lens.push(len);
             }
         }
@@ -188,7 +192,7 @@ fn the_hardware_address_is_the_given_one_or_always_the_same() {
 fn a_device_that_is_down_loses_frames_with_an_error() {
     in_namespace(|| async {
         let tap = Tap::create(&TapOptions::new("tap0")).unwrap();
-        let error = tap.send(&[0xff; 60]).await.unwrap_err();
+        let error = tap.send(&VnetHeader::NONE, &[0xff; 60]).await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EIO));
     });
 }
@@ -205,4 +209,87 @@ fn whoever_waits_for_frames_learns_that_the_device_was_deleted() {
         deleted.unwrap();
         assert_eq!(received.unwrap_err().raw_os_error(), Some(libc::EBADFD));
     });
+}
+
+#[test]
+fn the_hosts_tcp_hands_over_super_frames_and_datagrams_of_one_call_whole() {
+    in_namespace(|| async {
+        let links = Links::new().unwrap();
+        let tap = Tap::create(&TapOptions::new("tap0")).unwrap();
+        assert!(tap.has_offload(), "this kernel's offload fails its test");
+        sysctl::write("net.ipv6.conf.tap0.disable_ipv6", "1").unwrap();
+        links
+            .add_address("tap0", Ipv4Addr::new(10, 1, 0, 1).into(), 24)
+            .await
+            .unwrap();
+        links.set_up("tap0").await.unwrap();
+        if !tap.has_udp_offload() {
+            return; // before Linux 6.2
+        }
+        let socket = std::net::UdpSocket::bind("10.1.0.1:0").unwrap();
+        socket.set_broadcast(true).unwrap();
+        let segment = 1000;
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::UdpGsoSegment, &segment).unwrap();
+        let payload: Vec<u8> = (0..5500u32).map(|n| (n % 251) as u8).collect();
+        socket.send_to(&payload, "10.1.0.255:9").unwrap();
+
+        let (mut buf, mut pieces) = (BytesMut::new(), Vec::new());
+        let header = loop {
+            buf.clear();
+            let (header, _) = tap.recv(&mut buf).await.unwrap();
+            if buf.get(12..14) == Some(&[8, 0]) {
+                break header;
+            }
+        };
+        assert_eq!(buf[42..], payload);
+        segment::split(&header, &buf, &mut BytesMut::new(), |piece| pieces.push(piece));
+        assert_eq!(pieces.len(), 6);
+        assert_eq!(
+            pieces
+                .iter()
+                .flat_map(|piece| piece[42..].to_vec())
+                .collect::<Vec<_>>(),
+            payload
+        );
+
+        // And back: what was cut is joined again for the host, whose socket gets it datagram by datagram.
+        let mut joiner = tap.joiner();
+        for piece in pieces {
+            let mut piece = BytesMut::from(&piece[..]);
+            piece[..6].copy_from_slice(&tap.mac());
+            joiner.push(
+                VnetHeader::NONE,
+                from_station(&piece, socket.local_addr().unwrap().port()),
+            );
+        }
+        tap.try_send_joined(&mut joiner).unwrap();
+        let mut got: Vec<u8> = Vec::new();
+        while got.len() < payload.len() {
+            let mut datagram = [0; 2000];
+            let len = socket.recv(&mut datagram).unwrap();
+            assert_eq!(len, (payload.len() - got.len()).min(1000));
+            got.extend(&datagram[..len]);
+        }
+        assert_eq!(got, payload);
+    });
+}
+
+/// The datagram as 10.1.0.2 would send it to `port` of the host: addresses turned round, so that the sums stay right but
+/// for what is mended here.
+fn from_station(frame: &[u8], port: u16) -> bytes::Bytes {
+    let mut frame = frame.to_vec();
+    frame[26..30].copy_from_slice(&[10, 1, 0, 2]);
+    frame[30..34].copy_from_slice(&[10, 1, 0, 1]);
+    frame[36..38].copy_from_slice(&port.to_be_bytes());
+    frame[24..26].fill(0);
+    let ip = VnetHeader::from_bytes([1, 0, 0, 0, 0, 0, 14, 0, 10, 0]);
+    assert!(segment::complete(&ip, &mut frame[..34]));
+    // The sum over the pseudo-header, by the same means: its bytes before a checksum field of their own.
+    let mut pseudo = [&frame[26..34], &[0, 17], &frame[38..40], &[0, 0]].concat();
+    let whole = VnetHeader::from_bytes([1, 0, 0, 0, 0, 0, 0, 0, 12, 0]);
+    assert!(segment::complete(&whole, &mut pseudo));
+    frame[40..42].copy_from_slice(&[!pseudo[12], !pseudo[13]]);
+    let udp = VnetHeader::from_bytes([1, 0, 0, 0, 0, 0, 34, 0, 6, 0]);
+    assert!(segment::complete(&udp, &mut frame));
+    frame.into()
 }

@@ -113,6 +113,9 @@ struct DeviceArgs {
     /// The hardware address of the TAP device; unless given one that is always the same here.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_mac)]
     mac: Option<[u8; 6]>,
+    /// Exchange only finished frames of ordinary length with the TAP device: slower, for kernels whose offload is broken.
+    #[arg(long)]
+    no_offload: bool,
     /// Ask for no address; something else configures the TAP device.
     #[arg(long)]
     no_dhcp: bool,
@@ -181,6 +184,7 @@ impl Connect {
         Settings {
             tap: self.device.tap.clone(),
             mac: self.device.mac,
+            offload: !self.device.no_offload,
             dhcp: !self.device.no_dhcp,
             routes: if self.device.no_routes {
                 RouteMode::None

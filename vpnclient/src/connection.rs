@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hub_core::frame::Frame;
-use netdev::{Links, Tap, TapOptions, capability};
+use netdev::{Links, Tap, TapOptions, VnetHeader, capability};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub tap: String,
     /// Its hardware address, if it is to have a certain one.
     pub mac: Option<[u8; 6]>,
+    /// Whether the device may leave frames unfinished.
+    pub offload: bool,
     /// Whether to ask for an address.
     pub dhcp: bool,
     /// Which routes lead into the VPN.
@@ -184,6 +186,7 @@ impl<'a> Connection<'a> {
     fn open(settings: &'a Settings, reporter: &'a Reporter) -> Result<Self, Failure> {
         let options = TapOptions {
             mac: settings.mac,
+            offload: settings.offload,
             ..TapOptions::new(&settings.tap)
         };
         let tap = Arc::new(Tap::create(&options)?);
@@ -302,7 +305,7 @@ impl<'a> Connection<'a> {
                 },
                 Some(frame) = self.answers.recv() => {
                     if !self.dhcp.handle_input(Instant::now(), &frame) {
-                        let _ = self.tap.try_send(&frame);
+                        let _ = self.tap.try_send(&VnetHeader::NONE, &frame);
                     }
                 }
                 _ = state.wait_for(|state| state.connections >= needed), if !asking => {

@@ -1,49 +1,62 @@
 //! Frames between the TAP device and the tunnel.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use hub_core::frame::Frame;
+use nat::device::{self, Finisher, header_of};
 use netdev::Tap;
+use netdev::segment::{self, Joiner};
 use tokio::sync::mpsc;
 use transport::tunnel::{Inbound, Tunnel};
 
-/// What is taken from the device before it is handed on: enough to fill TLS records, not so much that it waits.
-const BATCH_FRAMES: usize = 128;
-const BATCH_BYTES: usize = 64 * 1024;
-
 /// Carries what the host sends into the tunnel, until the device fails.
 pub async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
-    let mut buf = BytesMut::with_capacity(BATCH_BYTES);
-    let mut frames = Vec::with_capacity(BATCH_FRAMES);
+    let mut frames = Vec::new();
+    let mut finisher = Finisher::default();
     loop {
-        match tap.recv(&mut buf).await {
-            Ok(len) => frames.push(Frame::new(buf.split_to(len))),
-            Err(error) => return error,
+        let read = match tap.readable().await {
+            Ok(()) => device::read_batch(&*tap, &mut frames),
+            failed => failed,
+        };
+        if let Err(error) = read {
+            return error;
         }
-        let mut bytes = frames.first().map_or(0, Frame::len);
-        while frames.len() < BATCH_FRAMES && bytes < BATCH_BYTES {
-            // An error that stays is met by the next `recv`.
-            let Ok(len) = tap.try_recv(&mut buf) else { break };
-            frames.push(Frame::new(buf.split_to(len)));
-            bytes += len;
+        // A stock server knows frames of ordinary length only.
+        if !tunnel.terms().super_frames {
+            finisher.finish(&mut frames);
         }
         tunnel.send(&mut frames.drain(..));
     }
 }
 
 /// Takes what arrives through the tunnel: DHCP answers go to `dhcp`, where there is a client for them, and all else to
-/// the host at once. A frame that the host cannot take is lost, as on any Ethernet.
+/// the host at once, joined where it came segment by segment. A frame that the host cannot take is lost, as on any
+/// Ethernet.
 pub fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>) -> Inbound {
+    // One for each connection that delivers at this moment.
+    let joiners = Mutex::new(Vec::new());
     Arc::new(move |frames: &mut Vec<Frame>| {
-        for frame in frames.drain(..) {
-            match &dhcp {
+        let resting =
+            |joiners: &Mutex<Vec<Joiner>>| joiners.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut joiner = resting(&joiners).unwrap_or_else(|| tap.joiner());
+        let for_host = frames.drain(..).filter_map(|frame| match &dhcp {
+            Some(dhcp) if is_to_dhcp_client(&frame.bytes) => {
                 // A full channel means a flood; a lost answer is asked for again.
-                Some(dhcp) if is_to_dhcp_client(&frame.bytes) => drop(dhcp.try_send(frame.bytes)),
-                _ => drop(tap.try_send(&frame.bytes)),
+                segment::finish(&header_of(&frame), frame.bytes, &mut BytesMut::new(), |answer| {
+                    drop(dhcp.try_send(answer));
+                });
+                None
             }
-        }
+            _ => Some(frame),
+        });
+        device::join(&mut joiner, for_host);
+        drop(tap.try_send_joined(&mut joiner));
+        joiners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(joiner);
     })
 }
 

@@ -4,15 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use hub_core::frame::Frame;
 use hub_core::switch::Port;
+use nat::device;
+use netdev::segment::Joiner;
 use netdev::{Links, PacketSocket, Tap, TapOptions, sysctl};
 use nix::libc;
 use tokio::task::JoinHandle;
 
-/// Frames that are taken from a device before the hub is asked to switch them.
-const BATCH_FRAMES: usize = 64;
 /// Bytes that are taken from the hub at once.
 const BATCH_BYTES: usize = 256 * 1024;
 /// How long a device that cannot be read (it is down, say) is left alone.
@@ -36,16 +35,16 @@ enum Device {
 }
 
 impl Bridge {
-    /// Joins the hub behind `port` to a TAP device of this name, made and brought up here.
+    /// Joins the hub behind `port` to a TAP device of this name, made and brought up here, with `offload` if wanted.
     ///
     /// # Errors
     /// When the device cannot be made; the error says what is missing.
-    pub async fn to_tap(port: Port, name: &str, mac: [u8; 6]) -> netdev::Result<Self> {
+    pub async fn to_tap(port: Port, name: &str, mac: [u8; 6], offload: bool) -> netdev::Result<Self> {
         let device = tap_device(name);
         let tap = Tap::create(&TapOptions {
-            name: device.clone(),
             mac: Some(mac),
-            persist: false,
+            offload,
+            ..TapOptions::new(&device)
         })?;
         // The host must not tell stations of the segment of a shorter way that goes around it.
         sysctl::write(&format!("net.ipv4.conf.{device}.send_redirects"), "0")?;
@@ -88,37 +87,30 @@ impl Drop for Bridge {
     }
 }
 
-/// Hub to device. A device that is full or down loses frames, as a cable would.
+/// Hub to device: what came segment by segment is joined for it. A device that is full or down loses frames, as a cable
+/// would.
 async fn outward(port: &Port, device: &Device) {
     let mut batch = Vec::new();
+    let mut joiner = device.joiner();
     while port.recv(&mut batch, BATCH_BYTES).await.is_ok() {
-        for frame in batch.drain(..) {
-            if let Err(error) = device.send(&frame.bytes).await
-                && is_gone(&error)
-            {
-                return;
-            }
+        device::join(&mut joiner, batch.drain(..));
+        if let Err(error) = device.send(&mut joiner).await
+            && is_gone(&error)
+        {
+            return;
         }
     }
 }
 
 /// Device to hub, a batch of what is there at once.
 async fn inward(port: &Port, device: &Device) {
-    let mut buffer = BytesMut::new();
-    let mut frames = Vec::with_capacity(BATCH_FRAMES);
+    let mut frames = Vec::new();
     loop {
-        match device.recv(&mut buffer).await {
-            Ok(_) => frames.push(Frame::new(buffer.split())),
+        match device.recv(&mut frames).await {
+            Ok(()) => port.send(Instant::now(), &mut frames.drain(..)),
             Err(error) if is_gone(&error) => return,
-            Err(_) => {
-                tokio::time::sleep(REST).await;
-                continue;
-            }
+            Err(_) => tokio::time::sleep(REST).await,
         }
-        while frames.len() < BATCH_FRAMES && device.try_recv(&mut buffer).is_ok() {
-            frames.push(Frame::new(buffer.split()));
-        }
-        port.send(Instant::now(), &mut frames.drain(..));
     }
 }
 
@@ -131,24 +123,31 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 impl Device {
-    async fn recv(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    /// Waits for frames and appends those that are there.
+    async fn recv(&self, frames: &mut Vec<Frame>) -> io::Result<()> {
         match self {
-            Self::Tap(tap) => tap.recv(buffer).await,
-            Self::Interface(socket) => socket.recv(buffer).await,
+            Self::Tap(tap) => {
+                tap.readable().await?;
+                device::read_batch(tap, frames)
+            }
+            Self::Interface(socket) => {
+                socket.readable().await?;
+                device::read_batch(socket, frames)
+            }
         }
     }
 
-    fn try_recv(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn joiner(&self) -> Joiner {
         match self {
-            Self::Tap(tap) => tap.try_recv(buffer),
-            Self::Interface(socket) => socket.try_recv(buffer),
+            Self::Tap(tap) => tap.joiner(),
+            Self::Interface(socket) => socket.joiner(),
         }
     }
 
-    async fn send(&self, frame: &[u8]) -> io::Result<()> {
+    async fn send(&self, joiner: &mut Joiner) -> io::Result<()> {
         match self {
-            Self::Tap(tap) => tap.send(frame).await,
-            Self::Interface(socket) => socket.send(frame).await,
+            Self::Tap(tap) => tap.try_send_joined(joiner),
+            Self::Interface(socket) => socket.send_joined(joiner).await,
         }
     }
 }

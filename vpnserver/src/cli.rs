@@ -64,6 +64,9 @@ pub struct Run {
     /// Where SecureNAT does its work
     #[arg(long, value_enum, default_value_t)]
     pub nat_mode: NatMode,
+    /// Exchange only finished frames of ordinary length with TAP devices: slower, for kernels whose offload is broken
+    #[arg(long)]
+    pub no_offload: bool,
     /// How log lines look
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,

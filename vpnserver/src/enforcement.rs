@@ -32,6 +32,7 @@ pub fn port_of_session(origin: &Origin) -> PortConfig {
 /// A port for a session under this policy, whose peer is there.
 fn port_under(policy: &Policy, peer: IpAddr, name: String) -> PortConfig {
     let mut port = PortConfig::new(PortKind::Session, name);
+    port.offload = true;
     port.check_mac = policy.check_mac;
     port.check_ipv4 = policy.check_ip;
     port.check_ipv6 = policy.check_ip_v6;
@@ -83,6 +84,7 @@ fn guards(policy: &Policy) -> Guards {
 #[must_use]
 pub fn port_of_bridge(name: String) -> PortConfig {
     let mut port = PortConfig::new(PortKind::LocalBridge, name);
+    port.offload = true;
     port.user = Some("Local Bridge".to_owned());
     port
 }
@@ -91,6 +93,7 @@ pub fn port_of_bridge(name: String) -> PortConfig {
 #[must_use]
 pub fn port_of_secure_nat(name: String) -> PortConfig {
     let mut port = PortConfig::new(PortKind::SecureNat, name);
+    port.offload = true;
     port.user = Some("SecureNAT".to_owned());
     port
 }

@@ -79,6 +79,8 @@ pub struct Wanted {
     pub nat_mode: nat::Mode,
     /// Whether that mode alone will do.
     pub nat_mode_is_forced: bool,
+    /// Whether its devices may leave frames unfinished.
+    pub offload: bool,
     /// Tells devices and tables of this installation from others'.
     pub tag: String,
     /// The published hosts, which clients of SecureNAT reach too.
@@ -348,6 +350,7 @@ impl VirtualHub {
         let mut setup = Setup::new(port, wanted.hub.secure_nat.config.clone(), mode, tag);
         setup.published = Some(wanted.published.clone());
         setup.events = self.nat_events();
+        setup.offload = wanted.offload;
         setup
     }
 
@@ -393,7 +396,10 @@ impl VirtualHub {
             let (part, started) = match bridge.tap {
                 Some(mac) => {
                     let part = format!("bridge to {}", crate::bridge::tap_device(&bridge.device));
-                    (part, Bridge::to_tap(port, &bridge.device, mac).await)
+                    (
+                        part,
+                        Bridge::to_tap(port, &bridge.device, mac, wanted.offload).await,
+                    )
                 }
                 None => (
                     format!("bridge to {}", bridge.device),

@@ -151,6 +151,7 @@ async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Serv
         address: Ipv6Addr::UNSPECIFIED.into(),
         nat_mode: nat_mode(options.nat_mode),
         nat_mode_is_forced: options.nat_mode != NatMode::Auto,
+        offload: !options.no_offload,
         tag,
         database: folder.file(DATABASE_FILE),
     };

@@ -49,6 +49,8 @@ pub struct Settings {
     pub nat_mode: nat::Mode,
     /// Whether that mode alone will do.
     pub nat_mode_is_forced: bool,
+    /// Whether devices may leave frames unfinished.
+    pub offload: bool,
     /// Short text that tells this installation's devices and tables from others'.
     pub tag: String,
     /// The file of the store.
@@ -491,6 +493,7 @@ impl Server {
                 user_lists: self.settings.database.with_file_name(access_list::FOLDER),
                 nat_mode,
                 nat_mode_is_forced: self.settings.nat_mode_is_forced,
+                offload: self.settings.offload,
                 tag,
                 published,
             })

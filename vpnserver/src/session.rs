@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hub_core::frame::Frame;
 use hub_core::relay::{Relay, Relayed};
 use hub_core::switch::Port;
+use nat::device::Finisher;
 use protocol::handshake::{Auth, Login};
 use protocol::policy::Policy;
 use protocol::tunnel::{Direction, Side};
@@ -147,10 +148,15 @@ impl Session {
     pub async fn run(&self) {
         let more = Arc::new(Notify::new());
         let (tunnel, later) = (self.tunnel.clone(), more.clone());
+        let mut finisher = Finisher::default();
         let relay = Relay::new(
             self.port.clone(),
             BATCH_BYTES,
             move |batch: &mut Vec<Frame>| {
+                // A stock peer knows frames of ordinary length only.
+                if !tunnel.terms().super_frames {
+                    finisher.finish(batch);
+                }
                 tunnel.send(&mut batch.drain(..));
             },
             move || later.notify_one(),

@@ -7,18 +7,17 @@ pub(crate) mod conntrack;
 mod name_service;
 mod ruleset;
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use hub_core::frame::Frame;
 use hub_core::{Closed, MacAddr};
 use netdev::{Links, Tap, TapOptions, sysctl};
 use tokio::task::JoinSet;
 
 use crate::config::SecureNatConfig;
+use crate::device::{self, read_batch};
 use crate::forwarding::{Former, Forwarding};
 use crate::keeper::Keeper;
 use crate::net::Ipv4Net;
@@ -29,8 +28,6 @@ use crate::user::Shared;
 
 /// Bytes of frames taken from the hub at one time.
 const BATCH: usize = 256 * 1024;
-/// Frames taken from the device at one time.
-const FRAMES: usize = 64;
 /// The least MTU that the kernel gives an interface with IPv4.
 const MIN_MTU: u32 = 68;
 
@@ -45,13 +42,18 @@ pub(crate) struct KernelNat {
 
 impl KernelNat {
     /// Sets everything up for the settings of `shared`. When it fails nothing is left behind.
-    pub(crate) async fn start(shared: &Arc<Shared>, tag: &Tag, watch: Duration) -> Result<Self, StartError> {
+    pub(crate) async fn start(
+        shared: &Arc<Shared>,
+        tag: &Tag,
+        watch: Duration,
+        offload: bool,
+    ) -> Result<Self, StartError> {
         let config = shared.host().config().clone();
         let table = tag.nat_table();
         let former = left_behind(&table).await?;
         let forwarding = Forwarding::hold(&former)?;
         refuse_taken_network(config.network()).await?;
-        let tap = make_device(&config, &tag.device()).await?;
+        let tap = make_device(&config, &tag.device(), offload).await?;
         let document = ruleset::render(&config, &table, tap.name(), &forwarding.note());
         nft::apply(&document).await?;
         for warning in nft::dropping_forward_chains().await.unwrap_or_default() {
@@ -112,9 +114,10 @@ async fn refuse_taken_network(network: Ipv4Net) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn make_device(config: &SecureNatConfig, name: &str) -> Result<Tap, StartError> {
+async fn make_device(config: &SecureNatConfig, name: &str, offload: bool) -> Result<Tap, StartError> {
     let options = TapOptions {
         mac: Some(config.mac_address.octets()),
+        offload,
         ..TapOptions::new(name)
     };
     let tap = Tap::create(&options)?;
@@ -146,6 +149,7 @@ async fn make_device(config: &SecureNatConfig, name: &str) -> Result<Tap, StartE
 /// Frames of the hub that are for the virtual host go to the device, but for DHCP.
 async fn hub_to_device(tap: Arc<Tap>, shared: Arc<Shared>, mac: MacAddr) {
     let mut batch = Vec::new();
+    let mut joiner = tap.joiner();
     loop {
         let due = shared.host().poll_timeout();
         tokio::select! {
@@ -157,16 +161,12 @@ async fn hub_to_device(tap: Arc<Tap>, shared: Arc<Shared>, mac: MacAddr) {
             () = until(due) => shared.handle_timeout(),
             () = shared.sooner() => {}
         }
-        for frame in batch.drain(..) {
-            if is_for(&frame, mac) && !shared.handle_dhcp_frame(&frame) {
-                // A device that is down, or full, loses the frame as a card would.
-                if let Err(error) = tap.try_send(&frame.bytes)
-                    && error.kind() == ErrorKind::WouldBlock
-                {
-                    let _ = tap.send(&frame.bytes).await;
-                }
-            }
-        }
+        let for_device = batch
+            .drain(..)
+            .filter(|frame| is_for(frame, mac) && !shared.handle_dhcp_frame(frame));
+        device::join(&mut joiner, for_device);
+        // A device that is down, or full, loses frames as a card would.
+        let _ = tap.try_send_joined(&mut joiner);
     }
 }
 
@@ -186,18 +186,11 @@ async fn until(due: Option<Instant>) {
 }
 
 async fn device_to_hub(tap: Arc<Tap>, shared: Arc<Shared>) {
-    let mut buffer = BytesMut::new();
-    let mut frames: Vec<Bytes> = Vec::with_capacity(FRAMES);
+    let mut frames = Vec::new();
     loop {
-        if tap.recv(&mut buffer).await.is_err() {
+        if tap.readable().await.is_err() || read_batch(&*tap, &mut frames).is_err() {
             return; // the device is gone
         }
-        frames.push(buffer.split().freeze());
-        while frames.len() < FRAMES && tap.try_recv(&mut buffer).is_ok() {
-            frames.push(buffer.split().freeze());
-        }
-        shared
-            .port
-            .send(Instant::now(), &mut frames.drain(..).map(Frame::new));
+        shared.port.send(Instant::now(), &mut frames.drain(..));
     }
 }

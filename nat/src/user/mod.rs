@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use crate::config::SecureNatConfig;
+use crate::device::Finisher;
 use crate::dnat::{Protocol, Publisher};
 use crate::event::{Events, FlowProtocol};
 use crate::host::VirtualHost;
@@ -174,6 +175,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut sorter = Sorter {
         shared,
         tasks: JoinSet::new(),
+        finisher: Finisher::default(),
     };
     let mut batch = Vec::new();
     loop {
@@ -208,11 +210,14 @@ struct Sorter {
     shared: Arc<Shared>,
     /// The flows; dropping the set ends them.
     tasks: JoinSet<()>,
+    /// Cuts what stations with offload send: datagrams and segments are passed on one by one.
+    finisher: Finisher,
 }
 
 impl Sorter {
     fn handle_frames(&mut self, batch: &mut Vec<Frame>) {
         let now = Instant::now();
+        self.finisher.finish(batch);
         let mut host = self.shared.host();
         let passed: Vec<_> = batch
             .drain(..)

@@ -105,6 +105,7 @@ impl Site {
             address: Ipv4Addr::LOCALHOST.into(),
             nat_mode: nat::Mode::User,
             nat_mode_is_forced: true,
+            offload: true,
             tag: "test".to_owned(),
             database: folder.path().join(DATABASE_FILE),
         };

@@ -1,0 +1,193 @@
+//! Frames between a hub and the network devices of this machine.
+//!
+//! What is left undone in a frame is an `Offload` in the hub and a [`VnetHeader`] at a device, which is the same in two
+//! crates that do not know each other.
+
+use std::io;
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
+use hub_core::buffer;
+use hub_core::frame::{Frame, MAX_SUPER_FRAME, Offload};
+use netdev::segment::{self, Joiner};
+use netdev::{PacketSocket, Tap, VnetHeader};
+
+/// What is taken from a device before it is handed on: enough that the hub's lock and the receiver's waking are shared by
+/// many frames, not so much that the first of them waits.
+const BATCH_FRAMES: usize = 64;
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// What is left to do in a frame of the hub.
+#[must_use]
+pub fn header_of(frame: &Frame) -> VnetHeader {
+    VnetHeader::from_bytes(frame.offload.to_virtio())
+}
+
+/// A frame of the hub from a device's; `None` when the device leaves work that nobody here knows.
+fn frame_of(header: VnetHeader, bytes: Bytes) -> Option<Frame> {
+    let offload = Offload::from_virtio(header.bytes())?;
+    Some(Frame { bytes, offload })
+}
+
+/// A device that frames can be read from.
+pub trait Source {
+    /// Appends a frame that is there to `buf`, or fails with `WouldBlock`; returns its header and length.
+    fn read(&self, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)>;
+}
+
+impl Source for Tap {
+    fn read(&self, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)> {
+        self.try_recv(buf)
+    }
+}
+
+impl Source for PacketSocket {
+    fn read(&self, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)> {
+        self.try_recv(buf)
+    }
+}
+
+/// Appends the frames that are there to `frames`, up to a batch. None is no error: the device's readiness was a mistake.
+///
+/// # Errors
+/// What the device says before the first frame. What it says later is said again at the next call, if it lasts.
+pub fn read_batch(device: &impl Source, frames: &mut Vec<Frame>) -> io::Result<()> {
+    let mut bytes = 0;
+    let mut outcome = Ok(());
+    let mut chunk = buffer::take(MAX_SUPER_FRAME);
+    for _ in 0..BATCH_FRAMES {
+        if chunk.capacity() < MAX_SUPER_FRAME {
+            buffer::give(mem::take(&mut chunk));
+            chunk = buffer::take(MAX_SUPER_FRAME);
+        }
+        match device.read(&mut chunk) {
+            Ok((header, len)) => {
+                bytes += len;
+                frames.extend(frame_of(header, chunk.split().freeze()));
+            }
+            Err(error) => {
+                if frames.is_empty() && error.kind() != io::ErrorKind::WouldBlock {
+                    outcome = Err(error);
+                }
+                break;
+            }
+        }
+        if bytes >= BATCH_BYTES {
+            break;
+        }
+    }
+    buffer::give(chunk);
+    outcome
+}
+
+/// Gives frames to a joiner, whose device they are for.
+pub fn join(joiner: &mut Joiner, frames: impl IntoIterator<Item = Frame>) {
+    for frame in frames {
+        joiner.push(header_of(&frame), frame.bytes);
+    }
+}
+
+/// Finishes frames for those who take them only as they are on a wire.
+#[derive(Debug, Default)]
+pub struct Finisher {
+    room: BytesMut,
+    finished: Vec<Frame>,
+}
+
+impl Finisher {
+    /// Cuts the super-frames among `frames` and completes checksums. A frame that is not what its header says is dropped;
+    /// how many were.
+    pub fn finish(&mut self, frames: &mut Vec<Frame>) -> usize {
+        if frames.iter().all(|frame| frame.offload.is_finished()) {
+            return 0;
+        }
+        let mut dropped = 0;
+        for frame in frames.drain(..) {
+            if frame.offload.is_finished() {
+                self.finished.push(frame);
+                continue;
+            }
+            let header = header_of(&frame);
+            let pieces = segment::finish(&header, frame.bytes, &mut self.room, |piece| {
+                self.finished.push(Frame::new(piece));
+            });
+            dropped += usize::from(pieces == 0);
+        }
+        mem::swap(frames, &mut self.finished);
+        dropped
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use hub_core::frame::{Checksum, SegmentKind, Segmentation};
+
+    use super::*;
+
+    /// Three UDP datagrams of ten bytes in one frame.
+    fn super_frame() -> Frame {
+        let mut bytes = vec![2; 12];
+        bytes.extend([8, 0, 0x45, 0, 0, 58, 0, 1, 0x40, 0, 64, 17, 0, 0]);
+        bytes.extend([10, 0, 0, 1, 10, 0, 0, 2, 0, 7, 0, 7, 0, 38, 0, 0]);
+        bytes.extend([5; 30]);
+        Frame {
+            bytes: bytes.into(),
+            offload: Offload {
+                segmentation: Some(Segmentation {
+                    kind: SegmentKind::Udp,
+                    size: 10,
+                    header_len: 42,
+                    ecn: false,
+                }),
+                checksum: Checksum::Partial { start: 34, offset: 6 },
+            },
+        }
+    }
+
+    #[test]
+    fn finished_frames_stay_where_they_are_among_pieces() {
+        let plain = Frame::new(vec![1; 60]);
+        let mut batch = vec![plain.clone(), super_frame(), plain.clone()];
+        let mut finisher = Finisher::default();
+        assert_eq!(finisher.finish(&mut batch), 0);
+        assert!(batch.iter().all(|frame| frame.offload.is_finished()));
+        assert_eq!(
+            batch.iter().map(Frame::len).collect::<Vec<_>>(),
+            [60, 52, 52, 52, 60]
+        );
+        let before = batch[0].bytes.as_ptr();
+        finisher.finish(&mut batch);
+        assert_eq!(batch[0].bytes.as_ptr(), before);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_what_it_says_is_dropped_and_counted() {
+        let mut wrong = super_frame();
+        wrong.bytes = wrong.bytes.slice(..30);
+        let mut batch = vec![wrong, super_frame()];
+        assert_eq!(Finisher::default().finish(&mut batch), 1);
+        assert_eq!(batch.len(), 3);
+    }
+
+    #[test]
+    fn a_batch_ends_with_what_is_there_and_an_error_waits_for_an_empty_one() {
+        struct Two(std::cell::Cell<u8>);
+        impl Source for Two {
+            fn read(&self, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)> {
+                let left = self.0.get();
+                self.0.set(left.saturating_sub(1));
+                if left == 0 {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                buf.extend_from_slice(&[left; 60]);
+                Ok((VnetHeader::NONE, 60))
+            }
+        }
+        let (device, mut frames) = (Two(2.into()), Vec::new());
+        read_batch(&device, &mut frames).unwrap();
+        assert_eq!(frames.len(), 2);
+        frames.clear();
+        assert!(read_batch(&device, &mut frames).is_err());
+    }
+}
