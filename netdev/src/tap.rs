@@ -18,6 +18,9 @@ use tokio::io::unix::AsyncFd;
 use crate::segment::{self, Joiner};
 use crate::{Error, Result, VnetHeader, mac, name, self_test, sys};
 
+/// Frames that the host may have waiting for us (docs/adr/0009-offload-at-devices.md).
+const QUEUE_FRAMES: u32 = 500;
+
 /// What a device may be asked to leave undone, from most to least. The kernel says no to a whole set.
 const FEATURES: [libc::c_uint; 5] = [
     TSO | libc::TUN_F_TSO_ECN | libc::TUN_F_USO4 | libc::TUN_F_USO6,
@@ -91,6 +94,7 @@ impl Tap {
         if let Some(mac) = wanted {
             sys::set_mac(file.as_fd(), mac).map_err(failed("setting the hardware address"))?;
         }
+        sys::set_queue_length(&name, QUEUE_FRAMES).map_err(failed("setting the queue's length"))?;
         let mac = sys::mac(file.as_fd()).map_err(failed("reading the hardware address"))?;
         let index = crate::links::index_of(&name)?;
         let file = sys::watch(file.into()).map_err(failed("watching the file"))?;
