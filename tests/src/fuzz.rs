@@ -1,9 +1,12 @@
 //! The bodies of the fuzz targets: plain functions, which `cargo fuzz` feeds with what it invents and the replay test
 //! with the committed corpora. A body may panic for one reason only: a claim about the code under test broke.
 
+use std::ops::ControlFlow;
 use std::time::SystemTime;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use netdev::VnetHeader;
+use netdev::segment::{self, Joiner};
 use protocol::block::{BLOCK_BYTES, BlockDecoder, BlockEncoder, FRAME_BYTES, Item};
 use protocol::config::Folder;
 use protocol::error::ErrorCode;
@@ -23,6 +26,8 @@ pub const TARGETS: &[Target] = &[
     ("server_handshake", server_handshake),
     ("client_handshake", client_handshake),
     ("config", config),
+    ("split", split),
+    ("join", join),
 ];
 
 /// Whatever decodes, encodes to bytes that decode to the same value.
@@ -249,4 +254,52 @@ fn ask(stream: &[u8], cut: usize) -> Vec<String> {
         }
     }
     seen
+}
+
+/// The first ten bytes are a virtio-net header, the rest is its frame. What is cut needs nothing more, and there is not much
+/// more of it than there was.
+pub fn split(input: &[u8]) {
+    let Some((header, frame)) = input.split_first_chunk() else {
+        return;
+    };
+    let header = VnetHeader::from_bytes(*header);
+    let mut room = BytesMut::new();
+    let (mut pieces, mut bytes) = (0, 0);
+    let count = segment::finish(&header, Bytes::copy_from_slice(frame), &mut room, |piece| {
+        pieces += 1;
+        bytes += piece.len();
+    });
+    assert_eq!(count, pieces, "the announced number is another");
+    assert!(
+        bytes <= frame.len().max(1 << 20),
+        "{bytes} bytes are made of {}",
+        frame.len()
+    );
+}
+
+/// Frames, each after its length in two bytes. Whatever was joined, cutting gives the same frames; only flows may have changed
+/// places.
+pub fn join(input: &[u8]) {
+    let mut joiner = Joiner::new(true, true);
+    let mut frames = Vec::new();
+    let mut rest = input;
+    while let Some((length, behind)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(behind.len());
+        let (frame, behind) = behind.split_at(length);
+        rest = behind;
+        joiner.push(VnetHeader::NONE, Bytes::copy_from_slice(frame));
+        frames.push(frame.to_vec());
+    }
+    let mut cut = Vec::new();
+    let mut room = BytesMut::new();
+    joiner.drain(|parts| {
+        let whole: Vec<u8> = parts.frame().iter().flat_map(|part| part.to_vec()).collect();
+        segment::finish(&parts.header(), whole.into(), &mut room, |piece| {
+            cut.push(piece.to_vec())
+        });
+        ControlFlow::Continue(())
+    });
+    frames.sort();
+    cut.sort();
+    assert_eq!(frames, cut, "joining and cutting changes frames");
 }

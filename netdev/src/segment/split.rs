@@ -9,9 +9,9 @@ use super::layout::{
     store_checksum, u16_at,
 };
 
-/// Pieces of one frame at most. The kernel cuts TCP into pieces of 8 bytes or more and UDP into at most 128; without a
-/// bound a peer's header could make ten megabytes of one frame.
-const MAX_PIECES: usize = 8192;
+/// Bytes that one frame may become. The kernel's TCP sends pieces of 8 bytes and more and stays below it; a peer's header
+/// could make a hundred megabytes of one frame without a bound.
+const MAX_CUT: usize = 1 << 20;
 
 /// Hands `frame` on as frames that need nothing more: as it is when it is finished, else with its checksum, or cut.
 /// Returns how many there were: none when the frame is not what its header says.
@@ -85,7 +85,8 @@ fn plan(header: &VnetHeader, frame: &[u8]) -> Option<(Layout, usize)> {
         Checksum::Complete | Checksum::Verified => true,
     };
     let payload = frame.len() - layout.payload;
-    let pieces_fit = work.size > 0 && payload > 0 && payload.div_ceil(work.size) <= MAX_PIECES;
+    let pieces_fit =
+        work.size > 0 && payload > 0 && payload.div_ceil(work.size) * layout.payload + payload <= MAX_CUT;
     let length_fits = layout.payload + work.size.min(payload) - layout.ip <= usize::from(u16::MAX);
     (kind_fits && checksum_fits && pieces_fit && length_fits).then_some((layout, work.size))
 }
