@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use crate::segment::{self, Joiner};
 use crate::{Error, Result, VnetHeader, mac, name, self_test, sys};
 
-/// Frames that the host may have waiting for us (docs/adr/0009-offload-at-devices.md).
+/// Frames that the host may have waiting for us (docs/adr/0011-offload-at-devices.md).
 const QUEUE_FRAMES: u32 = 500;
 
 /// What a device may be asked to leave undone, from most to least. The kernel says no to a whole set.
