@@ -4,6 +4,7 @@
 mod access;
 mod access_reference;
 mod addresses;
+mod cutting;
 mod forwarding;
 mod frames;
 mod guards;
