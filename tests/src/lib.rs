@@ -8,6 +8,7 @@ pub mod bench;
 pub mod conformance;
 pub mod fuzz;
 pub mod host;
+pub mod interceptor;
 pub mod lab;
 pub mod language;
 pub mod load;
