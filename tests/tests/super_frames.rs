@@ -1,4 +1,5 @@
-//! Super-frames (protocol §14.3): the same bytes however a session carries them, and never a bit of them toward stock peers.
+//! Super-frames (protocol §14.3): whole between our own ends, the same bytes however a session carries them, and never a
+//! bit of them toward stock peers.
 
 use std::net::SocketAddr;
 
@@ -14,6 +15,8 @@ use hubward_tests::transfer::{GIBIBYTE, equal_at_both_ends};
 
 const MEBIBYTE: u64 = GIBIBYTE / 1024;
 
+/// Marks the size of a super-frame's block.
+const MARK: u32 = 1 << 31;
 /// The longest block that a stock peer takes without loss (protocol §7.2).
 const STOCK_BYTES: u32 = 1600;
 /// The field of login and welcome.
@@ -139,6 +142,33 @@ fn no_super_frame_ever_reaches_a_stock_server() {
         all_is_stock(&heard)?;
         ours.stop()?;
         other.stop()
+    });
+}
+
+#[test]
+fn super_frames_travel_whole_between_our_own_ends() {
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let between = intercept(&site)?;
+        let neighbour = neighbour(lab, &site)?;
+        let (other, there) = our_neighbour(&neighbour, &[])?;
+        let ours = Client::connect(&site.user, BETWEEN, &["--tap", "lab", "--insecure"])?;
+        let here = address_of(&site.user, "lab", IN_TIME).with_context(|| ours.daemon().log())?;
+        exchange(&site.user, here, &neighbour, there, 8 * MEBIBYTE)?;
+        let heard = between.heard();
+        let first = heard.first().context("nobody came by")?;
+        assert!(contains(&first.from_server(), FIELD), "they were not granted");
+        for said in [first.from_client(), first.from_server()] {
+            let sizes = block_sizes(&said)?;
+            let long = |size: &&u32| **size & MARK != 0 && **size & !MARK > STOCK_BYTES;
+            ensure!(
+                sizes.iter().filter(long).count() > 10,
+                "hardly any is longer than a frame"
+            );
+        }
+        ours.stop()?;
+        other.stop()?;
+        server.stop()
     });
 }
 
