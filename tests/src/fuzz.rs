@@ -295,7 +295,7 @@ pub fn join(input: &[u8]) {
     joiner.drain(|parts| {
         let whole: Vec<u8> = parts.frame().iter().flat_map(|part| part.to_vec()).collect();
         segment::finish(&parts.header(), whole.into(), &mut room, |piece| {
-            cut.push(piece.to_vec())
+            cut.push(piece.to_vec());
         });
         ControlFlow::Continue(())
     });

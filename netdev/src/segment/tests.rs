@@ -58,7 +58,7 @@ impl Flow {
         if self.tcp {
             transport.extend(sequence.to_be_bytes());
             transport.extend(77u32.to_be_bytes());
-            transport.push(((20 + self.options.len()) / 4 << 4) as u8);
+            transport.push((((20 + self.options.len()) / 4) << 4) as u8);
             transport.extend([flags, 1, 2, 0, 0, 0, 0]);
             transport.extend(&self.options);
         } else {
@@ -419,7 +419,7 @@ fn a_frame_that_is_whole_only_gets_its_checksum() {
     set_u16(&mut frame, 40, sum);
     let header = VnetHeader::from_bytes([1, 0, 0, 0, 0, 0, 34, 0, 6, 0]);
     assert!(!header.is_super() && !header.is_finished());
-    assert_eq!(cut(&[(header, frame.clone())]), [wanted.clone()]);
+    assert_eq!(cut(&[(header, frame.clone())]), std::slice::from_ref(&wanted));
     assert!(complete(&header, &mut frame));
     assert_eq!(frame, wanted);
     // UDP says "no checksum" by zero, so a sum that comes out as zero is written otherwise.
