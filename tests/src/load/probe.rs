@@ -167,7 +167,7 @@ impl Pair {
     }
 
     /// How long a frame takes from the one to the other, again and again until `enough`; a lost one counts as
-    /// [`PATIENCE`]. In order of length.
+    /// `PATIENCE`. In order of length.
     pub async fn latencies(&mut self, enough: &AtomicBool) -> Result<Vec<Duration>> {
         const PAUSE: Duration = Duration::from_millis(4);
         let mut took = Vec::new();
