@@ -109,11 +109,12 @@ pub(crate) fn hub() -> (Switch, Port) {
 
 /// A port for a station.
 pub(crate) fn session(switch: &Switch) -> Port {
-    switch.attach(
-        Instant::now(),
-        PortConfig::new(PortKind::Session, "SID-TEST-1"),
-        QUEUE,
-    )
+    // As the server's sessions: what a device leaves undone comes here, and the station finishes it.
+    let config = PortConfig {
+        offload: true,
+        ..PortConfig::new(PortKind::Session, "SID-TEST-1")
+    };
+    switch.attach(Instant::now(), config, QUEUE)
 }
 
 /// The settings of a new hub.

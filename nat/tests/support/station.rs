@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use hub_core::{Frame, Port};
+use nat::device::Finisher;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
@@ -95,6 +96,7 @@ impl Station {
     ) -> bool {
         let end = Instant::now() + patience;
         let mut batch = Vec::new();
+        let mut finisher = Finisher::default();
         loop {
             let now = self.time();
             self.interface.poll(now, &mut self.wire, &mut self.sockets);
@@ -113,6 +115,7 @@ impl Station {
                 .map_or(100_000, |d| d.total_micros());
             let wait = Duration::from_micros(pause.clamp(1, 100_000));
             let _ = tokio::time::timeout(wait, self.port.recv(&mut batch, 1 << 20)).await;
+            finisher.finish(&mut batch);
             for frame in batch.drain(..) {
                 if self.loses() {
                     continue;
