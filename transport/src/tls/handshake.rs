@@ -161,7 +161,7 @@ async fn run(mut tcp: TcpStream, mut side: Side) -> io::Result<TlsStream> {
             },
             Ok(Next::Closed) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) => {
-                last_words(&tcp, &mut side, output);
+                last_words(&tcp, &mut side, &mut input[..shown], output);
                 return Err(refused(error));
             }
         }
@@ -186,9 +186,10 @@ fn record_end(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= HEADER + body).then_some(HEADER + body)
 }
 
-/// Sends the alert that says why, if there is one and the socket takes it at once.
-fn last_words(tcp: &TcpStream, side: &mut Side, mut output: Vec<u8>) {
-    while let (_, Ok(Next::Again)) = side.step(&mut [], &mut output) {}
+/// Sends the alert that says why, if there is one and the socket takes it at once. After an error rustls gives out what it has
+/// to say before it looks at `shown` again, which it must not be asked to do twice.
+fn last_words(tcp: &TcpStream, side: &mut Side, shown: &mut [u8], mut output: Vec<u8>) {
+    let _ = side.step(shown, &mut output);
     if !output.is_empty() {
         let _ = tcp.try_write(&output);
     }

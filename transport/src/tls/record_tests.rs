@@ -1,6 +1,6 @@
 //! Our record layer against rustls on the other side, and against itself.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -24,13 +24,17 @@ fn server() -> Arc<ServerConfig> {
 
 /// Settings of a client with one suite only.
 fn client(suite: SupportedCipherSuite) -> Arc<ClientConfig> {
+    judging(suite, Judge::Anyone)
+}
+
+fn judging(suite: SupportedCipherSuite, judge: Judge) -> Arc<ClientConfig> {
     let (config, _) = client_config(&Trust::Insecure).unwrap();
     let provider = CryptoProvider {
         cipher_suites: vec![suite],
         ..default_provider()
     };
     let verifier = Verifier {
-        judge: Judge::Anyone,
+        judge,
         shown: Shown::default(),
         provider: crypto(),
     };
@@ -414,6 +418,42 @@ async fn a_stream_carries_more_than_any_buffer_holds() {
     let (_, outcome) = tokio::join!(writing, b.read_to_end(&mut read));
     outcome.unwrap();
     assert!(read == expected);
+}
+
+/// What rustls held against a handshake.
+fn held(outcome: io::Result<TlsStream>) -> Error {
+    let error = outcome.err().unwrap();
+    error.get_ref().unwrap().downcast_ref::<Error>().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_client_that_believes_nobody_says_so_and_hangs_up() {
+    for suite in [ALL_CIPHER_SUITES[0], tls12()] {
+        let (a, b) = sockets().await;
+        let config = judging(suite, Judge::Pin(Fingerprint([0; 32])));
+        let (ours, theirs) = tokio::join!(connect(a, config, localhost()), accept(b, server()));
+        assert!(matches!(held(ours), Error::InvalidCertificate(_)));
+        assert!(matches!(held(theirs), Error::AlertReceived(_)));
+    }
+}
+
+#[tokio::test]
+async fn ends_without_a_common_suite_part_in_words() {
+    let (a, b) = sockets().await;
+    let modern = ServerConfig::builder_with_provider(crypto())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&server().cert_resolver));
+    let (ours, theirs) = tokio::join!(
+        connect(a, client(tls12()), localhost()),
+        accept(b, Arc::new(modern))
+    );
+    assert!(matches!(
+        held(ours),
+        Error::AlertReceived(AlertDescription::ProtocolVersion)
+    ));
+    assert!(matches!(held(theirs), Error::PeerIncompatible(_)));
 }
 
 #[tokio::test]
