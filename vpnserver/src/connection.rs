@@ -26,8 +26,21 @@ pub const PRODUCT: &str = "Hubward VPN Server (64 bit)";
 
 /// Serves a connection. The pass is given back once the peer is no stranger any more.
 pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
+    // All that comes before a session needs tens of kilobytes for a moment, and a task stays as large as its largest
+    // moment: it has a box of its own, which is given back before the session's long and quiet life.
+    let opened = Box::pin(arrive(server, tcp, pass)).await;
+    if let Some(ending) = opened {
+        let session = ending.session.clone();
+        session.run().await;
+        drop(ending);
+        session.tunnel.closed().await;
+    }
+}
+
+/// Serves a connection up to its end, or to the session that came of it.
+async fn arrive(server: Arc<Server>, tcp: TcpStream, pass: Pass) -> Option<Ending> {
     let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
-        return;
+        return None;
     };
     notice_silent_death(&tcp);
     let (peer, local) = (canonical(peer), canonical(local));
@@ -35,7 +48,7 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
     let deadline = tokio::time::Instant::now() + NEGOTIATION_TIMEOUT;
     let outcome = tokio::select! {
         outcome = timeout_at(deadline, Box::pin(negotiate(&server, tcp))) => outcome,
-        () = listed.hung_up() => return,
+        () = listed.hung_up() => return None,
     };
     let reason = match outcome {
         Ok(Ok((negotiation, Asked::Request(request)))) => {
@@ -43,14 +56,16 @@ pub async fn serve(server: Arc<Server>, tcp: TcpStream, pass: Pass) {
         }
         Ok(Ok((negotiation, Asked::Api))) => {
             let stranger = api::Stranger { peer, pass, deadline };
-            return Box::pin(api::serve(server, negotiation, listed, stranger)).await;
+            Box::pin(api::serve(server, negotiation, listed, stranger)).await;
+            return None;
         }
         // A port scan or a health check; not worth a line.
-        Ok(Err(AcceptError::Closed)) => return,
+        Ok(Err(AcceptError::Closed)) => return None,
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no login within {} seconds", NEGOTIATION_TIMEOUT.as_secs()),
     };
     server.events.report(&Event::StrangerLeft { peer, reason });
+    None
 }
 
 /// Lets the kernel find out that a peer is gone for good, in about two minutes: sessions have keep-alives of their own,
@@ -83,7 +98,7 @@ async fn grant(
     request: Request,
     pass: Pass,
     (peer, local): (SocketAddr, SocketAddr),
-) {
+) -> Option<Ending> {
     match request {
         Request::Login(login) => {
             let login = Incoming {
@@ -93,7 +108,7 @@ async fn grant(
                 local,
                 login: *login,
             };
-            login.serve(server, negotiation, pass).await;
+            return login.serve(server, negotiation, pass).await;
         }
         Request::AdditionalConnect { session_key, .. } => {
             join(server, negotiation, &session_key, peer).await;
@@ -109,6 +124,7 @@ async fn grant(
             }
         }
     }
+    None
 }
 
 /// A login that arrived.
@@ -121,13 +137,15 @@ struct Incoming {
 }
 
 impl Incoming {
-    async fn serve(self, server: &Arc<Server>, negotiation: Negotiation, pass: Pass) {
-        // What takes much room and is over soon is kept apart: this task stays as large as its largest moment.
+    async fn serve(self, server: &Arc<Server>, negotiation: Negotiation, pass: Pass) -> Option<Ending> {
         let logins = &server.logins;
         let login = logins.login(&**server, &self.login, negotiation.random(), self.peer);
-        match Box::pin(login).await {
+        match login.await {
             Ok(granted) => self.open(server, negotiation, granted, pass).await,
-            Err(refused) => self.refuse(server, negotiation, refused).await,
+            Err(refused) => {
+                self.refuse(server, negotiation, refused).await;
+                None
+            }
         }
     }
 
@@ -143,28 +161,33 @@ impl Incoming {
         negotiation.refuse(refused.code).await;
     }
 
-    /// Opens the session and stays with it until its end, so that its end is told whatever ends it.
-    async fn open(self, server: &Arc<Server>, mut negotiation: Negotiation, granted: Granted, pass: Pass) {
+    /// Opens the session. Whoever gets the [`Ending`] stays with it until its end, so that its end is told whatever ends it.
+    async fn open(
+        self,
+        server: &Arc<Server>,
+        mut negotiation: Negotiation,
+        granted: Granted,
+        pass: Pass,
+    ) -> Option<Ending> {
         let session = match self.book(server, &granted, negotiation.cipher()).await {
             Ok(session) => session,
-            Err(refused) => return self.refuse(server, negotiation, refused).await,
+            Err(refused) => {
+                self.refuse(server, negotiation, refused).await;
+                return None;
+            }
         };
         let ending = Ending {
-            server,
-            session: &session,
+            server: server.clone(),
+            session: session.clone(),
         };
         ending.opened();
         // What belongs to a session is no stranger, and is listed there.
         drop((self.listed, pass));
         let welcome = welcome(&session, &granted.message);
-        if negotiation.reply(&welcome.to_pack()).await.is_err() {
-            return;
-        }
+        negotiation.reply(&welcome.to_pack()).await.ok()?;
         let (stream, early) = negotiation.into_stream();
         session.join(stream, &early, session.tunnel.first_direction());
-        session.run().await;
-        drop(ending);
-        session.tunnel.closed().await;
+        Some(ending)
     }
 
     /// A session in the books. What was revoked while the login was under way has not found the session there, so that is
@@ -217,12 +240,12 @@ impl Incoming {
 }
 
 /// Takes a session out of the books and tells of its end, also when its task panics.
-struct Ending<'a> {
-    server: &'a Server,
-    session: &'a Session,
+struct Ending {
+    server: Arc<Server>,
+    session: Arc<Session>,
 }
 
-impl Ending<'_> {
+impl Ending {
     fn opened(&self) {
         let origin = &self.session.origin;
         self.server.events.report(&Event::SessionOpened {
@@ -237,7 +260,7 @@ impl Ending<'_> {
     }
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Ending {
     fn drop(&mut self) {
         self.session.end(session::reason::GONE);
         if let Some(usage) = self.session.usage() {
@@ -392,4 +415,18 @@ async fn finish(mut negotiation: Negotiation) {
 /// An IPv4 peer of an IPv6 socket is an IPv4 peer.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_of_an_idle_session_is_small() {
+        fn size<F>(_: impl FnOnce(Arc<Server>, TcpStream, Pass) -> F) -> usize {
+            size_of::<F>()
+        }
+        // Ten thousand of them wait for most of their lives.
+        assert!(size(serve) <= 2048, "{} bytes", size(serve));
+    }
 }
