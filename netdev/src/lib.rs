@@ -7,6 +7,7 @@
 //! - [`Links`]: links, addresses and routes of this network namespace.
 //! - [`sysctl`]: kernel settings below `/proc/sys`.
 //! - [`capability`]: what is possible here, and what to do when something is not.
+//! - [`memory`]: how the process holds its memory; here because `unsafe` is.
 //!
 //! Everything acts on the network namespace of the thread that makes the value. `unsafe` lives in `sys`
 //! alone, one system call per function.
@@ -18,6 +19,7 @@ mod sys;
 
 pub mod capability;
 pub mod mac;
+pub mod memory;
 pub mod packet;
 pub mod segment;
 pub mod sysctl;

@@ -23,6 +23,19 @@ pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register(fd) }?)
 }
 
+/// Sets from which size on blocks are mapped by themselves, which also keeps the C library from moving that boundary
+/// (mallopt(3)).
+pub(crate) fn set_mmap_threshold(bytes: i32) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) takes two numbers and changes a parameter of the allocator under its own lock.
+    unsafe {
+        // It refuses thresholds beyond 32 MiB only; refused, the allocator works as it did.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = bytes;
+}
+
 /// Something to read, or an error without data: a device that was deleted, an interface that went down.
 pub(crate) const READABLE: Interest = Interest::READABLE.add(Interest::ERROR);
 

@@ -29,7 +29,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
-    // Privileges belong to threads, so this comes before the runtime makes any.
+    // This comes before the runtime makes any threads: privileges belong to them, and so do heaps.
+    netdev::memory::give_back_large_blocks();
     privileges::allow_many_descriptors();
     privileges::drop_needless()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

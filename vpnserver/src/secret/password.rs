@@ -3,14 +3,14 @@
 //! The protocol hash, not the password, goes in: imported hashes and the hashes that stock administration tools send work
 //! the same way as a password that came in clear (protocol §4.2).
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use argon2::password_hash::phc::PasswordHash as PhcHash;
-use argon2::password_hash::{Error as Argon2Error, PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use protocol::password::PasswordHash;
@@ -177,23 +177,84 @@ fn nobody() -> Result<&'static PasswordRecord, RecordError> {
 fn make(hash: &PasswordHash) -> Result<PasswordRecord, RecordError> {
     let mut salt = [0; SALT_BYTES];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| RecordError::Hashing)?;
-    let text = argon2()?
-        .hash_password_with_salt(hash.as_bytes(), &salt)
-        .map_err(|_| RecordError::Hashing)?;
-    Ok(PasswordRecord(text.to_string()))
-}
-
-fn verify(hash: &PasswordHash, record: &PasswordRecord) -> Result<bool, RecordError> {
-    match argon2()?.verify_password(hash.as_bytes(), record.as_str()) {
-        Ok(()) => Ok(true),
-        Err(Argon2Error::PasswordInvalid) => Ok(false),
-        Err(_) => Err(RecordError::Damaged),
-    }
-}
-
-fn argon2() -> Result<Argon2<'static>, RecordError> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| RecordError::Hashing)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    let written = ParamsString::try_from(&params).map_err(|_| RecordError::Hashing)?;
+    let output = run(
+        Algorithm::Argon2id,
+        Version::V0x13,
+        params,
+        hash,
+        &salt,
+        Params::DEFAULT_OUTPUT_LEN,
+    )?;
+    let record = PhcHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: written,
+        salt: Some(Salt::new(&salt).map_err(|_| RecordError::Hashing)?),
+        hash: Some(output),
+    };
+    Ok(PasswordRecord(record.to_string()))
+}
+
+/// Whether the record is of this hash, with the costs that the record itself names.
+fn verify(hash: &PasswordHash, record: &PasswordRecord) -> Result<bool, RecordError> {
+    let record = PhcHash::new(record.as_str()).map_err(|_| RecordError::Damaged)?;
+    let (Some(salt), Some(expected)) = (&record.salt, &record.hash) else {
+        return Err(RecordError::Damaged);
+    };
+    let algorithm = Algorithm::try_from(record.algorithm.as_str()).map_err(|_| RecordError::Damaged)?;
+    let version = record.version.map(Version::try_from).transpose();
+    let version = version.map_err(|_| RecordError::Damaged)?.unwrap_or_default();
+    let params = Params::try_from(&record).map_err(|_| RecordError::Damaged)?;
+    let output = run(
+        algorithm,
+        version,
+        params,
+        hash,
+        salt.as_ref(),
+        expected.as_bytes().len(),
+    )
+    .map_err(|_| RecordError::Damaged)?;
+    // Outputs are compared in constant time.
+    Ok(output == *expected)
+}
+
+thread_local! {
+    /// The memory of Argon2, kept between two runs: touching 19 MiB for the first time costs a good part of one.
+    static BLOCKS: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gives back what this thread has kept for its next run.
+pub(super) fn give_back() {
+    drop(BLOCKS.take());
+}
+
+fn run(
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+    hash: &PasswordHash,
+    salt: &[u8],
+    length: usize,
+) -> Result<Output, RecordError> {
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..length).ok_or(RecordError::Hashing)?;
+    let blocks = params.block_count();
+    BLOCKS
+        .with_borrow_mut(|memory| {
+            if memory.len() < blocks {
+                *memory = vec![Block::new(); blocks];
+            }
+            Argon2::new(algorithm, version, params).hash_password_into_with_memory(
+                hash.as_bytes(),
+                salt,
+                output,
+                &mut memory[..blocks],
+            )
+        })
+        .map_err(|_| RecordError::Hashing)?;
+    Output::new(output).map_err(|_| RecordError::Hashing)
 }
 
 #[cfg(test)]

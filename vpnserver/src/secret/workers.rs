@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::setpriority_process;
 use tokio::sync::oneshot;
 
-use super::RecordError;
+use super::{RecordError, password};
 
 /// A login that has waited for so long is told to come again: its connection has few seconds left
 /// (`NEGOTIATION_TIMEOUT` in `transport/src/accept.rs`).
@@ -130,6 +130,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next job, if one waits.
+    fn try_next(&self) -> Option<(Source, Job)> {
+        let mut state = self.lock();
+        if state.over { None } else { state.pop() }
+    }
+
     /// The next job; none when there will be no more.
     fn next(&self) -> Option<(Source, Job)> {
         let mut state = self.lock();
@@ -183,7 +189,14 @@ fn serve(shared: &Shared) {
     if let Err(error) = setpriority_process(None, BACKGROUND) {
         tracing::debug!(%error, "Argon2 runs with the priority of everything else");
     }
-    while let Some((source, job)) = shared.next() {
+    let next = || {
+        shared.try_next().or_else(|| {
+            // Nobody comes for now: who waits needs no memory.
+            password::give_back();
+            shared.next()
+        })
+    };
+    while let Some((source, job)) = next() {
         let late = source.is_some() && job.since.elapsed() > LONGEST_WAIT;
         (job.work)(if late { Verdict::TooLate } else { Verdict::Do });
     }
