@@ -28,8 +28,8 @@ bench-scale: ## what 10,000 sessions, logins and a storm of them cost, beside th
 	@cargo build --release --bin vpnserver --bin vpncmd --bin bench_scale
 	@SCALE_SAVE=docs/benchmarks.md $${CARGO_TARGET_DIR:-target}/release/bench_scale
 
-bench-micro: ## what one frame costs in the hub and on the wire, in nanoseconds
-	@cargo bench -q -p hub-core -p protocol --bench forward --bench wire
+bench-micro: ## what one frame costs in the hub, on the wire and before a device, in nanoseconds
+	@cargo bench -q -p hub-core -p protocol -p netdev --bench forward --bench wire --bench segment
 
 soak: ## sessions that come and go under traffic; SOAK_MINUTES says for how long (30)
 	@tests/prepare demo
