@@ -1,6 +1,7 @@
 //! `make bench-scale`: what many sessions cost, on our server and on the stock one.
 //!
-//! `SCALE_PARTS` picks parts (`idle login crowd storm forward`, all of them unless it is set); `SCALE_SAVE=FILE` saves the table there.
+//! `SCALE_PARTS` picks parts (`idle login crowd storm forward`, all of them unless it is set); `SCALE_OF=ours` leaves the stock server
+//! out; `SCALE_SESSIONS` is another number than 10,000; `SCALE_SAVE=FILE` saves the table there.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ fn measure() -> Result<()> {
             lines
         };
         let ours = of(Kind::Ours)?;
-        let theirs = if part == "forward" {
+        let theirs = if part == "forward" || std::env::var("SCALE_OF").is_ok_and(|of| of == "ours") {
             Vec::new()
         } else {
             of(Kind::Stock)?
@@ -86,6 +87,12 @@ fn measure() -> Result<()> {
         Some(page) => report.save(page.as_ref()),
         None => Ok(()),
     }
+}
+
+/// How many idle sessions there are to be on our server.
+fn sessions() -> usize {
+    let wanted = std::env::var("SCALE_SESSIONS").ok();
+    wanted.and_then(|count| count.parse().ok()).unwrap_or(SESSIONS)
 }
 
 /// What, and the figure.
@@ -161,7 +168,7 @@ async fn login(pid: u32, door: &Door) -> Result<Vec<Line>> {
 /// Sessions that do nothing.
 async fn crowd(pid: u32, kind: Kind, door: &Door) -> Result<Vec<Line>> {
     let count = match kind {
-        Kind::Ours => SESSIONS,
+        Kind::Ours => sessions(),
         Kind::Stock => STOCK_SESSIONS,
     };
     let empty = Size::of(pid)?;
@@ -246,7 +253,7 @@ async fn forward(pid: u32, server: &Server, door: &Door) -> Result<Vec<Line>> {
     let mut pair = Pair::login(door, &hub).await?;
     let mut crowd = Crowd::default();
     let mut there = 2;
-    for sessions in [10, 1_000, SESSIONS] {
+    for sessions in [10, 1_000, sessions()] {
         let more = (there..sessions).map(|number| Visitor {
             hub: hub.clone(),
             ..visitor(number)
