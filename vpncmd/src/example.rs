@@ -162,8 +162,12 @@ mod tests {
             assert_eq!(words[0], command.name);
             let given = Given::parse(command.name, command.params, &words[1..])
                 .unwrap_or_else(|failure| panic!("{line}: {failure}"));
-            // Passwords are typed twice; a file that is not there is asked for again until the input ends.
-            let (mut console, screen) = testing::console(&"x\n".repeat(8));
+            // Passwords are typed twice, and a secret that is known once: it is a key, of zeros here. A file that is not
+            // there is asked for again until the input ends.
+            let known = command.params.iter().any(|param| param.known);
+            let key = format!("{}=", "A".repeat(43));
+            let typed = if known { key.as_str() } else { "x" };
+            let (mut console, screen) = testing::console(&format!("{typed}\n").repeat(8));
             let completed = given.complete(command.params, &mut console);
             let said = screen.text();
             if completed.is_err() && !said.contains("There is no file") {

@@ -28,6 +28,8 @@ pub struct Param {
     pub check: Check,
     /// A new password: asked for twice and without echo, and shown to nobody.
     pub secret: bool,
+    /// A secret that is known already: asked for once.
+    pub known: bool,
     /// Says yes by being there: `/DRY_RUN`, or `--dry-run`.
     pub flag: bool,
     /// What it names, for completion.
@@ -45,6 +47,7 @@ impl Param {
             prompt: None,
             check: check::anything,
             secret: false,
+            known: false,
             flag: false,
             names: None,
         }
@@ -94,6 +97,17 @@ impl Param {
     pub const fn of(self, names: Names) -> Param {
         Param {
             names: Some(names),
+            ..self
+        }
+    }
+
+    /// A secret that is known already, asked for with this prompt.
+    #[must_use]
+    pub const fn known_secret(self, prompt: &'static str) -> Param {
+        Param {
+            secret: true,
+            known: true,
+            prompt: Some(prompt),
             ..self
         }
     }
@@ -222,12 +236,17 @@ pub fn shown(param: &Param) -> String {
 }
 
 fn ask(param: &Param, console: &mut Console) -> Outcome<Zeroizing<String>> {
-    if param.secret {
+    if param.secret && !param.known {
         return console.new_password();
     }
     let prompt = param.prompt.unwrap_or_default();
     loop {
-        let value = console.ask(prompt)?.ok_or(Failure::InputEnded)?;
+        let answer = if param.secret {
+            console.password(prompt)?
+        } else {
+            console.ask(prompt)?.map(Zeroizing::new)
+        };
+        let value = answer.ok_or(Failure::InputEnded)?;
         let value = unless_none(&value);
         match (param.check)(value) {
             Ok(()) => return Ok(Zeroizing::new(value.to_owned())),

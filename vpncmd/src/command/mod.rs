@@ -49,6 +49,7 @@ mod syslog;
 pub(crate) mod user;
 mod user_auth;
 mod vendor;
+mod x25519;
 
 /// One command.
 #[derive(Clone, Copy)]
@@ -143,6 +144,7 @@ const GROUPS: &[&[Command]] = &[
     user::COMMANDS,
     user_auth::COMMANDS,
     vendor::COMMANDS,
+    x25519::COMMANDS,
 ];
 
 /// The commands of a mode, in the order of their names.
