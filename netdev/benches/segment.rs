@@ -49,7 +49,9 @@ fn tcp(payload: usize) -> Vec<u8> {
     let mut frame = vec![0x5a; usize::from(HEADERS) + payload];
     frame[12..14].copy_from_slice(&[8, 0]);
     let length = (frame.len() - 14) as u16;
-    frame[14..34].copy_from_slice(&[0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    frame[14..34].copy_from_slice(&[
+        0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    ]);
     frame[16..18].copy_from_slice(&length.to_be_bytes());
     frame[46] = 5 << 4; // five words of header
     frame[47] = 0x10; // ACK
@@ -59,12 +61,16 @@ fn tcp(payload: usize) -> Vec<u8> {
 fn main() {
     let whole = tcp(SEGMENTS * usize::from(SIZE));
     let mut room = BytesMut::new();
-    time("segment 64 KiB of TCP, each frame of 1,502 bytes", SEGMENTS, || {
-        let count = split(&work(SIZE), black_box(&whole), &mut room, |piece| {
-            black_box(piece);
-        });
-        assert_eq!(count, SEGMENTS);
-    });
+    time(
+        "segment 64 KiB of TCP, each frame of 1,502 bytes",
+        SEGMENTS,
+        || {
+            let count = split(&work(SIZE), black_box(&whole), &mut room, |piece| {
+                black_box(piece);
+            });
+            assert_eq!(count, SEGMENTS);
+        },
+    );
     let mut pieces: Vec<Bytes> = Vec::new();
     split(&work(SIZE), &whole, &mut room, |piece| pieces.push(piece));
     let mut joiner = Joiner::new(true, true);

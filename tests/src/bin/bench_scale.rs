@@ -111,7 +111,7 @@ fn of_part(part: &str, kind: Kind, server: &Server) -> Result<Vec<Line>> {
             "idle" => idle(pid),
             "login" => runtime.block_on(login(pid, &door)),
             "crowd" => runtime.block_on(crowd(pid, kind, &door)),
-            "storm" => runtime.block_on(storm(&door)),
+            "storm" => runtime.block_on(storm(pid, &door)),
             "forward" => runtime.block_on(forward(pid, server, &door)),
             other => anyhow::bail!("there is no part {other}"),
         }
@@ -209,7 +209,7 @@ async fn crowd(pid: u32, kind: Kind, door: &Door) -> Result<Vec<Line>> {
 }
 
 /// All clients of a server come back at once, beside a tunnel that is used.
-async fn storm(door: &Door) -> Result<Vec<Line>> {
+async fn storm(pid: u32, door: &Door) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     let watch = Watch::begin(door.clone(), crowd::hub(0));
     tokio::time::sleep(REST).await;
@@ -235,6 +235,11 @@ async fn storm(door: &Door) -> Result<Vec<Line>> {
         ]);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    let size = Size::of(pid)?;
+    lines.push(line(
+        "resident memory a second after the storms",
+        format!("{:.1} MiB", size.rss as f64 / (1 << 20) as f64),
+    ));
     Ok(lines)
 }
 

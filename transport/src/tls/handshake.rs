@@ -1,8 +1,7 @@
 //! The TLS handshake, made by rustls on a TCP connection, up to the traffic secrets.
 
 use std::io;
-use std::sync::{Arc, LazyLock};
-use std::thread::available_parallelism;
+use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
@@ -11,21 +10,12 @@ use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{ClientConfig, Error, ExtractedSecrets, ServerConfig, SupportedCipherSuite};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 use super::record::{HEADER, Kernel, MAX_BODY};
 use super::stream::TlsStream;
 
 /// What one read takes at most: a stranger is on the other side.
 const READ_BYTES: usize = 4 * 1024;
-
-/// Who may calculate for a handshake: one core stays free of them. A thousand clients that come at once would otherwise stand
-/// in the runtime's queue before the frames of everybody who is there. A turn is for one step between two messages and never
-/// waits for the peer, so that nobody can keep it.
-static TURNS: LazyLock<Semaphore> = LazyLock::new(|| {
-    let cores = available_parallelism().map_or(1, usize::from);
-    Semaphore::new(cores.saturating_sub(1).max(1))
-});
 
 /// Makes the server's side of a handshake.
 ///
@@ -149,9 +139,7 @@ async fn run(mut tcp: TcpStream, mut side: Side) -> io::Result<TlsStream> {
     // rustls is shown one record more each time, so that those behind the handshake are left to us.
     let mut shown = 0;
     loop {
-        let turn = TURNS.acquire().await;
         let (done_with, next) = side.step(&mut input[..shown], &mut output);
-        drop(turn);
         input.drain(..done_with);
         shown -= done_with;
         match next {
