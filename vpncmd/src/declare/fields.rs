@@ -16,7 +16,7 @@ use protocol::{
 
 use crate::{
     command::user::set_auth,
-    declare::value::{Access, Field, Object},
+    declare::value::{Access, Field, Object, plain},
     network, text,
 };
 
@@ -24,16 +24,8 @@ const ANY: (u32, u32) = (0, u32::MAX);
 
 impl Object for HubSettings {
     const FIELDS: &'static [Field<HubSettings>] = &[
-        Field {
-            key: "online",
-            about: "Whether users can connect.",
-            access: Access::Flag(|hub| hub.online, |hub, online| hub.online = online),
-        },
-        Field {
-            key: "max-sessions",
-            about: "How many clients it lets in at once; 0 for no limit.",
-            access: Access::Number(|hub| hub.max_session, |hub, number| hub.max_session = number, ANY),
-        },
+        plain!("online", "Whether users can connect.", Flag online),
+        plain!("max-sessions", "How many clients it lets in at once; 0 for no limit.", Number max_session, ANY),
         Field {
             key: "listed",
             about: "Whether clients that ask for the list of hubs before they log in see it.",
@@ -226,24 +218,8 @@ impl Object for HubRadius {
                 |radius, name| put(&mut radius.radius_server_name, name),
             ),
         },
-        Field {
-            key: "port",
-            about: "Its UDP port, 1812 unless it is said.",
-            access: Access::Number(
-                |radius| radius.radius_port,
-                |radius, port| radius.radius_port = port,
-                (1, 65_535),
-            ),
-        },
-        Field {
-            key: "retry",
-            about: "Milliseconds until a question is asked again.",
-            access: Access::Number(
-                |radius| radius.radius_retry_interval,
-                |radius, number| radius.radius_retry_interval = number,
-                (1000, 15_000),
-            ),
-        },
+        plain!("port", "Its UDP port, 1812 unless it is said.", Number radius_port, (1, 65_535)),
+        plain!("retry", "Milliseconds until a question is asked again.", Number radius_retry_interval, (1000, 15_000)),
     ];
 }
 
@@ -271,11 +247,7 @@ macro_rules! address {
 
 impl Object for SecureNat {
     const FIELDS: &'static [Field<SecureNat>] = &[
-        Field {
-            key: "enabled",
-            about: "Whether SecureNAT runs.",
-            access: Access::Flag(|nat| nat.enabled, |nat, enabled| nat.enabled = enabled),
-        },
+        plain!("enabled", "Whether SecureNAT runs.", Flag enabled),
         Field {
             key: "mac",
             about: "The virtual host's MAC address.",

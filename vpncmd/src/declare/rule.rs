@@ -6,7 +6,7 @@ use protocol::rpc::access::{AccessRule, SourceRule};
 
 use crate::{
     command::access_rule::{PROTOCOLS, established, mac, protocol},
-    declare::value::{Access, Field, Object},
+    declare::value::{Access, Field, Object, plain},
     network, text,
 };
 
@@ -29,36 +29,10 @@ impl Object for AccessRule {
                 },
             ),
         },
-        Field {
-            key: "priority",
-            about: "From 1 on; lower numbers are tried first.",
-            access: Access::Number(
-                |rule| rule.priority,
-                |rule, number| rule.priority = number,
-                (1, u32::MAX),
-            ),
-        },
-        Field {
-            key: "enabled",
-            about: "Whether it counts.",
-            access: Access::Flag(|rule| rule.active, |rule, on| rule.active = on),
-        },
-        Field {
-            key: "note",
-            about: "What it is for.",
-            access: Access::Text(
-                |rule| rule.note.clone(),
-                |rule, note| {
-                    note.clone_into(&mut rule.note);
-                    Ok(())
-                },
-            ),
-        },
-        Field {
-            key: "ipv6",
-            about: "Whether IPv6 is meant, where no address says it.",
-            access: Access::Flag(|rule| rule.is_ipv6, |rule, on| rule.is_ipv6 = on),
-        },
+        plain!("priority", "From 1 on; lower numbers are tried first.", Number priority, (1, u32::MAX)),
+        plain!("enabled", "Whether it counts.", Flag active),
+        plain!("note", "What it is for.", Text note),
+        plain!("ipv6", "Whether IPv6 is meant, where no address says it.", Flag is_ipv6),
         Field {
             key: "source",
             about: "Addresses that send: \"10.0.0.0/8\", \"2001:db8::/32\"; empty for all.",
@@ -104,28 +78,8 @@ impl Object for AccessRule {
                 |rule, (first, last)| (rule.dest_port_start, rule.dest_port_end) = (first, last),
             ),
         },
-        Field {
-            key: "source-user",
-            about: "User or group that sends; empty for all.",
-            access: Access::Text(
-                |rule| rule.src_username.clone(),
-                |rule, name| {
-                    name.clone_into(&mut rule.src_username);
-                    Ok(())
-                },
-            ),
-        },
-        Field {
-            key: "destination-user",
-            about: "User or group that receives; empty for all.",
-            access: Access::Text(
-                |rule| rule.dest_username.clone(),
-                |rule, name| {
-                    name.clone_into(&mut rule.dest_username);
-                    Ok(())
-                },
-            ),
-        },
+        plain!("source-user", "User or group that sends; empty for all.", Text src_username),
+        plain!("destination-user", "User or group that receives; empty for all.", Text dest_username),
         Field {
             key: "source-mac",
             about: "MAC address that sends, perhaps with /mask; empty for all.",
@@ -172,32 +126,10 @@ impl Object for AccessRule {
                 },
             ),
         },
-        Field {
-            key: "delay",
-            about: "Milliseconds that what passes is held back.",
-            access: Access::Number(|rule| rule.delay, |rule, number| rule.delay = number, (0, 10_000)),
-        },
-        Field {
-            key: "jitter",
-            about: "Percent by which the delay varies.",
-            access: Access::Number(|rule| rule.jitter, |rule, number| rule.jitter = number, PERCENT),
-        },
-        Field {
-            key: "loss",
-            about: "Percent of what passes that is dropped.",
-            access: Access::Number(|rule| rule.loss, |rule, number| rule.loss = number, PERCENT),
-        },
-        Field {
-            key: "redirect-url",
-            about: "Where HTTP requests are sent instead.",
-            access: Access::Text(
-                |rule| rule.redirect_url.clone(),
-                |rule, url| {
-                    url.clone_into(&mut rule.redirect_url);
-                    Ok(())
-                },
-            ),
-        },
+        plain!("delay", "Milliseconds that what passes is held back.", Number delay, (0, 10_000)),
+        plain!("jitter", "Percent by which the delay varies.", Number jitter, PERCENT),
+        plain!("loss", "Percent of what passes that is dropped.", Number loss, PERCENT),
+        plain!("redirect-url", "Where HTTP requests are sent instead.", Text redirect_url),
     ];
 }
 
@@ -218,15 +150,7 @@ impl Object for SourceRule {
                 },
             ),
         },
-        Field {
-            key: "priority",
-            about: "From 1 on; lower numbers are tried first.",
-            access: Access::Number(
-                |rule| rule.priority,
-                |rule, number| rule.priority = number,
-                (1, u32::MAX),
-            ),
-        },
+        plain!("priority", "From 1 on; lower numbers are tried first.", Number priority, (1, u32::MAX)),
         Field {
             key: "from",
             about: "An address or a network.",

@@ -139,6 +139,42 @@ impl<T> Field<T> {
     }
 }
 
+/// A row whose value is a field of the message as it is.
+macro_rules! plain {
+    ($key:literal, $about:literal, Text $field:ident) => {
+        Field {
+            key: $key,
+            about: $about,
+            access: Access::Text(
+                |object| object.$field.clone(),
+                |object, text| {
+                    text.clone_into(&mut object.$field);
+                    Ok(())
+                },
+            ),
+        }
+    };
+    ($key:literal, $about:literal, Flag $field:ident) => {
+        Field {
+            key: $key,
+            about: $about,
+            access: Access::Flag(|object| object.$field, |object, on| object.$field = on),
+        }
+    };
+    ($key:literal, $about:literal, Number $field:ident, $range:expr) => {
+        Field {
+            key: $key,
+            about: $about,
+            access: Access::Number(
+                |object| object.$field,
+                |object, number| object.$field = number,
+                $range,
+            ),
+        }
+    };
+}
+pub(super) use plain;
+
 /// What can be declared key by key.
 pub trait Object: Clone + Default + 'static {
     /// Its keys, in the order in which they are set.
