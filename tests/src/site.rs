@@ -25,6 +25,9 @@ pub struct Site {
 /// The NAT instance as its users address it.
 pub const OUTSIDE: &str = "203.0.113.1";
 
+/// The same as the host beside the user addresses it, see [`Site::neighbour`].
+pub const BESIDE: &str = "198.51.100.1";
+
 impl Site {
     /// Builds it.
     pub fn new(lab: &Lab) -> Result<Self> {
@@ -53,6 +56,16 @@ impl Site {
         let server = Server::start(&site.nat, options)?;
         ours::set_up(&site.nat)?;
         Ok((site, server))
+    }
+
+    /// A second user's host, 198.51.100.10, with a cable of its own to the NAT instance.
+    pub fn neighbour(&self, lab: &Lab) -> Result<Host> {
+        let host = lab.host("neighbour")?;
+        lab.cable(
+            (&self.nat, "wan2", "198.51.100.1/24"),
+            (&host, "eth0", "198.51.100.10/24"),
+        )?;
+        Ok(host)
     }
 
     /// The private page's own address.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::host::Host;
+use crate::ours::{HUB, PASSWORD, USER};
 use crate::process::{self, Answer, Daemon, IN_TIME, eventually};
 
 /// The unpacked software.
@@ -83,6 +84,28 @@ impl Stock {
         // The stock tool takes the rest of its command line apart at the blanks, as its users type it.
         arguments.extend(command.split_whitespace());
         self.vpncmd(host, &arguments)
+    }
+
+    /// Runs administration commands on the server's own host. An empty `hub` means none. The first command that fails is an
+    /// error.
+    pub fn shape(&self, host: &Host, hub: &str, commands: &[&str]) -> Result<()> {
+        let admin_hub = format!("/ADMINHUB:{hub}");
+        let options = [admin_hub.as_str()];
+        let options = if hub.is_empty() { &[][..] } else { &options };
+        for command in commands {
+            self.administer(host, "localhost", options, command)?
+                .success()
+                .with_context(|| format!("stock vpncmd {command}"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the hub, the user with a password, and SecureNAT, as [`crate::ours::set_up`] does.
+    pub fn set_up(&self, host: &Host) -> Result<()> {
+        self.shape(host, "", &[&format!("HubCreate {HUB} /PASSWORD:none")])?;
+        let create = format!("UserCreate {USER} /GROUP:none /REALNAME:none /NOTE:none");
+        let password = format!("UserPasswordSet {USER} /PASSWORD:{PASSWORD}");
+        self.shape(host, HUB, &[&create, &password, "SecureNatEnable"])
     }
 
     /// The static busybox, which brings the small programs that a bare system may lack.

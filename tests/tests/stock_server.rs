@@ -12,20 +12,7 @@ use hubward_tests::stock::{Account, Client, Proof, Stock};
 fn with_the_stock_server(lab: &Lab, stock: &Stock) -> Result<(Site, Daemon)> {
     let site = Site::new(lab)?;
     let server = stock.server(&site.nat)?;
-    let administer = |options: &[&str], command: &str| {
-        stock
-            .administer(&site.nat, "localhost:443", options, command)?
-            .success()
-            .map(drop)
-    };
-    let hub = format!("/ADMINHUB:{HUB}");
-    administer(&[], &format!("HubCreate {HUB} /PASSWORD:none"))?;
-    administer(&[&hub], "SecureNatEnable")?;
-    administer(
-        &[&hub],
-        &format!("UserCreate {USER} /GROUP:none /REALNAME:none /NOTE:none"),
-    )?;
-    administer(&[&hub], &format!("UserPasswordSet {USER} /PASSWORD:{PASSWORD}"))?;
+    stock.set_up(&site.nat)?;
     Ok((site, server))
 }
 

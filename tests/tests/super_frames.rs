@@ -1,7 +1,7 @@
 //! Super-frames (protocol §14.3): whole between our own ends, the same bytes however a session carries them, and never a
 //! bit of them toward stock peers.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use hubward_tests::host::Host;
@@ -9,7 +9,7 @@ use hubward_tests::interceptor::{Conversation, Interceptor, block_sizes};
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{Client, HUB, PASSWORD, USER, address_of};
 use hubward_tests::process::IN_TIME;
-use hubward_tests::site::{OUTSIDE, Site};
+use hubward_tests::site::{BESIDE, OUTSIDE, Site};
 use hubward_tests::stock::{self, Account, Proof};
 use hubward_tests::transfer::{GIBIBYTE, equal_at_both_ends};
 
@@ -30,32 +30,30 @@ fn intercept(site: &Site) -> Result<Interceptor> {
     Interceptor::start(&site.nat, BETWEEN.parse()?, SERVER.into())
 }
 
-/// A second host that reaches the same server.
-fn neighbour(lab: &Lab, site: &Site) -> Result<Host> {
-    let host = lab.host("neighbour")?;
-    lab.cable(
-        (&site.nat, "wan2", "198.51.100.1/24"),
-        (&host, "eth0", "198.51.100.10/24"),
-    )?;
-    Ok(host)
-}
-
-/// One of our clients at the neighbour's, and where it is in the VPN.
-fn our_neighbour(host: &Host, options: &[&str]) -> Result<(Client, std::net::Ipv4Addr)> {
+/// One of our clients, and where it is in the VPN.
+fn our_client(host: &Host, server: &str, options: &[&str]) -> Result<(Client, Ipv4Addr)> {
     let options = [&["--tap", "lab", "--insecure"], options].concat();
-    let client = Client::connect_as(host, "198.51.100.1", HUB, USER, PASSWORD, &options)?;
+    let client = Client::connect(host, server, &options)?;
     let address = address_of(host, "lab", IN_TIME).with_context(|| client.daemon().log())?;
     Ok((client, address))
 }
 
+/// Everything that was said between one of our clients and the server while it and another one of ours, at the neighbour's,
+/// exchanged bytes; the server does not matter.
+fn overheard(lab: &Lab, site: &Site) -> Result<Vec<Conversation>> {
+    let between = intercept(site)?;
+    let neighbour = site.neighbour(lab)?;
+    let (other, there) = our_client(&neighbour, BESIDE, &[])?;
+    let (ours, here) = our_client(&site.user, BETWEEN, &[])?;
+    exchange(&site.user, here, &neighbour, there, 8 * MEBIBYTE)?;
+    let heard = between.heard();
+    ours.stop()?;
+    other.stop()?;
+    Ok(heard)
+}
+
 /// Moves bytes both ways at once.
-fn exchange(
-    a: &Host,
-    of_a: std::net::Ipv4Addr,
-    b: &Host,
-    of_b: std::net::Ipv4Addr,
-    bytes: u64,
-) -> Result<()> {
+fn exchange(a: &Host, of_a: Ipv4Addr, b: &Host, of_b: Ipv4Addr, bytes: u64) -> Result<()> {
     std::thread::scope(|scope| {
         let to: SocketAddr = (of_b, 5001).into();
         let there = scope.spawn(move || equal_at_both_ends(a, b, to, bytes, 1));
@@ -92,8 +90,8 @@ fn no_super_frame_ever_reaches_a_stock_client() {
     lab::run_with_stock(|lab, stock| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         let between = intercept(&site)?;
-        let neighbour = neighbour(lab, &site)?;
-        let (ours, there) = our_neighbour(&neighbour, &[])?;
+        let neighbour = site.neighbour(lab)?;
+        let (ours, there) = our_client(&neighbour, BESIDE, &[])?;
         let client = stock.client(&site.user)?;
         client.connect(
             &site.user,
@@ -113,35 +111,14 @@ fn no_super_frame_ever_reaches_a_stock_server() {
     lab::run_with_stock(|lab, stock| {
         let site = Site::new(lab)?;
         let _server = stock.server(&site.nat)?;
-        let hub = format!("/ADMINHUB:{HUB}");
-        for (options, command) in [
-            (&[][..], format!("HubCreate {HUB} /PASSWORD:none")),
-            (&[hub.as_str()], "SecureNatEnable".to_owned()),
-            (
-                &[&hub],
-                format!("UserCreate {USER} /GROUP:none /REALNAME:none /NOTE:none"),
-            ),
-            (&[&hub], format!("UserPasswordSet {USER} /PASSWORD:{PASSWORD}")),
-        ] {
-            stock
-                .administer(&site.nat, "localhost:443", options, &command)?
-                .success()?;
-        }
-        let between = intercept(&site)?;
-        let neighbour = neighbour(lab, &site)?;
-        let (other, there) = our_neighbour(&neighbour, &[])?;
-        let ours = Client::connect(&site.user, BETWEEN, &["--tap", "lab", "--insecure"])?;
-        let here = address_of(&site.user, "lab", IN_TIME).with_context(|| ours.daemon().log())?;
-        exchange(&site.user, here, &neighbour, there, 8 * MEBIBYTE)?;
-        let heard = between.heard();
+        stock.set_up(&site.nat)?;
+        let heard = overheard(lab, &site)?;
         let first = heard.first().context("nobody came by")?;
         assert!(
             contains(&first.from_client(), FIELD),
             "they were not even offered"
         );
-        all_is_stock(&heard)?;
-        ours.stop()?;
-        other.stop()
+        all_is_stock(&heard)
     });
 }
 
@@ -149,13 +126,7 @@ fn no_super_frame_ever_reaches_a_stock_server() {
 fn super_frames_travel_whole_between_our_own_ends() {
     lab::run(|lab| {
         let (site, server) = Site::with_our_server(lab, &[])?;
-        let between = intercept(&site)?;
-        let neighbour = neighbour(lab, &site)?;
-        let (other, there) = our_neighbour(&neighbour, &[])?;
-        let ours = Client::connect(&site.user, BETWEEN, &["--tap", "lab", "--insecure"])?;
-        let here = address_of(&site.user, "lab", IN_TIME).with_context(|| ours.daemon().log())?;
-        exchange(&site.user, here, &neighbour, there, 8 * MEBIBYTE)?;
-        let heard = between.heard();
+        let heard = overheard(lab, &site)?;
         let first = heard.first().context("nobody came by")?;
         assert!(contains(&first.from_server(), FIELD), "they were not granted");
         for said in [first.from_client(), first.from_server()] {
@@ -166,8 +137,6 @@ fn super_frames_travel_whole_between_our_own_ends() {
                 "hardly any is longer than a frame"
             );
         }
-        ours.stop()?;
-        other.stop()?;
         server.stop()
     });
 }
@@ -176,8 +145,8 @@ fn super_frames_travel_whole_between_our_own_ends() {
 fn bytes_arrive_the_same_however_a_session_carries_them() {
     lab::run(|lab| {
         let (site, server) = Site::with_our_server(lab, &[])?;
-        let neighbour = neighbour(lab, &site)?;
-        let (other, there) = our_neighbour(&neighbour, &[])?;
+        let neighbour = site.neighbour(lab)?;
+        let (other, there) = our_client(&neighbour, BESIDE, &[])?;
         let ways: [&[&str]; 6] = [
             &[],
             &["--no-super-frames"],
@@ -187,9 +156,7 @@ fn bytes_arrive_the_same_however_a_session_carries_them() {
             &["--half-duplex", "--connections", "4", "--compress"],
         ];
         for way in ways {
-            let options = [&["--tap", "lab", "--insecure"], way].concat();
-            let ours = Client::connect(&site.user, OUTSIDE, &options)?;
-            let here = address_of(&site.user, "lab", IN_TIME).with_context(|| ours.daemon().log())?;
+            let (ours, here) = our_client(&site.user, OUTSIDE, way)?;
             exchange(&site.user, here, &neighbour, there, 32 * MEBIBYTE)
                 .with_context(|| format!("{way:?}"))?;
             ours.stop()?;

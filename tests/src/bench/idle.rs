@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::cpu;
-use crate::host::Host;
 use crate::lab::Lab;
 use crate::ours::{self, Server};
 use crate::stock::Stock;
@@ -32,7 +31,7 @@ pub fn measure(lab: &Lab) -> Result<(Idle, Idle)> {
     ours::set_up(&our_host)?;
     let stock = Stock::unpacked()?;
     let theirs = stock.server(&stock_host)?;
-    secure_nat_of(&stock, &stock_host)?;
+    stock.set_up(&stock_host)?;
     let pids = [ours.daemon().pid(), theirs.pid()];
     std::thread::sleep(SETTLE);
     let before = [cpu::processor_time(pids[0])?, cpu::processor_time(pids[1])?];
@@ -45,16 +44,6 @@ pub fn measure(lab: &Lab) -> Result<(Idle, Idle)> {
         })
     };
     Ok((idle(0)?, idle(1)?))
-}
-
-fn secure_nat_of(stock: &Stock, host: &Host) -> Result<()> {
-    for (options, command) in [
-        (&[][..], "HubCreate idle /PASSWORD:none"),
-        (&["/ADMINHUB:idle"], "SecureNatEnable"),
-    ] {
-        stock.administer(host, "localhost", options, command)?.success()?;
-    }
-    Ok(())
 }
 
 /// Of all processes of a server: the stock one has a second that only watches the first.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::bench::path::{End, Path, SERVER};
 use crate::stock::{Account, Client, Proof, Stock};
@@ -38,26 +38,12 @@ pub(super) fn as_it_comes(path: Path) -> Result<Path> {
 fn connected(mut path: Path, account: &Account<'_>) -> Result<Path> {
     let stock = Stock::unpacked()?;
     let server = stock.server(&path.server)?;
-    for (hub, command) in [
-        ("", format!("HubCreate {HUB} /PASSWORD:none")),
-        (
-            HUB,
-            format!("UserCreate {USER} /GROUP:none /REALNAME:none /NOTE:none"),
-        ),
-        (HUB, format!("UserAnonymousSet {USER}")),
-        ("", format!("BridgeCreate {HUB} /DEVICE:bench /TAP:yes")),
-    ] {
-        let admin_hub = format!("/ADMINHUB:{hub}");
-        let options = if hub.is_empty() {
-            vec![]
-        } else {
-            vec![admin_hub.as_str()]
-        };
-        stock
-            .administer(&path.server, "localhost", &options, &command)?
-            .success()
-            .with_context(|| command.clone())?;
-    }
+    stock.shape(&path.server, "", &[&format!("HubCreate {HUB} /PASSWORD:none")])?;
+    let create = format!("UserCreate {USER} /GROUP:none /REALNAME:none /NOTE:none");
+    let anonymous = format!("UserAnonymousSet {USER}");
+    stock.shape(&path.server, HUB, &[&create, &anonymous])?;
+    let bridge = format!("BridgeCreate {HUB} /DEVICE:bench /TAP:yes");
+    stock.shape(&path.server, "", &[&bridge])?;
     path.server_end = Some(End::Daemon(server));
     path.client_end = Some(End::StockClient(client(&stock, &path, account)?));
     path.tunnelled(Client::DEVICE, "tap_bench")
