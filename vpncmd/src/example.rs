@@ -101,7 +101,7 @@ const VALUES: &[(&str, &[&str])] = &[
 #[must_use]
 pub fn of(command: &Command) -> String {
     let mut words = vec![command.name.to_owned()];
-    for param in command.params.iter().filter(|param| !param.secret) {
+    for param in command.params.iter().filter(|param| param.secret.is_none()) {
         let wanted = param.prompt.is_some() || param.positional;
         if let Some(value) = value(command, param).filter(|_| wanted) {
             words.push(if param.positional {
@@ -151,7 +151,10 @@ fn value(command: &Command, param: &Param) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{console::testing, params::Given};
+    use crate::{
+        console::testing,
+        params::{Given, Secret},
+    };
 
     #[test]
     fn every_example_is_taken_by_its_command() {
@@ -164,7 +167,10 @@ mod tests {
                 .unwrap_or_else(|failure| panic!("{line}: {failure}"));
             // Passwords are typed twice, and a secret that is known once: it is a key, of zeros here. A file that is not
             // there is asked for again until the input ends.
-            let known = command.params.iter().any(|param| param.known);
+            let known = command
+                .params
+                .iter()
+                .any(|param| param.secret == Some(Secret::Known));
             let key = format!("{}=", "A".repeat(43));
             let typed = if known { key.as_str() } else { "x" };
             let (mut console, screen) = testing::console(&format!("{typed}\n").repeat(8));

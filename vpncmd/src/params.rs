@@ -13,6 +13,15 @@ use crate::{
 /// The word that asks for JSON, behind any command.
 pub(crate) const JSON: &str = "--json";
 
+/// What is asked for without echo, and shown to nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// A new password: asked for twice.
+    New,
+    /// What is known already, a key for instance: asked for once.
+    Known,
+}
+
 /// One parameter of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Param {
@@ -26,10 +35,8 @@ pub struct Param {
     pub prompt: Option<&'static str>,
     /// What a value must look like.
     pub check: Check,
-    /// A new password: asked for twice and without echo, and shown to nobody.
-    pub secret: bool,
-    /// A secret that is known already: asked for once.
-    pub known: bool,
+    /// Whether it is a secret, and of which kind.
+    pub secret: Option<Secret>,
     /// Says yes by being there: `/DRY_RUN`, or `--dry-run`.
     pub flag: bool,
     /// What it names, for completion.
@@ -46,8 +53,7 @@ impl Param {
             positional: true,
             prompt: None,
             check: check::anything,
-            secret: false,
-            known: false,
+            secret: None,
             flag: false,
             names: None,
         }
@@ -105,8 +111,7 @@ impl Param {
     #[must_use]
     pub const fn known_secret(self, prompt: &'static str) -> Param {
         Param {
-            secret: true,
-            known: true,
+            secret: Some(Secret::Known),
             prompt: Some(prompt),
             ..self
         }
@@ -116,7 +121,7 @@ impl Param {
     #[must_use]
     pub const fn secret(self) -> Param {
         Param {
-            secret: true,
+            secret: Some(Secret::New),
             prompt: Some("Password: "),
             ..self
         }
@@ -236,12 +241,12 @@ pub fn shown(param: &Param) -> String {
 }
 
 fn ask(param: &Param, console: &mut Console) -> Outcome<Zeroizing<String>> {
-    if param.secret && !param.known {
+    if param.secret == Some(Secret::New) {
         return console.new_password();
     }
     let prompt = param.prompt.unwrap_or_default();
     loop {
-        let answer = if param.secret {
+        let answer = if param.secret.is_some() {
             console.password(prompt)?
         } else {
             console.ask(prompt)?.map(Zeroizing::new)

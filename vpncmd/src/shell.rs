@@ -320,9 +320,12 @@ pub(crate) fn hide_secrets(words: &[String], commands: &[&'static Command]) -> V
     };
     let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
     let meant = matching::candidates(name, &names);
-    let secret_word = meant
-        .iter()
-        .any(|&at| commands[at].params.iter().any(|p| p.secret && p.positional));
+    let secret_word = meant.iter().any(|&at| {
+        commands[at]
+            .params
+            .iter()
+            .any(|p| p.secret.is_some() && p.positional)
+    });
     let mut secret_names: Vec<&str> = Vec::new();
     for (index, command) in commands.iter().enumerate() {
         if meant.is_empty() || meant.contains(&index) {
@@ -330,7 +333,7 @@ pub(crate) fn hide_secrets(words: &[String], commands: &[&'static Command]) -> V
                 command
                     .params
                     .iter()
-                    .filter(|p| p.secret && !p.positional)
+                    .filter(|p| p.secret.is_some() && !p.positional)
                     .map(|p| p.name),
             );
         }
