@@ -1,7 +1,7 @@
 //! `make bench-scale`: what many sessions cost, on our server and on the stock one.
 //!
 //! `SCALE_PARTS` picks parts (`idle login crowd storm forward`, all of them unless it is set); `SCALE_OF=ours` leaves the stock server
-//! out; `SCALE_SESSIONS` is another number than 10,000; `SCALE_SAVE=FILE` saves the table there.
+//! out; `SCALE_SESSIONS` is another number than 10,000; `SCALE_SAVE=FILE` saves the table there. What is none of these is an error.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,14 +13,13 @@ use hubward_tests::load::crowd::{self, Crowd, HUBS, USERS, visitor};
 use hubward_tests::load::figures::{Size, Spent, percentile};
 use hubward_tests::load::probe::{Pair, Talker, Watch};
 use hubward_tests::load::report::{Report, kibibytes, shown};
+use hubward_tests::load::request::{Part, Request};
 use hubward_tests::load::server::{Kind, Server};
 use hubward_tests::ours;
 use hubward_tests::stock::Stock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 
-/// Idle sessions on our server.
-const SESSIONS: usize = 10_000;
 /// Idle sessions on the stock server, which has a thread for each.
 const STOCK_SESSIONS: usize = 500;
 /// Clients of a storm.
@@ -44,6 +43,7 @@ fn main() {
 
 /// The same program again, inside of a laboratory.
 fn enter() -> Result<()> {
+    Request::of(std::env::vars())?;
     lab::check()?;
     Stock::unpacked()?;
     let status = lab::enter(&[])?.status()?;
@@ -51,26 +51,27 @@ fn enter() -> Result<()> {
 }
 
 fn measure() -> Result<()> {
+    let request = Request::of(std::env::vars())?;
     // Both ends of every session are descriptors of this machine.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let lab = Lab::open()?;
     let stock = Stock::unpacked()?;
-    let chosen = std::env::var("SCALE_PARTS").unwrap_or_else(|_| "idle login crowd storm forward".to_owned());
     let mut report = Report::default();
     report.add("", "ours", "stock");
-    for part in chosen.split_whitespace() {
+    for &part in &request.parts {
         let of = |kind| -> Result<Vec<Line>> {
             let server = Server::start(&lab, kind, &stock)?;
-            let lines = of_part(part, kind, &server).with_context(|| format!("{part}, {}", kind.name()));
+            let lines = of_part(part, request.sessions, kind, &server)
+                .with_context(|| format!("{}, {}", part.name(), kind.name()));
             server.kill();
             lines
         };
         let ours = of(Kind::Ours)?;
-        let theirs = if part == "forward" || std::env::var("SCALE_OF").is_ok_and(|of| of == "ours") {
-            Vec::new()
-        } else {
+        let theirs = if request.stock && part != Part::Forward {
             of(Kind::Stock)?
+        } else {
+            Vec::new()
         };
         for (what, figure) in &ours {
             let other = theirs.iter().find(|(other, _)| other == what);
@@ -83,16 +84,7 @@ fn measure() -> Result<()> {
             report.add(what, "-", figure);
         }
     }
-    match std::env::var_os("SCALE_SAVE") {
-        Some(page) => report.save(page.as_ref()),
-        None => Ok(()),
-    }
-}
-
-/// How many idle sessions there are to be on our server.
-fn sessions() -> usize {
-    let wanted = std::env::var("SCALE_SESSIONS").ok();
-    wanted.and_then(|count| count.parse().ok()).unwrap_or(SESSIONS)
+    request.save.map_or(Ok(()), |page| report.save(&page))
 }
 
 /// What, and the figure.
@@ -102,18 +94,17 @@ fn line(what: impl Into<String>, figure: impl Into<String>) -> Line {
     (what.into(), figure.into())
 }
 
-fn of_part(part: &str, kind: Kind, server: &Server) -> Result<Vec<Line>> {
+fn of_part(part: Part, sessions: usize, kind: Kind, server: &Server) -> Result<Vec<Line>> {
     let pid = server.pid()?;
     let door = server.door()?;
     let run = || -> Result<Vec<Line>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         match part {
-            "idle" => idle(pid),
-            "login" => runtime.block_on(login(pid, &door)),
-            "crowd" => runtime.block_on(crowd(pid, kind, &door)),
-            "storm" => runtime.block_on(storm(pid, &door)),
-            "forward" => runtime.block_on(forward(pid, server, &door)),
-            other => anyhow::bail!("there is no part {other}"),
+            Part::Idle => idle(pid),
+            Part::Login => runtime.block_on(login(pid, &door)),
+            Part::Crowd => runtime.block_on(crowd(pid, sessions, kind, &door)),
+            Part::Storm => runtime.block_on(storm(pid, &door)),
+            Part::Forward => runtime.block_on(forward(pid, sessions, server, &door)),
         }
     };
     server.host.within(run)?
@@ -166,9 +157,9 @@ async fn login(pid: u32, door: &Door) -> Result<Vec<Line>> {
 }
 
 /// Sessions that do nothing.
-async fn crowd(pid: u32, kind: Kind, door: &Door) -> Result<Vec<Line>> {
+async fn crowd(pid: u32, sessions: usize, kind: Kind, door: &Door) -> Result<Vec<Line>> {
     let count = match kind {
-        Kind::Ours => sessions(),
+        Kind::Ours => sessions,
         Kind::Stock => STOCK_SESSIONS,
     };
     let empty = Size::of(pid)?;
@@ -252,13 +243,13 @@ fn both(sorted: &[Duration]) -> String {
 }
 
 /// What a frame costs when there are many sessions and many stations.
-async fn forward(pid: u32, server: &Server, door: &Door) -> Result<Vec<Line>> {
+async fn forward(pid: u32, most: usize, server: &Server, door: &Door) -> Result<Vec<Line>> {
     let hub = crowd::hub(0);
     let mut lines = Vec::new();
     let mut pair = Pair::login(door, &hub).await?;
     let mut crowd = Crowd::default();
     let mut there = 2;
-    for sessions in [10, 1_000, sessions()] {
+    for sessions in [10, 1_000, most] {
         let more = (there..sessions).map(|number| Visitor {
             hub: hub.clone(),
             ..visitor(number)

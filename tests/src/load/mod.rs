@@ -9,4 +9,5 @@ pub mod crowd;
 pub mod figures;
 pub mod probe;
 pub mod report;
+pub mod request;
 pub mod server;
