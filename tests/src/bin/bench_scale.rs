@@ -12,7 +12,7 @@ use hubward_tests::load::client::{Door, Visitor};
 use hubward_tests::load::crowd::{self, Crowd, HUBS, USERS, visitor};
 use hubward_tests::load::figures::{Size, Spent, percentile};
 use hubward_tests::load::probe::{Pair, Talker, Watch};
-use hubward_tests::load::report::{Report, kibibytes, shown};
+use hubward_tests::load::report::{Report, kibibytes, mebibytes, shown};
 use hubward_tests::load::request::{Part, Request};
 use hubward_tests::load::server::{Kind, Server};
 use hubward_tests::ours;
@@ -30,6 +30,10 @@ const AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long latencies are measured at rest.
 const REST: Duration = Duration::from_secs(4);
+/// How long processor time of a server is counted that nobody uses.
+const UNUSED: Duration = Duration::from_secs(20);
+/// How long after their connections were cut all sessions are over, and what they left is cleared away.
+const AFTERMATH: Duration = Duration::from_secs(35);
 /// How long frames are sent at full speed.
 const FLOOD: Duration = Duration::from_secs(3);
 
@@ -100,7 +104,7 @@ fn of_part(part: Part, sessions: usize, kind: Kind, server: &Server) -> Result<V
     let run = || -> Result<Vec<Line>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         match part {
-            Part::Idle => idle(pid),
+            Part::Idle => idle(pid, server, &door),
             Part::Login => runtime.block_on(login(pid, &door)),
             Part::Crowd => runtime.block_on(crowd(pid, sessions, kind, &door)),
             Part::Storm => runtime.block_on(storm(pid, &door)),
@@ -110,19 +114,43 @@ fn of_part(part: Part, sessions: usize, kind: Kind, server: &Server) -> Result<V
     server.host.within(run)?
 }
 
-/// The server by itself.
-fn idle(pid: u32) -> Result<Vec<Line>> {
+/// A server that nobody uses, with SecureNAT in one of its hubs: before it ever was used, and after many clients came and went.
+fn idle(pid: u32, server: &Server, door: &Door) -> Result<Vec<Line>> {
+    server.administer(&crowd::hub(0), &["SecureNatEnable"])?;
+    let mut lines = unused(pid, server, "idle server with SecureNAT")?;
+    Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let mut crowd = Crowd::default();
+            crowd
+                .admit(door, (0..STORM).map(visitor), STORM, PATIENCE)
+                .await?;
+            crowd.cut().await;
+            anyhow::Ok(())
+        })?;
+    std::thread::sleep(AFTERMATH);
+    lines.extend(unused(pid, server, &format!("the same after {STORM} clients"))?);
+    Ok(lines)
+}
+
+/// What a server costs at rest.
+fn unused(pid: u32, server: &Server, what: &str) -> Result<Vec<Line>> {
+    server.rests()?;
     let before = Spent::by(pid)?;
-    std::thread::sleep(Duration::from_secs(10));
+    std::thread::sleep(UNUSED);
     let share = Spent::by(pid)?.share_since(&before);
     let size = Size::of(pid)?;
     Ok(vec![
-        line("no session: part of a core", format!("{:.2} %", share * 100.0)),
         line(
-            "no session: resident memory",
-            format!("{:.1} MiB", size.rss as f64 / (1 << 20) as f64),
+            format!("{what}: part of a core"),
+            format!("{:.2} %", share * 100.0),
         ),
-        line("no session: threads", size.threads.to_string()),
+        line(
+            format!("{what}: resident memory, PSS"),
+            format!("{}, {}", mebibytes(size.rss), mebibytes(size.pss)),
+        ),
+        line(format!("{what}: threads"), size.threads.to_string()),
     ])
 }
 
@@ -229,7 +257,7 @@ async fn storm(pid: u32, door: &Door) -> Result<Vec<Line>> {
     let size = Size::of(pid)?;
     lines.push(line(
         "resident memory a second after the storms",
-        format!("{:.1} MiB", size.rss as f64 / (1 << 20) as f64),
+        mebibytes(size.rss),
     ));
     Ok(lines)
 }

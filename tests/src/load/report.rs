@@ -60,3 +60,8 @@ pub fn shown(time: Duration) -> String {
 pub fn kibibytes(bytes: f64) -> String {
     format!("{:.1} KiB", bytes / 1024.0)
 }
+
+/// Many bytes as people read them.
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}

@@ -42,6 +42,7 @@ pub struct Server {
     pub host: Host,
     kind: Kind,
     running: Running,
+    stock: Stock,
 }
 
 enum Running {
@@ -70,9 +71,27 @@ impl Server {
                 Running::Stock(stock.server(&host)?)
             }
         };
-        let server = Self { host, kind, running };
-        await_rest(server.pid()?, Duration::from_secs(120)).context("after the start")?;
+        let server = Self {
+            host,
+            kind,
+            running,
+            stock: stock.clone(),
+        };
+        server.rests().context("after the start")?;
         Ok(server)
+    }
+
+    /// Waits until it has nothing to do.
+    pub fn rests(&self) -> Result<()> {
+        await_rest(self.pid()?, Duration::from_secs(120))
+    }
+
+    /// Runs administration commands for a hub, each with its server's own tool.
+    pub fn administer(&self, hub: &str, commands: &[&str]) -> Result<()> {
+        match self.kind {
+            Kind::Ours => ours::administer(&self.host, hub, commands).map(drop),
+            Kind::Stock => self.stock.shape(&self.host, hub, commands),
+        }
     }
 
     /// Its process.
