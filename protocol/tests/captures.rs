@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use bytes::BytesMut;
+use protocol::acceleration::{Accelerator, Key, Settings, Version};
 use protocol::block::{BlockDecoder, BlockEncoder, Dropped, Item, encode_keepalive};
 use protocol::certificate::{SigningKey, verify};
 use protocol::error::ErrorCode;
@@ -385,4 +386,73 @@ fn udp_acceleration_is_negotiated() {
         (2, 40000, true)
     );
     assert_eq!(grant.ip, "10.91.2.2".parse::<std::net::IpAddr>().unwrap());
+}
+
+/// The datagrams of a captured UDP flow, with where they came from.
+fn datagrams(name: &str) -> Vec<(std::net::SocketAddr, Vec<u8>)> {
+    let capture = data(name);
+    let mut rest = &capture[24..];
+    let mut found = Vec::new();
+    while let Some((head, behind)) = rest.split_first_chunk::<16>() {
+        let length = u32::from_le_bytes(head[8..12].try_into().unwrap()) as usize;
+        let (packet, behind) = behind.split_at(length);
+        rest = behind;
+        // Ethernet, IPv4 without options, UDP.
+        let source: [u8; 4] = packet[26..30].try_into().unwrap();
+        let port = u16::from_be_bytes(packet[34..36].try_into().unwrap());
+        found.push((std::net::SocketAddr::from((source, port)), packet[42..].to_vec()));
+    }
+    found
+}
+
+#[test]
+fn every_datagram_of_udp_acceleration_is_opened_by_the_other_end() {
+    for (name, version) in [("udp-accel-v1", Version::V1), ("udp-accel-v2", Version::V2)] {
+        let (_, login) = login(&format!("{name}.conn1"));
+        let offer = login.options.udp.unwrap();
+        let answer = &Stream::load(&format!("{name}.conn1"), Side::Server).packs[1];
+        let grant = Welcome::from_pack(&Pack::decode(answer, &Limits::REPLY).unwrap())
+            .unwrap()
+            .udp
+            .unwrap();
+        assert_eq!(grant.version, version.number());
+        let client_port = offer.port;
+        let as_client = Settings {
+            version,
+            our_key: Key::new(offer.key, offer.key_v2),
+            peer_key: Key::new(grant.key, grant.key_v2),
+            our_cookie: grant.client_cookie,
+            peer_cookie: grant.server_cookie,
+            fast_detect: grant.fast_detect,
+            compress: false,
+            ours: false,
+            peer: (grant.ip, grant.port).into(),
+        };
+        let as_server = Settings {
+            our_key: as_client.peer_key.clone(),
+            peer_key: as_client.our_key.clone(),
+            our_cookie: grant.server_cookie,
+            peer_cookie: grant.client_cookie,
+            ..as_client.clone()
+        };
+        let now = std::time::Instant::now();
+        let mut client = Accelerator::new(&as_client, now, [1; 32]).unwrap();
+        let mut server = Accelerator::new(&as_server, now, [2; 32]).unwrap();
+        let (mut frames, mut keepalives) = ([0, 0], 0);
+        for (from, mut datagram) in datagrams(&format!("{name}.udp.pcap")) {
+            let upward = from.port() == client_port;
+            let end = if upward { &mut server } else { &mut client };
+            let frame = end.handle_input(now, from, &mut datagram).unwrap();
+            match frame.len() {
+                0 => keepalives += 1,
+                14..=1514 => frames[usize::from(upward)] += 1,
+                other => panic!("a frame of {other} bytes"),
+            }
+            assert_eq!(end.peer(), from);
+        }
+        assert!(
+            frames.iter().all(|count| *count > 5) && keepalives > 20,
+            "{frames:?} {keepalives}"
+        );
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! `protocol` says what the bytes mean and never touches a socket; this crate has the sockets, TLS and the clock:
 //! [`dial`] takes a client to a server's hello, [`accept`] takes a server to a peer's request, [`tunnel`] moves frames
-//! through the connections of a session, [`admin`] makes administration calls, [`client_service`] calls a VPN client.
+//! through the connections of a session, [`acceleration`] through datagrams beside them, [`admin`] makes administration calls, [`client_service`] calls a VPN client.
 
+pub mod acceleration;
 pub mod accept;
 pub mod admin;
 pub mod cipher;

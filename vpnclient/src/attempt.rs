@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use protocol::acceleration::Version;
 use protocol::error::ErrorCode;
-use protocol::handshake::{Auth, Redirect, SessionOptions, Welcome};
+use protocol::handshake::{Auth, Redirect, SessionOptions, UdpOffer, UdpUse, Welcome};
 use protocol::pack::Pack;
+use transport::acceleration::negotiate::{self, Agreed, Offered};
 use transport::dial::{self, DialError, Dialed, Stage, Target};
 use transport::tls::{Fingerprint, TlsStream, Trust};
 
@@ -27,6 +29,8 @@ pub struct Wish {
     pub identity: Identity,
     /// The session.
     pub options: SessionOptions,
+    /// Whether and when frames may go by UDP.
+    pub udp: Option<UdpUse>,
     /// A random number of this process; the server counts its logins once.
     pub unique_id: [u8; 16],
 }
@@ -54,6 +58,8 @@ pub struct Established {
     pub stream: TlsStream,
     /// Bytes of the data stage that came early.
     pub early: Vec<u8>,
+    /// The way by UDP, if both ends want one.
+    pub udp: Option<Agreed>,
     /// How long it took to get here.
     pub took: Duration,
 }
@@ -172,9 +178,14 @@ async fn enter(
         }
     };
     for _ in 0..=MAX_REDIRECTS {
-        let answer = ask(wish, &mut dialed, &target, auth).await?;
+        // A session does without UDP where no socket is to be had.
+        let offered = wish
+            .udp
+            .and_then(|when| negotiate::offer(dialed.local.ip(), Version::V2, when).ok());
+        let offer = offered.as_ref().map(|offered| offered.offer.clone());
+        let answer = ask(wish, &mut dialed, &target, auth, offer).await?;
         if !Redirect::is(&answer) {
-            return finish(dialed, target, &answer, began).await;
+            return finish(dialed, target, &answer, offered, began).await;
         }
         let redirect = read(&target, Redirect::from_pack(&answer))?;
         // The controller waits for a last message before it forgets us (protocol §5.4); what it says does not matter.
@@ -193,11 +204,21 @@ async fn enter(
     Err(AttemptError::Circles(wish.target.clone()))
 }
 
-async fn ask(wish: &Wish, dialed: &mut Dialed, target: &Target, auth: Auth) -> Result<Pack, AttemptError> {
+async fn ask(
+    wish: &Wish,
+    dialed: &mut Dialed,
+    target: &Target,
+    auth: Auth,
+    udp: Option<UdpOffer>,
+) -> Result<Pack, AttemptError> {
     let mut node = login::node(&dialed.hello, &target.host, wish.unique_id);
     (node.client_ip, node.client_port) = (dialed.local.ip(), dialed.local.port());
     (node.server_ip, node.server_port) = (dialed.peer.ip(), dialed.peer.port());
-    let login = wish.identity.login(auth, wish.options.clone(), node);
+    let options = SessionOptions {
+        udp,
+        ..wish.options.clone()
+    };
+    let login = wish.identity.login(auth, options, node);
     Ok(dialed.request(&login.to_pack()).await?)
 }
 
@@ -205,6 +226,7 @@ async fn finish(
     dialed: Dialed,
     target: Target,
     answer: &Pack,
+    offered: Option<Offered>,
     began: Instant,
 ) -> Result<Established, AttemptError> {
     let welcome = match read(&target, Welcome::from_pack(answer)) {
@@ -220,6 +242,9 @@ async fn finish(
         fingerprint: dialed.fingerprint(),
     };
     let product = dialed.hello.product.clone();
+    let udp = offered
+        .zip(welcome.udp.as_ref())
+        .and_then(|(offered, grant)| offered.granted(grant, place.peer.ip(), welcome.use_compress));
     let (stream, early) = dialed.into_stream();
     Ok(Established {
         welcome,
@@ -227,6 +252,7 @@ async fn finish(
         place,
         stream,
         early,
+        udp,
         took: began.elapsed(),
     })
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use protocol::certificate::SigningKey;
-use protocol::handshake::SessionOptions;
+use protocol::handshake::{SessionOptions, UdpUse};
 use transport::dial::Target;
 use transport::tls::{self, Fingerprint, Trust};
 
@@ -148,6 +148,13 @@ struct SessionArgs {
     /// Ask for the right to bridge or route for others.
     #[arg(long)]
     bridge: bool,
+    /// Send the data by UDP whenever that works. Unless given, a stock server gets it so, and one of ours only while there is no
+    /// TCP connection, since TCP is faster where no packets are lost.
+    #[arg(long)]
+    udp: bool,
+    /// Never send anything by UDP.
+    #[arg(long, conflicts_with = "udp")]
+    no_udp: bool,
 }
 
 impl Connect {
@@ -163,7 +170,8 @@ impl Connect {
             use_compress: self.session.compress,
             half_connection: self.session.half_duplex,
             bridge: self.session.bridge,
-            super_frames: !self.session.no_super_frames && !self.session.compress,
+            // Datagrams cannot carry them.
+            super_frames: !self.session.no_super_frames && !self.session.compress && !self.session.udp,
             ..SessionOptions::default()
         };
         Ok(Wish {
@@ -175,6 +183,11 @@ impl Connect {
                 proof: self.proof.proof(&self.user, reporter)?,
             },
             options,
+            udp: match (self.session.udp, self.session.no_udp) {
+                (_, true) => None,
+                (true, _) => Some(UdpUse::WhenUsable),
+                (false, false) => Some(UdpUse::StandBy),
+            },
             unique_id: rand::random(),
         })
     }

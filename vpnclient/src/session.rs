@@ -53,6 +53,7 @@ impl Session {
             place,
             stream,
             early,
+            udp,
             ..
         } = established;
         let terms = Terms {
@@ -69,6 +70,9 @@ impl Session {
         let tunnel = Tunnel::start(terms, inbound);
         let direction = tunnel.first_direction();
         tunnel.add(stream, &early, direction);
+        if let Some(agreed) = udp {
+            tunnel.accelerate(agreed);
+        }
         let (sender, news) = mpsc::unbounded_channel();
         let keeper = Keeper {
             tunnel: tunnel.clone(),

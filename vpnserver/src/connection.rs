@@ -6,9 +6,12 @@ use std::time::Instant;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use protocol::error::ErrorCode;
-use protocol::handshake::{Attached, ChangePassword, Hello, HubList, Login, Request, TIMEOUT_MS, Welcome};
+use protocol::handshake::{
+    Attached, ChangePassword, Hello, HubList, Login, Request, TIMEOUT_MS, UdpGrant, Welcome,
+};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
+use transport::acceleration::negotiate as udp_offer;
 use transport::accept::{AcceptError, Asked, NEGOTIATION_TIMEOUT, Negotiation};
 use transport::cipher::Cipher;
 
@@ -181,13 +184,34 @@ impl Incoming {
             session: session.clone(),
         };
         ending.opened();
+        let udp = if granted.udp {
+            self.accelerate(&session)
+        } else {
+            None
+        };
         // What belongs to a session is no stranger, and is listed there.
         drop((self.listed, pass));
-        let welcome = welcome(&session, &granted.message);
+        let welcome = welcome(&session, &granted.message, udp);
         negotiation.reply(&welcome.to_pack()).await.ok()?;
         let (stream, early) = negotiation.into_stream();
         session.join(stream, &early, session.tunnel.first_direction());
         Some(ending)
+    }
+
+    /// Opens a way by UDP for a session whose client offered it; without one the session is as good.
+    fn accelerate(&self, session: &Session) -> Option<UdpGrant> {
+        let offer = self.login.options.udp.as_ref()?;
+        let compress = session.tunnel.terms().compress;
+        match udp_offer::grant(offer, self.local.ip(), self.peer.ip(), compress) {
+            Ok(granted) => granted.map(|(grant, agreed)| {
+                session.tunnel.accelerate(agreed);
+                grant
+            }),
+            Err(error) => {
+                tracing::warn!(session = session.origin.name, %error, "no UDP port for the session");
+                None
+            }
+        }
     }
 
     /// A session in the books. What was revoked while the login was under way has not found the session there, so that is
@@ -282,7 +306,7 @@ impl Drop for Ending {
     }
 }
 
-fn welcome(session: &Session, message: &str) -> Welcome {
+fn welcome(session: &Session, message: &str, udp: Option<UdpGrant>) -> Welcome {
     let terms = session.tunnel.terms();
     Welcome {
         session_name: session.origin.name.clone(),
@@ -299,7 +323,7 @@ fn welcome(session: &Session, message: &str) -> Welcome {
         policy: session.origin.policy.clone(),
         message: message.to_owned(),
         no_update_notice: true,
-        udp: None,
+        udp,
         super_frames: terms.super_frames,
     }
 }

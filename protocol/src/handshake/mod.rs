@@ -20,7 +20,7 @@ pub use login::{Auth, Login, RudpSupport, SessionOptions, TEXT_BYTES};
 pub use node::{ClientVersion, NodeInfo, OsInfo};
 pub use request::{AdminLogin, ChangePassword, Proof, Request};
 pub use server::ServerHandshake;
-pub use udp::{UdpGrant, UdpOffer};
+pub use udp::{UdpGrant, UdpOffer, UdpUse};
 pub use welcome::{Attached, HubList, Redirect, TIMEOUT_MS, Welcome, refusal};
 
 use crate::error::ErrorCode;

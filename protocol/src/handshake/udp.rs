@@ -5,6 +5,36 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::pack::Pack;
 
+/// Our own element in login and welcome (protocol §14): the peer counts its datagrams, and how it wants them used.
+const OURS: &str = "hubward_udp";
+
+/// When frames should go by UDP between two ends of ours; stock ends do it whenever they can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UdpUse {
+    /// While there is no TCP connection: as long as there is, super-frames over TCP are faster.
+    #[default]
+    StandBy,
+    /// Whenever the path works.
+    WhenUsable,
+}
+
+impl UdpUse {
+    fn code(self) -> u32 {
+        match self {
+            Self::StandBy => 1,
+            Self::WhenUsable => 2,
+        }
+    }
+
+    fn read(pack: &Pack) -> Option<Self> {
+        match pack.int_or_0(OURS) {
+            0 => None,
+            2 => Some(Self::WhenUsable),
+            _ => Some(Self::StandBy),
+        }
+    }
+}
+
 /// What a client offers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UdpOffer {
@@ -24,6 +54,8 @@ pub struct UdpOffer {
     pub hmac: bool,
     /// Whether it knows the fast keep-alive timers.
     pub fast_detect: bool,
+    /// What a client of ours says beside it.
+    pub ours: Option<UdpUse>,
 }
 
 /// What a server grants.
@@ -49,6 +81,8 @@ pub struct UdpGrant {
     pub hmac: bool,
     /// Whether both sides use the fast keep-alive timers.
     pub fast_detect: bool,
+    /// What a server of ours answers to a client of ours.
+    pub ours: Option<UdpUse>,
 }
 
 impl UdpOffer {
@@ -62,6 +96,9 @@ impl UdpOffer {
             .set_data("udp_acceleration_client_key_v2", &self.key_v2)
             .set_bool("support_hmac_on_udp_acceleration", self.hmac)
             .set_bool("support_udp_accel_fast_disconnect_detect", self.fast_detect);
+        if let Some(ours) = self.ours {
+            pack.set_int(OURS, ours.code());
+        }
     }
 
     /// An offer that lacks something is none: UDP is never needed. Version 1 clients send no second key.
@@ -86,6 +123,7 @@ impl UdpOffer {
             },
             hmac: pack.bool("support_hmac_on_udp_acceleration"),
             fast_detect: pack.bool("support_udp_accel_fast_disconnect_detect"),
+            ours: UdpUse::read(pack),
         })
     }
 }
@@ -103,6 +141,9 @@ impl UdpGrant {
             .set_bool("udp_acceleration_use_encryption", self.use_encryption)
             .set_bool("use_hmac_on_udp_acceleration", self.hmac)
             .set_bool("udp_accel_fast_disconnect_detect", self.fast_detect);
+        if let Some(ours) = self.ours {
+            pack.set_int(OURS, ours.code());
+        }
     }
 
     /// A grant without a port or a cookie is ignored, as the stock client does.
@@ -130,6 +171,7 @@ impl UdpGrant {
             use_encryption: pack.bool("udp_acceleration_use_encryption"),
             hmac: pack.bool("use_hmac_on_udp_acceleration"),
             fast_detect: pack.bool("udp_accel_fast_disconnect_detect"),
+            ours: UdpUse::read(pack),
         })
     }
 }

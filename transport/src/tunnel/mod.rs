@@ -9,7 +9,7 @@ mod supervise;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hub_core::frame::{Frame, FrameView};
@@ -19,6 +19,8 @@ use rand::RngExt;
 use tokio::sync::{Notify, watch};
 
 use self::link::Link;
+use crate::acceleration::Lane;
+use crate::acceleration::negotiate::Agreed;
 use crate::tls::TlsStream;
 
 /// What both sides agreed on at login.
@@ -106,6 +108,8 @@ struct Shared {
     traffic: Traffic,
     /// Connections whose task has not ended: those in use and those that say goodbye.
     tasks: watch::Sender<usize>,
+    /// The way by UDP, if one was agreed on.
+    lane: OnceLock<Arc<Lane>>,
 }
 
 struct Book {
@@ -138,6 +142,7 @@ impl Tunnel {
             news: Notify::new(),
             traffic: Traffic::default(),
             tasks: watch::Sender::new(0),
+            lane: OnceLock::new(),
         });
         tokio::spawn(supervise::supervise(shared.clone()));
         Self(shared)
@@ -188,15 +193,55 @@ impl Tunnel {
         self.0.book().tunnel.first_direction()
     }
 
-    /// Sends frames to the peer, at once if the sockets take them; those that find no room are dropped and counted.
+    /// Opens a way by UDP beside the connections; a second one is not.
+    pub fn accelerate(&self, agreed: Agreed) {
+        if let Some(lane) = Lane::open(self.clone(), agreed) {
+            let _ = self.0.lane.set(lane);
+        }
+    }
+
+    /// The way by UDP, if one was agreed on.
+    #[must_use]
+    pub fn lane(&self) -> Option<&Arc<Lane>> {
+        self.0.lane.get()
+    }
+
+    /// Frames have come by UDP.
+    pub(crate) fn arrived(&self, frames: &mut Vec<Frame>) {
+        let bytes: usize = frames.iter().map(Frame::len).sum();
+        self.0.book().heard_at = Instant::now();
+        self.0.traffic.frames_in.fetch_add(frames.len() as u64, Relaxed);
+        self.0.traffic.bytes_in.fetch_add(bytes as u64, Relaxed);
+        (self.0.inbound)(frames);
+    }
+
+    /// Frames have gone by UDP.
+    pub(crate) fn went(&self, frames: usize, bytes: usize) {
+        self.0.traffic.frames_out.fetch_add(frames as u64, Relaxed);
+        self.0.traffic.bytes_out.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Sends frames to the peer, by UDP where that is preferred or no connection is left, else at once if the sockets take them;
+    /// those that find no room are dropped and counted.
     pub fn send(&self, frames: &mut dyn Iterator<Item = Frame>) {
+        let lane = self.0.lane.get().filter(|lane| lane.is_usable());
+        let preferred = lane.filter(|lane| lane.is_preferred());
         let mut chosen: Vec<Arc<Link>> = Vec::new();
         let mut dropped = 0;
         {
             let book = self.0.book();
             // A flow keeps its connection, and one connection has them all.
             let only = book.links.len() == 1;
-            for frame in frames {
+            for mut frame in frames {
+                if let Some(lane) = preferred {
+                    match lane.push(frame) {
+                        Ok(queued) => {
+                            dropped += u64::from(!queued);
+                            continue;
+                        }
+                        Err(long) => frame = long,
+                    }
+                }
                 let view = if only {
                     None
                 } else {
@@ -204,10 +249,15 @@ impl Tunnel {
                 };
                 let (priority, hash) = view.map_or((false, 0), |view| (view.is_priority(), view.flow_hash()));
                 let link = book.tunnel.choose(priority, hash).and_then(|id| book.link(id));
-                let Some(link) = link.filter(|link| link.queue.push(frame)) else {
-                    dropped += 1;
+                let Some(link) = link else {
+                    let queued = lane.is_some_and(|lane| lane.push(frame).unwrap_or(false));
+                    dropped += u64::from(!queued);
                     continue;
                 };
+                if !link.queue.push(frame) {
+                    dropped += 1;
+                    continue;
+                }
                 if !chosen.iter().any(|chosen| chosen.id == link.id) {
                     chosen.push(link.clone());
                 }

@@ -186,6 +186,7 @@ fn link(server: &Server, session: &Session) -> LinkState {
     let (origin, terms) = (&session.origin, session.tunnel.terms());
     let counters = session.port().counters();
     let (bytes_in, bytes_out) = session.bytes();
+    let udp = session.tunnel.lane().map(|lane| lane.status());
     LinkState {
         server_name: origin.local.ip().to_string(),
         server_port: origin.local.port().into(),
@@ -217,6 +218,8 @@ fn link(server: &Server, session: &Session) -> LinkState {
         total_send_size_real: bytes_in,
         total_recv_size_real: bytes_out,
         underlay_protocol: underlay(origin.peer).to_owned(),
+        is_udp_acceleration_enabled: udp.is_some(),
+        is_using_udp_acceleration: udp.is_some_and(|udp| udp.in_use),
         vlan_id: origin.policy.vlan_id,
         traffic: traffic_of_peer(&counters),
         server_x: Some(server.identity().certificate.to_vec()),

@@ -78,6 +78,7 @@ pub(super) fn authorise(occupancy: &dyn Occupancy, candidate: &Candidate<'_>) ->
     let standing = Standing::new(hub, subject, login, source);
     let hub_name = hub.name.to_string();
     let message = hub.message.clone();
+    let udp = !hub.options.is_on(HubOption::DisableUdpAcceleration);
     Ok(match subject {
         Subject::User(user) => Granted {
             hub: hub_name,
@@ -88,6 +89,7 @@ pub(super) fn authorise(occupancy: &dyn Occupancy, candidate: &Candidate<'_>) ->
             room,
             standing,
             message,
+            udp,
         },
         Subject::HubAdministrator => Granted {
             hub: hub_name,
@@ -98,6 +100,7 @@ pub(super) fn authorise(occupancy: &dyn Occupancy, candidate: &Candidate<'_>) ->
             room,
             standing,
             message,
+            udp,
         },
     })
 }

@@ -57,6 +57,8 @@ pub struct Granted {
     pub standing: Standing,
     /// What the user is shown.
     pub message: String,
+    /// Whether the hub lets frames go by UDP (hub option `DisableUdpAcceleration`).
+    pub udp: bool,
 }
 
 /// A login or administrator turned away.

@@ -82,7 +82,7 @@ options! {
     DisableAdjustTcpMss "DisableAdjustTcpMss" = 0 InForce "Never clamp the TCP segment size.";
     NoDhcpPacketLogOutsideHub "NoDhcpPacketLogOutsideHub" = 1 KeptOnly "Leave DHCP from outside the hub out of the packet log.";
     DisableHttpParsing "DisableHttpParsing" = 0 InForce "Do not look for URLs in the packet log.";
-    DisableUdpAcceleration "DisableUdpAcceleration" = 0 InForce "Never offer UDP acceleration (it is never offered yet).";
+    DisableUdpAcceleration "DisableUdpAcceleration" = 0 InForce "Never grant UDP acceleration.";
     DisableUdpFilterForLocalBridgeNic "DisableUdpFilterForLocalBridgeNic" = 0 KeptOnly "Let the server's own UDP traffic pass over a local bridge.";
     ApplyIpv4AccessListOnArp "ApplyIPv4AccessListOnArpPacket" = 0 InForce "Match IPv4 access rules against ARP as well.";
     RemoveDefGwOnDhcpForLocalhost "RemoveDefGwOnDhcpForLocalhost" = 1 KeptOnly "Strip the default gateway from DHCP answers to clients on the server itself.";

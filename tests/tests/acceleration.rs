@@ -1,0 +1,311 @@
+//! UDP acceleration between every two of stock client, stock server, our client and our server: it comes into use, its
+//! loss costs nothing but speed, and it comes back.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use hub_core::frame::Frame;
+use hubward_tests::host::Host;
+use hubward_tests::lab::{self, Lab};
+use hubward_tests::ours::{self, HUB, PASSWORD, USER};
+use hubward_tests::process::{Daemon, eventually};
+use hubward_tests::site::{OUTSIDE, Site};
+use hubward_tests::stock::{self, Account, Client, Proof, Stock, item};
+use protocol::acceleration::Version;
+use protocol::handshake::{Auth, ClientVersion, Login, NodeInfo, SessionOptions, UdpUse, Welcome};
+use protocol::tunnel::Side;
+use transport::acceleration::negotiate;
+use transport::dial;
+use transport::tls::Trust;
+use transport::tunnel::{Terms, Tunnel};
+
+/// How long a login, a lease or a change of the path may take on a busy machine. Stock ends wait ten seconds before they
+/// trust a path.
+const PATIENCE: Duration = Duration::from_secs(60);
+const ACTIVE: &str = "UDP Acceleration is Active";
+const SUPPORTED: &str = "UDP Acceleration is Supported";
+
+/// The rules that stop a protocol between the user and the NAT instance.
+fn block(host: &Host, protocol: &str) -> Result<()> {
+    host.sh(&format!(
+        "nft 'table inet no_{protocol} {{
+            chain in {{ type filter hook input priority 0; iifname eth0 meta l4proto {protocol} drop; }}
+            chain out {{ type filter hook output priority 0; oifname eth0 meta l4proto {protocol} drop; }}
+        }}'"
+    ))
+    .map(drop)
+}
+
+fn let_through(host: &Host, protocol: &str) -> Result<()> {
+    host.sh(&format!("nft delete table inet no_{protocol}")).map(drop)
+}
+
+/// The page comes through although TCP between the two hosts carries nothing: the frames go by UDP, both ways.
+fn page_comes_by_udp_alone(site: &Site) -> Result<()> {
+    block(&site.user, "tcp")?;
+    let seen = eventually(PATIENCE / 6, "the page, by UDP alone", || {
+        Ok(site.user_sees_the_private_page().ok())
+    });
+    let_through(&site.user, "tcp")?;
+    seen
+}
+
+/// UDP is used, dies, is not missed, and is used again. `active` asks one end whether it uses UDP.
+fn comes_goes_and_comes_back(site: &Site, active: &dyn Fn() -> Result<bool>) -> Result<()> {
+    let awaits =
+        |wanted: bool, what: &str| eventually(PATIENCE, what, || Ok((active()? == wanted).then_some(())));
+    awaits(true, "UDP in use")?;
+    page_comes_by_udp_alone(site)?;
+    block(&site.user, "udp")?;
+    eventually(PATIENCE, "the page after UDP had died", || {
+        Ok(site.user_sees_the_private_page().ok())
+    })?;
+    awaits(false, "UDP out of use")?;
+    site.user_sees_the_private_page()?;
+    let_through(&site.user, "udp")?;
+    awaits(true, "UDP in use again")?;
+    page_comes_by_udp_alone(site)
+}
+
+/// The name of the user's newest session in a list of sessions.
+fn session_in(list: &str) -> Result<&str> {
+    let prefix = format!("SID-{}-", USER.to_uppercase());
+    list.split(|c: char| c.is_whitespace() || c == '|')
+        .rfind(|word| word.starts_with(&prefix))
+        .with_context(|| format!("no session of {USER} in {list}"))
+}
+
+/// What our server says of the user's session.
+fn at_our_server(site: &Site) -> Result<String> {
+    let list = ours::administer(&site.nat, HUB, &["SessionList"])?;
+    ours::administer(&site.nat, HUB, &[&format!("SessionGet {}", session_in(&list)?)])
+}
+
+#[test]
+fn stock_client_and_our_server_use_udp() {
+    lab::run_with_stock(|lab, stock| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let client = stock.client(&site.user)?;
+        let account = Account {
+            udp_acceleration: true,
+            ..Account::new("203.0.113.1:443", HUB, USER, Proof::Plain(PASSWORD))
+        };
+        client.connect(&site.user, &account)?;
+        client.established(&site.user, PATIENCE)?;
+        stock.lease(&site.user, Client::DEVICE)?;
+        let active = || {
+            let there = client.command(&site.user, "AccountStatusGet lab")?.stdout;
+            let here = at_our_server(&site)?;
+            ensure!(item(&here, SUPPORTED) == Some("Yes"), "{here}");
+            let (there, here) = (item(&there, ACTIVE), item(&here, ACTIVE));
+            // For a moment only one end may know.
+            Ok((there == Some("Yes") && here == Some("Yes")).then_some(()))
+        };
+        eventually(PATIENCE, "UDP in use at both ends", active)?;
+        page_comes_by_udp_alone(&site)?;
+        client.disconnect(&site.user)?;
+        server.stop()
+    });
+}
+
+#[test]
+fn a_hub_that_forbids_udp_grants_none() {
+    lab::run_with_stock(|lab, stock| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        ours::administer(&site.nat, HUB, &["ExtOptionSet DisableUdpAcceleration /VALUE:1"])?;
+        let client = stock.client(&site.user)?;
+        let account = Account {
+            udp_acceleration: true,
+            ..Account::new("203.0.113.1:443", HUB, USER, Proof::Plain(PASSWORD))
+        };
+        client.connect(&site.user, &account)?;
+        let status = client.established(&site.user, PATIENCE)?;
+        ensure!(item(&status, SUPPORTED) == Some("No"), "{status}");
+        ensure!(item(&at_our_server(&site)?, SUPPORTED) == Some("No"));
+        server.stop()
+    });
+}
+
+fn with_the_stock_server(lab: &Lab, stock: &Stock) -> Result<(Site, Daemon)> {
+    let site = Site::new(lab)?;
+    let server = stock.server(&site.nat)?;
+    at_the_stock_server(stock, &site, "", &format!("HubCreate {HUB} /PASSWORD:none"))?;
+    for command in [
+        "SecureNatEnable",
+        &format!("UserCreate {USER} /GROUP:none /REALNAME:none /NOTE:none"),
+        &format!("UserPasswordSet {USER} /PASSWORD:{PASSWORD}"),
+        "UserCreate guest /GROUP:none /REALNAME:none /NOTE:none",
+        "UserAnonymousSet guest",
+    ] {
+        at_the_stock_server(stock, &site, HUB, command)?;
+    }
+    Ok((site, server))
+}
+
+fn at_the_stock_server(stock: &Stock, site: &Site, hub: &str, command: &str) -> Result<String> {
+    let hub = format!("/ADMINHUB:{hub}");
+    let options = if hub == "/ADMINHUB:" { vec![] } else { vec![&*hub] };
+    stock
+        .administer(&site.nat, "localhost:443", &options, command)?
+        .success()
+        .with_context(|| command.to_owned())
+}
+
+#[test]
+fn our_client_and_the_stock_server_use_udp_while_it_works() {
+    lab::run_with_stock(|lab, stock| {
+        let (site, _server) = with_the_stock_server(lab, stock)?;
+        let client = ours::Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure"])?;
+        ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
+        let sessions = at_the_stock_server(stock, &site, HUB, "SessionList")?;
+        let name = session_in(&sessions)?.to_owned();
+        comes_goes_and_comes_back(&site, &|| {
+            let status = at_the_stock_server(stock, &site, HUB, &format!("SessionGet {name}"))?;
+            Ok(stock::item(&status, ACTIVE) == Some("Yes"))
+        })
+        .with_context(|| client.daemon().log())?;
+        client.stop()
+    });
+}
+
+#[test]
+fn our_client_and_our_server_use_udp_where_it_is_asked_for() {
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let client = ours::Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure", "--udp"])?;
+        ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
+        comes_goes_and_comes_back(&site, &|| Ok(item(&at_our_server(&site)?, ACTIVE) == Some("Yes")))
+            .with_context(|| format!("{}\n{}", client.daemon().log(), server.log()))?;
+        client.stop()?;
+
+        let client = ours::Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure", "--no-udp"])?;
+        ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
+        let status = at_our_server(&site)?;
+        ensure!(item(&status, SUPPORTED) == Some("No"), "{status}");
+        client.stop()?;
+        server.stop()
+    });
+}
+
+/// A frame with an ARP question for the hub's SecureNAT.
+fn who_has_the_gateway() -> Frame {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.extend([2, 0, 0, 0, 0, 9, 192, 168, 30, 9]);
+    frame.extend([0, 0, 0, 0, 0, 0, 192, 168, 30, 1]);
+    Frame::new(frame)
+}
+
+/// A client that speaks version 1 alone gets an answer by UDP from the SecureNAT of the server at `OUTSIDE`.
+async fn talk_in_version_1() -> Result<()> {
+    let target = OUTSIDE.parse()?;
+    let mut dialed = dial::dial(&target, &Trust::Insecure, &mut |_| {}).await?;
+    let offered = negotiate::offer(dialed.local.ip(), Version::V1, UdpUse::WhenUsable)?;
+    let mut offer = offered.offer.clone();
+    // As a peer that knows nothing of ours, and of version 2.
+    offer.ours = None;
+    let login = Login {
+        hub: HUB.into(),
+        user: "guest".into(),
+        auth: Auth::Anonymous,
+        options: SessionOptions {
+            udp: Some(offer),
+            ..SessionOptions::default()
+        },
+        client: ClientVersion {
+            product: "old client".into(),
+            version: protocol::VERSION,
+            build: protocol::BUILD,
+        },
+        client_id: 0,
+        unique_id: None,
+        node: Some(NodeInfo::default()),
+        os: None,
+    };
+    let answer = dialed.request(&login.to_pack()).await?;
+    let welcome = Welcome::from_pack(&answer).map_err(|code| anyhow::anyhow!("refused: {code}"))?;
+    let grant = welcome.udp.as_ref().context("no UDP was granted")?;
+    ensure!(grant.version == 1, "version {}", grant.version);
+    let peer: IpAddr = OUTSIDE.parse()?;
+    ensure!(SocketAddr::new(grant.ip, 0).ip() == peer, "{}", grant.ip);
+    let agreed = offered
+        .granted(grant, peer, false)
+        .context("the grant was not taken")?;
+
+    let answers = Arc::new(Mutex::new(0));
+    let counted = answers.clone();
+    let inbound = move |frames: &mut Vec<Frame>| {
+        let arp = frames
+            .drain(..)
+            .filter(|frame| frame.bytes.get(12..14) == Some(&[8, 6]));
+        *counted.lock().unwrap_or_else(PoisonError::into_inner) += arp.count();
+    };
+    let terms = Terms {
+        name: welcome.session_name.clone(),
+        side: Side::Client,
+        timeout: Duration::from_millis(welcome.timeout_ms.into()),
+        max_connections: 1,
+        half_duplex: false,
+        qos: false,
+        compress: false,
+        super_frames: false,
+        queue_bytes: 1 << 20,
+    };
+    let tunnel = Tunnel::start(terms, Arc::new(inbound));
+    let (stream, early) = dialed.into_stream();
+    let direction = tunnel.first_direction();
+    tunnel.add(stream, &early, direction);
+    tunnel.accelerate(agreed);
+    let lane = tunnel.lane().context("no lane")?.clone();
+    let both_ways = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            pace.tick().await;
+            let (arrived, went) = lane.status().frames;
+            let answers = *answers.lock().unwrap_or_else(PoisonError::into_inner);
+            if arrived > 0 && went > 0 && answers > 0 {
+                return;
+            }
+            tunnel.send(&mut std::iter::once(who_has_the_gateway()));
+        }
+    };
+    tokio::time::timeout(PATIENCE, both_ways)
+        .await
+        .with_context(|| format!("{:?}", lane.status()))?;
+    let status = lane.status();
+    ensure!(status.in_use && status.version == Version::V1, "{status:?}");
+    ensure!(status.refused == 0, "{status:?}");
+    tunnel.close();
+    tunnel.closed().await;
+    Ok(())
+}
+
+fn a_client_of_version_1(site: &Site) -> Result<()> {
+    site.user.within(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(talk_in_version_1())
+    })?
+}
+
+#[test]
+fn an_old_client_uses_version_1_with_our_server() {
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let guest = "UserCreate guest /GROUP:none /REALNAME:none /NOTE:none";
+        ours::administer(&site.nat, HUB, &[guest, "UserAnonymousSet guest"])?;
+        a_client_of_version_1(&site).with_context(|| server.log())?;
+        server.stop()
+    });
+}
+
+#[test]
+fn our_version_1_is_that_of_the_stock_server() {
+    lab::run_with_stock(|lab, stock| {
+        let (site, _server) = with_the_stock_server(lab, stock)?;
+        a_client_of_version_1(&site)
+    });
+}
