@@ -38,6 +38,18 @@ fn block(host: &Host, protocol: &str) -> Result<()> {
     .map(drop)
 }
 
+/// Stops a protocol between the two hosts as a network does: what is sent does not arrive, and nobody is told.
+fn lose_on_the_way(site: &Site, protocol: &str) -> Result<()> {
+    for (host, card) in [(&site.user, "eth0"), (&site.nat, "wan")] {
+        host.sh(&format!(
+            "nft 'table inet no_{protocol} {{
+                chain in {{ type filter hook input priority 0; iifname {card} meta l4proto {protocol} drop; }}
+            }}'"
+        ))?;
+    }
+    Ok(())
+}
+
 fn let_through(host: &Host, protocol: &str) -> Result<()> {
     host.sh(&format!("nft delete table inet no_{protocol}")).map(drop)
 }
@@ -105,6 +117,11 @@ fn stock_client_and_our_server_use_udp() {
         };
         eventually(PATIENCE, "UDP in use at both ends", active)?;
         page_comes_by_udp_alone(&site)?;
+        lose_on_the_way(&site, "udp")?;
+        eventually(PATIENCE, "the page after UDP had died", || {
+            Ok(site.user_sees_the_private_page().ok())
+        })
+        .with_context(|| format!("{}\n{}", at_our_server(&site).unwrap_or_default(), server.log()))?;
         client.disconnect(&site.user)?;
         server.stop()
     });

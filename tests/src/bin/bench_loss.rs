@@ -17,7 +17,7 @@ use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, Client, HUB, Server};
 use hubward_tests::process::eventually;
-use netdev::{Tap, TapOptions};
+use netdev::{Tap, TapOptions, VnetHeader};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -186,7 +186,10 @@ fn lay(runtime: &Runtime, a: (&Host, &str), b: (&Host, &str)) -> Result<()> {
     for (host, address) in [a, b] {
         let tap = host.within(|| {
             let _entered = runtime.enter();
-            Tap::create(&TapOptions::new("eth0"))
+            Tap::create(&TapOptions {
+                offload: false,
+                ..TapOptions::new("eth0")
+            })
         })??;
         host.sh(&format!("ip address add {address} dev eth0; ip link set eth0 up"))?;
         host.sh(
@@ -203,19 +206,19 @@ fn lay(runtime: &Runtime, a: (&Host, &str), b: (&Host, &str)) -> Result<()> {
 
 /// Carries frames one way, each [`ONE_WAY`] after it came. What finds no room is dropped.
 async fn carry(from: Arc<Tap>, to: Arc<Tap>) {
-    let (line, mut end) = mpsc::channel::<(Instant, Bytes)>(ON_THE_WAY);
+    let (line, mut end) = mpsc::channel::<(Instant, VnetHeader, Bytes)>(ON_THE_WAY);
     let arrive = async {
-        while let Some((due, frame)) = end.recv().await {
+        while let Some((due, header, frame)) = end.recv().await {
             tokio::time::sleep_until(due.into()).await;
-            let _ = to.send(&frame).await;
+            let _ = to.send(&header, &frame).await;
         }
     };
     let depart = async {
         let mut buffer = BytesMut::new();
         loop {
             buffer.reserve(64 * 1024);
-            if from.recv(&mut buffer).await.is_ok() {
-                let _ = line.try_send((Instant::now() + ONE_WAY, buffer.split().freeze()));
+            if let Ok((header, _)) = from.recv(&mut buffer).await {
+                let _ = line.try_send((Instant::now() + ONE_WAY, header, buffer.split().freeze()));
             }
         }
     };
