@@ -1,7 +1,7 @@
 //! UDP acceleration between every two of stock client, stock server, our client and our server: it comes into use, its
 //! loss costs nothing but speed, and it comes back.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use hubward_tests::ours::{self, HUB, PASSWORD, USER};
 use hubward_tests::process::{Daemon, eventually};
 use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::stock::{self, Account, Client, Proof, Stock, item};
+use nix::sys::socket::{getsockopt, sockopt::TcpMaxSeg};
 use protocol::acceleration::Version;
 use protocol::handshake::{Auth, ClientVersion, Login, NodeInfo, SessionOptions, UdpUse, Welcome};
 use protocol::tunnel::Side;
@@ -38,7 +39,9 @@ fn block(host: &Host, protocol: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Stops a protocol between the two hosts as a network does: what is sent does not arrive, and nobody is told.
+/// Stops a protocol between the two hosts as a network does: what is sent does not arrive, and nobody is told. A stock client
+/// needs this: one that its own host forbids to send ([`block`]) ends its session and comes back every five seconds to the same,
+/// on a stock server as on ours (protocol §8.5).
 fn lose_on_the_way(site: &Site, protocol: &str) -> Result<()> {
     for (host, card) in [(&site.user, "eth0"), (&site.nat, "wan")] {
         host.sh(&format!(
@@ -117,11 +120,18 @@ fn stock_client_and_our_server_use_udp() {
         };
         eventually(PATIENCE, "UDP in use at both ends", active)?;
         page_comes_by_udp_alone(&site)?;
+        let list = ours::administer(&site.nat, HUB, &["SessionList"])?;
+        let session = session_in(&list)?.to_owned();
         lose_on_the_way(&site, "udp")?;
         eventually(PATIENCE, "the page after UDP had died", || {
             Ok(site.user_sees_the_private_page().ok())
         })
         .with_context(|| format!("{}\n{}", at_our_server(&site).unwrap_or_default(), server.log()))?;
+        let list = ours::administer(&site.nat, HUB, &["SessionList"])?;
+        ensure!(
+            session_in(&list)? == session,
+            "it has another session now: {list}"
+        );
         client.disconnect(&site.user)?;
         server.stop()
     });
@@ -187,6 +197,21 @@ fn our_client_and_the_stock_server_use_udp_while_it_works() {
     });
 }
 
+/// What a new connection through the tunnel may send at once fits a datagram while frames go by UDP, and is whole otherwise.
+fn segments_fit(site: &Site, by_udp: bool) -> Result<()> {
+    const FITS: u32 = 1309;
+    let size = || -> Result<u32> {
+        let stream = site
+            .user
+            .within(|| TcpStream::connect_timeout(&site.private(), PATIENCE))??;
+        Ok(getsockopt(&stream, TcpMaxSeg)?)
+    };
+    eventually(PATIENCE, "segments that fit the way", || {
+        Ok(size().is_ok_and(|size| (size <= FITS) == by_udp).then_some(()))
+    })
+    .with_context(|| format!("by UDP: {by_udp}, size now {:?}", size()))
+}
+
 #[test]
 fn our_client_and_our_server_use_udp_where_it_is_asked_for() {
     lab::run(|lab| {
@@ -195,6 +220,10 @@ fn our_client_and_our_server_use_udp_where_it_is_asked_for() {
         ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
         comes_goes_and_comes_back(&site, &|| Ok(item(&at_our_server(&site)?, ACTIVE) == Some("Yes")))
             .with_context(|| format!("{}\n{}", client.daemon().log(), server.log()))?;
+        segments_fit(&site, true)?;
+        block(&site.user, "udp")?;
+        segments_fit(&site, false)?;
+        let_through(&site.user, "udp")?;
         client.stop()?;
 
         let client = ours::Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure", "--no-udp"])?;
@@ -274,7 +303,7 @@ async fn talk_in_version_1() -> Result<()> {
     let (stream, early) = dialed.into_stream();
     let direction = tunnel.first_direction();
     tunnel.add(stream, &early, direction);
-    tunnel.accelerate(agreed);
+    tunnel.accelerate(agreed, |_| {});
     let lane = tunnel.lane().context("no lane")?.clone();
     let both_ways = async {
         let mut pace = tokio::time::interval(Duration::from_millis(100));

@@ -170,8 +170,7 @@ impl Connect {
             use_compress: self.session.compress,
             half_connection: self.session.half_duplex,
             bridge: self.session.bridge,
-            // Datagrams cannot carry them.
-            super_frames: !self.session.no_super_frames && !self.session.compress && !self.session.udp,
+            super_frames: !self.session.no_super_frames && !self.session.compress,
             ..SessionOptions::default()
         };
         Ok(Wish {

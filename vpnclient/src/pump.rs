@@ -23,8 +23,8 @@ pub async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
         if let Err(error) = read {
             return error;
         }
-        // A stock server knows frames of ordinary length only.
-        if !tunnel.terms().super_frames {
+        // A stock server, and a datagram, knows frames of ordinary length only.
+        if !tunnel.takes_super_frames() {
             finisher.finish(&mut frames);
         }
         tunnel.send(&mut frames.drain(..));

@@ -71,7 +71,8 @@ impl Session {
         let direction = tunnel.first_direction();
         tunnel.add(stream, &early, direction);
         if let Some(agreed) = udp {
-            tunnel.accelerate(agreed);
+            // The server sees to it that segments fit.
+            tunnel.accelerate(agreed, |_| {});
         }
         let (sender, news) = mpsc::unbounded_channel();
         let keeper = Keeper {

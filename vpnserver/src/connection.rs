@@ -204,7 +204,11 @@ impl Incoming {
         let compress = session.tunnel.terms().compress;
         match udp_offer::grant(offer, self.local.ip(), self.peer.ip(), compress) {
             Ok(granted) => granted.map(|(grant, agreed)| {
-                session.tunnel.accelerate(agreed);
+                // Of a flow that begins meanwhile, every segment fits a datagram (protocol §8.6).
+                let (port, most) = (session.port().clone(), agreed.tcp_mss());
+                session.tunnel.accelerate(agreed, move |in_use| {
+                    port.set_segment_size(in_use.then_some(most));
+                });
                 grant
             }),
             Err(error) => {

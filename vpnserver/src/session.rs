@@ -153,8 +153,8 @@ impl Session {
             self.port.clone(),
             BATCH_BYTES,
             move |batch: &mut Vec<Frame>| {
-                // A stock peer knows frames of ordinary length only.
-                if !tunnel.terms().super_frames {
+                // A stock peer, and a datagram, knows frames of ordinary length only.
+                if !tunnel.takes_super_frames() {
                     finisher.finish(batch);
                 }
                 tunnel.send(&mut batch.drain(..));

@@ -414,9 +414,14 @@ impl Accelerator {
         Some(silence.min(echo))
     }
 
-    /// A path that was dead for a moment must be steady anew.
+    /// A path that was dead for a moment must be steady anew. A peer that may still hear us would go on sending here, stock ones for
+    /// [`TICK_WINDOW`] (protocol §8.5); it is told by keeping silent for as long as makes it give the path up.
     fn lapse(&mut self, now: Instant) {
         if !self.is_alive(now) {
+            let silent = self.alive_at.is_some_and(|at| at + self.timers.silence < now);
+            if silent && self.steady_since.is_some() {
+                self.keepalive_at = now + self.timers.silence + Duration::from_secs(1);
+            }
             self.steady_since = None;
             self.alive_at = None;
         }

@@ -213,6 +213,27 @@ fn a_path_that_dies_one_way_is_left_by_both_ends() {
 }
 
 #[test]
+fn a_peer_that_is_not_heard_any_more_is_told_by_silence() {
+    let mut path = Path::new(STOCK);
+    path.pass(seconds(15));
+    path.upward = false;
+    let (mut last, mut longest) = (path.now, Duration::ZERO);
+    for _ in 0..seconds(10).as_millis() / STEP.as_millis() {
+        path.now += STEP;
+        path.server.handle_timeout(path.now);
+        while path.server.poll_output().is_some() {
+            longest = longest.max(path.now - last);
+            last = path.now;
+        }
+    }
+    assert!(
+        longest > Duration::from_millis(2100),
+        "a stock client gives the path up"
+    );
+    assert!(path.now - last <= seconds(1), "and may come back to it");
+}
+
+#[test]
 fn an_end_that_cannot_send_leaves_the_path_at_once() {
     let mut path = Path::new(STOCK);
     path.pass(seconds(15));

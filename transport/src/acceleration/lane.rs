@@ -25,6 +25,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// System calls that receive before anything is sent again.
 const RECEIVES: usize = 4;
 
+/// Is told when frames begin and cease to go by UDP.
+pub(crate) type InUse = Box<dyn Fn(bool) + Send>;
+
 /// A session's way by UDP.
 #[derive(Debug)]
 pub struct Lane {
@@ -54,8 +57,9 @@ pub struct Status {
 }
 
 impl Lane {
-    /// Opens the way for a tunnel. It is not ready before the peer was heard for a while.
-    pub(crate) fn open(tunnel: Tunnel, agreed: Agreed) -> Option<Arc<Self>> {
+    /// Opens the way for a tunnel; `in_use` is told when frames begin and cease to go this way. It is not ready before the peer was
+    /// heard for a while.
+    pub(crate) fn open(tunnel: Tunnel, agreed: Agreed, in_use: InUse) -> Option<Arc<Self>> {
         let end = Accelerator::new(&agreed.settings, Instant::now(), rand::random())?;
         let lane = Arc::new(Self {
             queue: FrameQueue::new(QUEUE_BYTES),
@@ -74,6 +78,7 @@ impl Lane {
             batch: Batch::default(),
             frames: Vec::new(),
             busy: false,
+            in_use,
         };
         tokio::spawn(runner.run());
         Some(lane)
@@ -88,6 +93,7 @@ impl Lane {
     pub(crate) fn is_usable(&self) -> bool {
         self.usable.load(Relaxed)
     }
+
     /// Queues a frame; whether there was room.
     ///
     /// # Errors
@@ -122,6 +128,7 @@ struct Runner {
     frames: Vec<Frame>,
     /// Whether anything but keep-alives was sent since the last look.
     busy: bool,
+    in_use: InUse,
 }
 
 impl Runner {
@@ -136,9 +143,8 @@ impl Runner {
             tokio::select! {
                 () = &mut over => break,
                 readable = self.socket.readable() => {
-                    // A socket's error is told once, by the call that comes next; the path's state says what it means.
-                    if readable.is_ok() {
-                        self.receive();
+                    if let Err(error) = readable.and_then(|()| self.receive()) {
+                        self.fail(&error);
                     }
                 }
                 received = lane.queue.recv_batch(&mut self.frames, BATCH_BYTES) => {
@@ -165,6 +171,9 @@ impl Runner {
         let usable = self.end.is_usable(Instant::now());
         let session = &self.tunnel.terms().name;
         if self.lane.usable.swap(usable, Relaxed) != usable {
+            if self.lane.preferred {
+                (self.in_use)(usable);
+            }
             let peer = self.end.peer();
             if usable {
                 info!(session, %peer, "UDP acceleration works");
@@ -182,9 +191,10 @@ impl Runner {
         }
     }
 
-    fn receive(&mut self) {
+    fn receive(&mut self) -> std::io::Result<()> {
         let now = Instant::now();
         let mut chunk = buffer::take(MAX_PLAIN_FRAME);
+        let mut outcome = Ok(());
         for _ in 0..RECEIVES {
             let mut some = false;
             let Self {
@@ -194,7 +204,7 @@ impl Runner {
                 frames,
                 ..
             } = self;
-            let received = socket.receive(&mut |from: SocketAddr, datagram: &mut [u8]| {
+            outcome = socket.receive(&mut |from: SocketAddr, datagram: &mut [u8]| {
                 some = true;
                 match end.handle_input(now, from, datagram) {
                     Ok([]) => {}
@@ -211,7 +221,7 @@ impl Runner {
                     }
                 }
             });
-            if received.is_err() || !some {
+            if outcome.is_err() || !some {
                 break;
             }
         }
@@ -221,6 +231,7 @@ impl Runner {
             self.tunnel.arrived(&mut self.frames);
             self.frames.clear();
         }
+        outcome
     }
 
     /// Seals and sends what was taken from the queue; what does not get through goes over TCP.
@@ -268,7 +279,7 @@ impl Runner {
     }
 
     fn fail(&mut self, error: &std::io::Error) {
-        debug!(session = self.tunnel.terms().name, %error, "a datagram could not be sent");
+        debug!(session = self.tunnel.terms().name, %error, "a datagram was not delivered");
         self.end.send_failed();
     }
 }

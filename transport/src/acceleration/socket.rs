@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
-    sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg,
+    sendmmsg, sendmsg, setsockopt, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -31,6 +31,8 @@ const RUN_BYTES: usize = 65_535;
 /// What the kernel takes as one run: its number (UDP_MAX_SEGMENTS of Linux) and its bytes, the head of UDP and IPv6 included.
 const SEGMENTS: usize = 64;
 const SEGMENTED_BYTES: usize = 65_535 - 48;
+/// What a socket is looked at for.
+const NEWS: Interest = Interest::READABLE.add(Interest::ERROR);
 /// Longer datagrams are not joined into runs: they would have to be cut on the usual Ethernet, which a run may not be.
 const LONGEST_SEGMENT: usize = 1_452;
 
@@ -158,24 +160,33 @@ impl Socket {
             let _ = setsockopt(&udp, sockopt::SndBuf, &SEND_BYTES);
         }
         let _ = setsockopt(&udp, sockopt::UdpGroSegment, &true);
+        // What routers say of what was sent is told to sockets without a peer of their own only when they ask.
+        let _ = match udp.local_addr() {
+            Ok(SocketAddr::V6(_)) => setsockopt(&udp, sockopt::Ipv6RecvErr, &true),
+            _ => setsockopt(&udp, sockopt::Ipv4RecvErr, &true),
+        };
         Self {
             udp,
             segments: AtomicBool::new(true),
         }
     }
 
+    /// Waits until there are datagrams, or news of one that could not be delivered.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.udp.readable().await
+        self.udp.ready(NEWS).await.map(drop)
     }
 
     /// Hands `each` the datagrams that are there, with where they came from: one system call, which may find none.
+    ///
+    /// # Errors
+    /// When a datagram that was sent is known not to have been delivered: nobody listens, or no way leads there.
     pub(super) fn receive(&self, each: &mut dyn FnMut(SocketAddr, &mut [u8])) -> io::Result<()> {
         let received: io::Result<()> = ROOM.with_borrow_mut(|room| {
             room.resize_with(AT_ONCE, || vec![0; RUN_BYTES]);
             let mut runs = [(0, 0, None); AT_ONCE];
             let count = self
                 .udp
-                .try_io(Interest::READABLE, || receive_runs(&self.udp, room, &mut runs))?;
+                .try_io(NEWS, || receive_runs(&self.udp, room, &mut runs))?;
             for (buffer, (bytes, segment, from)) in room.iter_mut().zip(&runs[..count]) {
                 let Some(from) = *from else { continue };
                 for datagram in buffer[..*bytes].chunks_mut(*segment) {
@@ -186,8 +197,26 @@ impl Socket {
         });
         match received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => {
+                self.forget_errors();
+                if is_too_long(&error) { Ok(()) } else { Err(error) }
+            }
             done => done,
         }
+    }
+
+    /// Empties the queue of errors, whose copies of what was sent take room from what is received. That there was one is known.
+    fn forget_errors(&self) {
+        let mut copy = [0; 64];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        while recvmsg::<()>(
+            self.udp.as_raw_fd(),
+            &mut [IoSliceMut::new(&mut copy)],
+            None,
+            flags,
+        )
+        .is_ok()
+        {}
     }
 
     /// Sends all of it.
@@ -206,6 +235,8 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.udp.writable().await.map_err(|error| (error, at))?;
                 }
+                // News of one that went before; the kernel cuts from now on. This one is lost, as on any path.
+                Err(error) if is_too_long(&error) => at += 1,
                 Err(error) => return Err((error, at)),
             }
         }
@@ -256,6 +287,11 @@ impl Socket {
         )
         .map(drop)
     }
+}
+
+/// A router could not pass a datagram on whole, which says nothing against the path.
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EMSGSIZE as i32)
 }
 
 /// What came into a buffer: bytes, the length of each datagram of them, from where.
@@ -357,6 +393,32 @@ mod tests {
                     assert_eq!((source, &datagram[..]), (&from, batch.get(n)), "datagram {n}");
                 }
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_known_from_the_first_datagram_that_it_does_not_get() {
+        for here in [HERE, IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)] {
+            let gone = bind_anywhere(here).unwrap().local_addr().unwrap();
+            let socket = Socket::new(bind_anywhere(here).unwrap());
+            socket.send(&batch(&[100]), gone).await.unwrap();
+            let heard = async {
+                loop {
+                    socket.readable().await.unwrap();
+                    if let Err(error) = socket.receive(&mut |_, _| panic!("nothing was sent")) {
+                        break error;
+                    }
+                }
+            };
+            let error = tokio::time::timeout(Duration::from_secs(20), heard)
+                .await
+                .unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            // It is told once, and the socket goes on.
+            let there = bind_anywhere(here).unwrap();
+            let address = there.local_addr().unwrap();
+            socket.send(&batch(&[7]), address).await.unwrap();
+            assert_eq!(received(&Socket::new(there), 1).await.len(), 1);
         }
     }
 

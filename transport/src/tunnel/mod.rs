@@ -193,9 +193,9 @@ impl Tunnel {
         self.0.book().tunnel.first_direction()
     }
 
-    /// Opens a way by UDP beside the connections; a second one is not.
-    pub fn accelerate(&self, agreed: Agreed) {
-        if let Some(lane) = Lane::open(self.clone(), agreed) {
+    /// Opens a way by UDP beside the connections; a second one is not. `in_use` is told when frames begin and cease to go that way.
+    pub fn accelerate(&self, agreed: Agreed, in_use: impl Fn(bool) + Send + 'static) {
+        if let Some(lane) = Lane::open(self.clone(), agreed, Box::new(in_use)) {
             let _ = self.0.lane.set(lane);
         }
     }
@@ -204,6 +204,16 @@ impl Tunnel {
     #[must_use]
     pub fn lane(&self) -> Option<&Arc<Lane>> {
         self.0.lane.get()
+    }
+
+    /// Whether frames that are handed to [`Tunnel::send`] may be unfinished: the peer knows them, and datagrams, which do not carry
+    /// them, are not the way at this moment.
+    #[must_use]
+    pub fn takes_super_frames(&self) -> bool {
+        let by_udp = |lane: &Arc<Lane>| {
+            lane.is_preferred() || lane.is_usable() && self.0.state.borrow().connections == 0
+        };
+        self.0.terms.super_frames && !self.0.lane.get().is_some_and(by_udp)
     }
 
     /// Frames have come by UDP.
