@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hub_core::frame::Frame;
+use hub_core::relay::Relay;
 use hub_core::switch::Port;
 use nat::device;
-use netdev::segment::Joiner;
 use netdev::{Links, PacketSocket, Tap, TapOptions, sysctl};
 use nix::libc;
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ pub fn tap_device(name: &str) -> String {
 }
 
 enum Device {
-    Tap(Tap),
+    Tap(Arc<Tap>),
     Interface(PacketSocket),
 }
 
@@ -49,7 +49,7 @@ impl Bridge {
         // The host must not tell stations of the segment of a shorter way that goes around it.
         sysctl::write(&format!("net.ipv4.conf.{device}.send_redirects"), "0")?;
         Links::new()?.set_up(&device).await?;
-        Ok(Self::run(port, Device::Tap(tap)))
+        Ok(Self::run(port, Device::Tap(Arc::new(tap))))
     }
 
     /// Joins the hub behind `port` to an interface that exists.
@@ -63,7 +63,6 @@ impl Bridge {
     }
 
     fn run(port: Port, device: Device) -> Self {
-        let device = Arc::new(device);
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = outward(&port, &device) => {}
@@ -90,11 +89,33 @@ impl Drop for Bridge {
 /// Hub to device: what came segment by segment is joined for it. A device that is full or down loses frames, as a cable
 /// would.
 async fn outward(port: &Port, device: &Device) {
+    match device {
+        Device::Tap(tap) => to_tap(port.clone(), tap.clone()).await,
+        Device::Interface(socket) => to_interface(port, socket).await,
+    }
+}
+
+/// A TAP device never lets anybody wait, so whoever sends through the hub writes to it.
+async fn to_tap(port: Port, tap: Arc<Tap>) {
+    let closing = port.clone();
+    let mut joiner = tap.joiner();
+    Relay::new(port, BATCH_BYTES, move |batch: &mut Vec<Frame>| {
+        device::join(&mut joiner, batch.drain(..));
+        if let Err(error) = tap.try_send_joined(&mut joiner)
+            && is_gone(&error)
+        {
+            closing.close();
+        }
+    })
+    .await;
+}
+
+async fn to_interface(port: &Port, socket: &PacketSocket) {
     let mut batch = Vec::new();
-    let mut joiner = device.joiner();
+    let mut joiner = socket.joiner();
     while port.recv(&mut batch, BATCH_BYTES).await.is_ok() {
         device::join(&mut joiner, batch.drain(..));
-        if let Err(error) = device.send(&mut joiner).await
+        if let Err(error) = socket.send_joined(&mut joiner).await
             && is_gone(&error)
         {
             return;
@@ -128,26 +149,12 @@ impl Device {
         match self {
             Self::Tap(tap) => {
                 tap.readable().await?;
-                device::read_batch(tap, frames)
+                device::read_batch(&**tap, frames)
             }
             Self::Interface(socket) => {
                 socket.readable().await?;
                 device::read_batch(socket, frames)
             }
-        }
-    }
-
-    fn joiner(&self) -> Joiner {
-        match self {
-            Self::Tap(tap) => tap.joiner(),
-            Self::Interface(socket) => socket.joiner(),
-        }
-    }
-
-    async fn send(&self, joiner: &mut Joiner) -> io::Result<()> {
-        match self {
-            Self::Tap(tap) => tap.try_send_joined(joiner),
-            Self::Interface(socket) => socket.send_joined(joiner).await,
         }
     }
 }

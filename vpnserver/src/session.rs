@@ -6,14 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use hub_core::frame::Frame;
-use hub_core::relay::{Relay, Relayed};
+use hub_core::relay::Relay;
 use hub_core::switch::Port;
 use nat::device::Finisher;
 use protocol::handshake::{Auth, Login};
 use protocol::policy::Policy;
 use protocol::tunnel::{Direction, Side};
-use tokio::sync::Notify;
-use tokio::task::yield_now;
 use transport::cipher::Cipher;
 use transport::tls::TlsStream;
 use transport::tunnel::{Terms, Tunnel};
@@ -146,34 +144,19 @@ impl Session {
 
     /// Moves frames from the hub to the peer until the session is over.
     pub async fn run(&self) {
-        let more = Arc::new(Notify::new());
-        let (tunnel, later) = (self.tunnel.clone(), more.clone());
+        let tunnel = self.tunnel.clone();
         let mut finisher = Finisher::default();
-        let relay = Relay::new(
-            self.port.clone(),
-            BATCH_BYTES,
-            move |batch: &mut Vec<Frame>| {
-                // A stock peer, and a datagram, knows frames of ordinary length only.
-                if !tunnel.takes_super_frames() {
-                    finisher.finish(batch);
-                }
-                tunnel.send(&mut batch.drain(..));
-            },
-            move || later.notify_one(),
-        );
-        let forward = async {
-            while let Ok(relayed) = relay.run() {
-                match relayed {
-                    Relayed::All => more.notified().await,
-                    Relayed::More => yield_now().await,
-                }
+        let relay = Relay::new(self.port.clone(), BATCH_BYTES, move |batch: &mut Vec<Frame>| {
+            // A stock peer, and a datagram, knows frames of ordinary length only.
+            if !tunnel.takes_super_frames() {
+                finisher.finish(batch);
             }
-        };
+            tunnel.send(&mut batch.drain(..));
+        });
         tokio::select! {
-            () = forward => self.tunnel.close(),
+            () = relay => self.tunnel.close(),
             () = self.tunnel.ended() => {}
         }
-        self.port.close();
     }
 
     /// Ends it; the first reason given is the one that counts.
