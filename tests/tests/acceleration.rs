@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use hub_core::frame::Frame;
 use hubward_tests::host::Host;
+use hubward_tests::interceptor::Interceptor;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, HUB, PASSWORD, USER};
 use hubward_tests::process::{Daemon, eventually};
@@ -335,6 +336,20 @@ fn a_client_of_version_1(site: &Site) -> Result<()> {
             .build()?
             .block_on(talk_in_version_1())
     })?
+}
+
+/// A stock server behind a forwarder on its own machine ends every session that has UDP.
+#[test]
+fn our_client_does_without_udp_where_sessions_die_of_it() {
+    lab::run_with_stock(|lab, stock| {
+        let (site, _server) = with_the_stock_server(lab, stock)?;
+        const BETWEEN: &str = "203.0.113.1:8443";
+        let _between = Interceptor::start(&site.nat, BETWEEN.parse()?, ([127, 0, 0, 1], 443).into())?;
+        let client = ours::Client::connect(&site.user, BETWEEN, &["--tap", "lab", "--insecure"])?;
+        ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
+        site.user_sees_the_private_page()?;
+        client.stop()
+    });
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Place {
     pub peer: SocketAddr,
     /// Its certificate, which must be the same again.
     pub fingerprint: Fingerprint,
+    /// Whether the next session should try UDP as well.
+    pub udp: bool,
 }
 
 /// A session whose first connection has reached its data stage.
@@ -128,11 +130,12 @@ pub async fn attempt(
     reporter: &Reporter,
 ) -> Result<Established, AttemptError> {
     let began = Instant::now();
+    let udp = wish.udp.filter(|_| before.is_none_or(|place| place.udp));
     // A cluster's member takes no logins without a ticket; there the controller is asked again.
     if let Some(place) = before.filter(|place| place.target == wish.target) {
         reporter.show(&Event::Connecting(place.peer.to_string()));
         let again = match dial::dial_again(&place.target, place.peer, place.fingerprint).await {
-            Ok(dialed) => enter(wish, dialed, began, reporter).await,
+            Ok(dialed) => enter(wish, udp, dialed, began, reporter).await,
             Err(error) => Err(error.into()),
         };
         match again {
@@ -144,7 +147,7 @@ pub async fn attempt(
         reporter.show(&stage_event(wish, stage));
     })
     .await?;
-    enter(wish, dialed, began, reporter).await
+    enter(wish, udp, dialed, began, reporter).await
 }
 
 fn stage_event(wish: &Wish, stage: Stage) -> Event {
@@ -159,6 +162,7 @@ fn stage_event(wish: &Wish, stage: Stage) -> Event {
 /// Logs in over a connection that has said hello.
 async fn enter(
     wish: &Wish,
+    udp: Option<UdpUse>,
     mut dialed: Dialed,
     began: Instant,
     reporter: &Reporter,
@@ -179,9 +183,7 @@ async fn enter(
     };
     for _ in 0..=MAX_REDIRECTS {
         // A session does without UDP where no socket is to be had.
-        let offered = wish
-            .udp
-            .and_then(|when| negotiate::offer(dialed.local.ip(), Version::V2, when).ok());
+        let offered = udp.and_then(|when| negotiate::offer(dialed.local.ip(), Version::V2, when).ok());
         let offer = offered.as_ref().map(|offered| offered.offer.clone());
         let answer = ask(wish, &mut dialed, &target, auth, offer).await?;
         if !Redirect::is(&answer) {
@@ -240,6 +242,7 @@ async fn finish(
         target,
         peer: dialed.peer,
         fingerprint: dialed.fingerprint(),
+        udp: true,
     };
     let product = dialed.hello.product.clone();
     let udp = offered

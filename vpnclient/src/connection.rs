@@ -220,7 +220,8 @@ impl<'a> Connection<'a> {
         self.network.up().await?;
         let mut next = Some(first);
         while let Some(established) = next {
-            let place = established.place.clone();
+            let mut place = established.place.clone();
+            let by_udp = established.udp.is_some();
             let began = Instant::now();
             let reason = match self.serve(established, interrupt).await? {
                 End::Interrupted => return Ok(()),
@@ -233,6 +234,8 @@ impl<'a> Connection<'a> {
             if began.elapsed() >= STABLE {
                 backoff.reset();
             }
+            // A stock server that cannot send datagrams to us ends the session, and would end the next one as well (protocol §8.5).
+            place.udp = !by_udp || began.elapsed() >= STABLE;
             next = self.again(wish, &place, backoff, interrupt).await?;
         }
         Ok(())
