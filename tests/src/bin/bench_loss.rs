@@ -80,7 +80,7 @@ fn measure() -> Result<()> {
     ours::set_up(&far)?;
     ours::administer(&far, HUB, &["SecureNatDisable"])?;
     ours::administer(&far, "", &[&format!("BridgeCreate {HUB} /DEVICE:far /TAP:yes")])?;
-    far.sh(&format!("ip address add {INNER_SERVER}/24 dev tap_far"))?;
+    far.sh(&format!("ip address add {INNER_SERVER}/24 dev tap_far; ip link set tap_far up"))?;
     let mut all = Vec::new();
     for (name, option) in [("one TCP connection", "--no-udp"), ("UDP acceleration", "--udp")] {
         let client = Client::connect(
@@ -194,7 +194,7 @@ fn lay(runtime: &Runtime, a: (&Host, &str), b: (&Host, &str)) -> Result<()> {
         host.sh(&format!("ip address add {address} dev eth0; ip link set eth0 up"))?;
         host.sh(
             "nft 'table inet loss { chain arrives { type filter hook prerouting priority -400; \
-             iifname eth0 meta l4proto { tcp, udp } numgen random mod 100 < 1 drop; } }'",
+             iifname eth0 meta l4proto { tcp, udp } numgen random mod 100 < 1 drop; }; }'",
         )?;
         taps.push(Arc::new(tap));
     }
