@@ -176,9 +176,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_dead_resolver_gives_a_failure_and_no_silence() {
-        let folder = std::env::temp_dir().join(format!("resolvers-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("resolv.conf");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resolv.conf");
         // Port 53 of this address is closed: the socket learns at once.
         std::fs::write(&path, "nameserver 127.11.22.33\n").unwrap();
         let (resolvers, own) = (Resolvers::new(path.clone()), Ipv4Addr::new(192, 168, 30, 1));

@@ -191,15 +191,15 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_read_is_remarked_on() {
-        let path = std::env::temp_dir().join(format!("hubward-password-{}", std::process::id()));
-        std::fs::write(&path, "secret\n").unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        std::fs::write(path, "secret\n").unwrap();
         for (mode, remark) in [(0o644, true), (0o600, false)] {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let password = obtain(Some(&path), "alice").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let password = obtain(Some(path), "alice").unwrap();
             assert_eq!(*password.text, "secret");
             assert_eq!(password.note.is_some(), remark, "{mode:o}");
         }
-        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn lines_are_kept_for_their_user_alone_and_not_for_ever() {
-        let folder = std::env::temp_dir().join(format!("vpncmd-history-{}", std::process::id()));
-        let file = HistoryFile::at(folder.join("deeper/history"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile::at(folder.path().join("deeper/history"));
         assert_eq!(file.lines(), [""; 0]);
         file.add("HubList").unwrap();
         file.add("UserGet \"a b\"").unwrap();
@@ -109,6 +109,5 @@ mod tests {
         assert_eq!(fs::read_to_string(file.path()).unwrap().lines().count(), LINES);
         file.add("more").unwrap();
         assert_eq!(mode(file.path()), 0o600);
-        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_server_is_known_by_name_and_port() {
-        let folder = std::env::temp_dir().join(format!("vpncmd-known-{}", std::process::id()));
-        let known = KnownServers::at(folder.join("deeper/known_servers"));
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::at(folder.path().join("deeper/known_servers"));
         assert_eq!(known.find(&server("a.example")).unwrap(), None);
         known.add(&server("A.example"), fingerprint('1')).unwrap();
         known.add(&server("a.example:5555"), fingerprint('2')).unwrap();
@@ -123,6 +123,5 @@ mod tests {
         assert_eq!(known.find(&server("b.example")).unwrap(), None);
         fs::write(known.path(), "a.example:443 nonsense\n").unwrap();
         assert!(known.find(&server("a.example")).is_err());
-        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -7,8 +7,6 @@ mod model;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::{Hub, Manner, Model, State, hub_named, sorted};
 use protocol::error::ErrorCode;
@@ -21,28 +19,16 @@ use protocol::rpc::group::Group;
 use protocol::rpc::user::{AuthType, User};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tempfile::NamedTempFile;
 use vpncmd::console::Style;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/example.toml");
 
-/// A file that ends with the test.
-struct File(PathBuf);
-
-impl File {
-    fn new(text: &str) -> File {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("vpncmd-apply-{}-{number}.toml", std::process::id()));
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        File(path)
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+/// A declaration that ends with the test.
+fn declaration(text: &str) -> NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    fs::write(file.path(), text).unwrap();
+    file
 }
 
 /// Runs a command; returns its code and what was printed.
@@ -54,17 +40,17 @@ fn run(model: &Model, words: &[&str]) -> (u32, String) {
 }
 
 fn apply(model: &Model, text: &str, flags: &[&str]) -> (u32, String) {
-    let file = File::new(text);
+    let file = declaration(text);
     // A path that starts with a slash is a value, since no switch has a second one.
-    let path = file.0.to_str().unwrap();
+    let path = file.path().to_str().unwrap();
     run(model, &[&["Apply", path], flags].concat())
 }
 
 fn export(model: &Model) -> String {
-    let file = File::new("");
-    let (code, said) = run(model, &["Export", file.0.to_str().unwrap()]);
+    let file = declaration("");
+    let (code, said) = run(model, &["Export", file.path().to_str().unwrap()]);
     assert_eq!(code, 0, "{said}");
-    fs::read_to_string(&file.0).unwrap()
+    fs::read_to_string(file.path()).unwrap()
 }
 
 fn user(hub: &str, name: &str, auth_type: AuthType) -> User {
@@ -278,9 +264,9 @@ fn a_server_that_only_says_yes_is_found_out() {
             }
         }
     }
-    let file = File::new("[hubs.office]\nmessage = \"x\"\n");
+    let file = declaration("[hubs.office]\nmessage = \"x\"\n");
     let (mut shell, screen) = common::shell(Yes(Model::with(small())), None, Style::default(), "");
-    shell.run(&["Apply".to_owned(), file.0.to_str().unwrap().to_owned()]);
+    shell.run(&["Apply".to_owned(), file.path().to_str().unwrap().to_owned()]);
     assert_eq!(shell.last(), 23, "{}", screen.text());
     let said = screen.text();
     assert!(
@@ -322,9 +308,9 @@ fn all_mistakes_are_told_at_once() {
 
 #[test]
 fn a_password_is_not_taken_from_a_file_that_others_can_read() {
-    let file = File::new("[hubs.office.users.bob]\npassword = \"hunter2\"\n");
-    fs::set_permissions(&file.0, fs::Permissions::from_mode(0o644)).unwrap();
-    let (code, said) = run(&Model::with(small()), &["Apply", file.0.to_str().unwrap()]);
+    let file = declaration("[hubs.office.users.bob]\npassword = \"hunter2\"\n");
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, said) = run(&Model::with(small()), &["Apply", file.path().to_str().unwrap()]);
     assert_eq!(code, 38);
     assert!(
         said.contains("others can read this file") && !said.contains("hunter2"),

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output};
+
+use tempfile::TempPath;
 
 fn vpncmd(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vpncmd"))
@@ -18,8 +19,8 @@ fn script(shell: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn file(name: &str, text: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("vpncmd-{}-{name}", std::process::id()));
+fn file(text: &str) -> TempPath {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     fs::write(&path, text).unwrap();
     path
 }
@@ -58,7 +59,7 @@ fn offered(script: &std::path::Path, words: &[&str]) -> Vec<String> {
 
 #[test]
 fn bash_completes_switches_commands_and_parameters() {
-    let path = file("completion.bash", &script("bash"));
+    let path = file(&script("bash"));
     for (words, wanted) in [
         (
             &["vpncmd", "localhost", "userpassw"][..],
@@ -90,7 +91,6 @@ fn bash_completes_switches_commands_and_parameters() {
     ] {
         assert_eq!(offered(&path, words), wanted, "{words:?}");
     }
-    fs::remove_file(path).unwrap();
 }
 
 #[test]
@@ -99,14 +99,13 @@ fn zsh_and_fish_take_their_scripts() {
         let text = script(shell);
         assert!(text.contains("UserPasswordSet") && text.contains("--dry-run"));
         if is_there(shell) {
-            let path = file(shell, &text);
+            let path = file(&text);
             let output = Command::new(shell).arg("-n").arg(&path).output().unwrap();
             assert!(
                 output.status.success(),
                 "{}",
                 String::from_utf8_lossy(&output.stderr)
             );
-            fs::remove_file(path).unwrap();
         }
     }
 }
@@ -118,10 +117,13 @@ fn an_unknown_shell_is_refused() {
 
 #[test]
 fn the_manual_page_has_every_command_and_no_mistake() {
-    let folder = std::env::temp_dir().join(format!("vpncmd-man-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    assert!(vpncmd(&["--man", folder.to_str().unwrap()]).status.success());
-    let page = folder.join("vpncmd.1");
+    let folder = tempfile::tempdir().unwrap();
+    assert!(
+        vpncmd(&["--man", folder.path().to_str().unwrap()])
+            .status
+            .success()
+    );
+    let page = folder.path().join("vpncmd.1");
     let text = fs::read_to_string(&page).unwrap();
     assert_eq!(text.as_bytes(), vpncmd(&["--man"]).stdout);
     for command in vpncmd::completion::commands() {
@@ -162,5 +164,4 @@ fn the_manual_page_has_every_command_and_no_mistake() {
             String::from_utf8_lossy(&output.stdout)
         );
     }
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -96,8 +96,7 @@ fn run_in(mode: Mode, words: &[String], style: Style, typed: &'static [u8]) -> (
 
 #[test]
 fn every_command_that_lists_or_gets_speaks_json_and_the_others_end_with_a_value() {
-    let folder = std::env::temp_dir().join(format!("vpncmd-json-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
     let mut number = 0;
     for mode in Mode::ALL {
@@ -106,7 +105,7 @@ fn every_command_that_lists_or_gets_speaks_json_and_the_others_end_with_a_value(
             if command.name.starts_with("Traffic") {
                 continue;
             }
-            let (code, said) = run(mode, &line(command, &folder));
+            let (code, said) = run(mode, &line(command, folder.path()));
             let value = serde_json::from_str::<Value>(&said).ok().filter(Value::is_object);
             let gets = lists_or_gets(command) && !writes_a_file(command);
             number += usize::from(gets);
@@ -124,7 +123,6 @@ fn every_command_that_lists_or_gets_speaks_json_and_the_others_end_with_a_value(
             }
         }
     }
-    std::fs::remove_dir_all(folder).unwrap();
     assert!(number > 60, "{number}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

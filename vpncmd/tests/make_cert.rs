@@ -3,26 +3,24 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
 
+use tempfile::TempDir;
 use transport::tls;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("vpncmd-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
     }
 
     /// Runs `MakeCert2048` with files of this folder; returns the exit status and what was printed.
     fn make(&self, words: &[&str]) -> (i32, String) {
         let words = words
             .iter()
-            .map(|word| word.replace('@', &format!("{}/", self.0.display())));
+            .map(|word| word.replace('@', &format!("{}/", self.0.path().display())));
         let output = Command::new(env!("CARGO_BIN_EXE_vpncmd"))
             .args(["/TOOLS", "/CMD", "MakeCert2048"])
             .args(words)
@@ -35,13 +33,7 @@ impl Folder {
     }
 
     fn der(&self, name: &str) -> Vec<u8> {
-        tls::certificates_from_file(&self.0.join(name)).unwrap()[0].to_vec()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        tls::certificates_from_file(&self.0.path().join(name)).unwrap()[0].to_vec()
     }
 }
 
@@ -56,7 +48,7 @@ const REST: [&str; 6] = [
 
 #[test]
 fn an_authority_signs_a_server_that_clients_believe() {
-    let folder = Folder::new("make-cert");
+    let folder = Folder::new();
     let authority = [
         "/CN:an authority",
         "/SERIAL:0102",
@@ -87,21 +79,25 @@ fn an_authority_signs_a_server_that_clients_believe() {
     let days = (valid.not_after.timestamp() - valid.not_before.timestamp()) / 86_400;
     assert_eq!(days, 100);
 
-    let mode = fs::metadata(folder.0.join("server.key"))
+    let mode = fs::metadata(folder.0.path().join("server.key"))
         .unwrap()
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     // Certificate and key belong together, and a server can use them.
-    let chain = tls::certificates_from_file(&folder.0.join("server.crt")).unwrap();
-    tls::server_config(chain, tls::key_from_file(&folder.0.join("server.key")).unwrap()).unwrap();
+    let chain = tls::certificates_from_file(&folder.0.path().join("server.crt")).unwrap();
+    tls::server_config(
+        chain,
+        tls::key_from_file(&folder.0.path().join("server.key")).unwrap(),
+    )
+    .unwrap();
 }
 
 #[test]
 fn what_is_wrong_is_said_and_nothing_is_written() {
-    let folder = Folder::new("make-cert-wrong");
+    let folder = Folder::new();
     let save = ["/CN:x", "/SERIAL:none", "/SAVECERT:@x.crt", "/SAVEKEY:@x.key"];
-    fs::write(folder.0.join("no.crt"), "no certificate").unwrap();
+    fs::write(folder.0.path().join("no.crt"), "no certificate").unwrap();
     for (words, status) in [
         (&["/SIGNCERT:@no.crt"][..], 38),
         (&["/SIGNCERT:@no.crt", "/SIGNKEY:@no.crt"], 23),
@@ -109,6 +105,6 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     ] {
         let (code, said) = folder.make(&[&save[..], &REST, words].concat());
         assert_eq!(code, status, "{words:?}: {said}");
-        assert!(!folder.0.join("x.key").exists(), "{words:?}");
+        assert!(!folder.0.path().join("x.key").exists(), "{words:?}");
     }
 }

@@ -106,7 +106,7 @@ fn a_script_runs_to_its_end_and_its_output_is_copied() {
         "script",
         "# remarks and empty lines are skipped\n\nServerPasswordSet hunter2\nFoo\nHubList\n",
     );
-    let copy = server.folder.join("copy");
+    let copy = server.folder.path().join("copy");
     let words = [
         format!("/IN:{}", script.display()),
         format!("/OUT:{}", copy.display()),

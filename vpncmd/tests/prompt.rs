@@ -184,7 +184,7 @@ fn a_line_comes_back_another_time_unless_it_holds_a_password() {
     person.types("exit\r");
     assert_eq!(person.leaves(), 0);
 
-    let file = server.folder.join(".local/state/hubward/vpncmd_history");
+    let file = server.folder.path().join(".local/state/hubward/vpncmd_history");
     assert_eq!(fs::read_to_string(&file).unwrap(), "About\nexit\n");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 

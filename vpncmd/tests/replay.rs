@@ -207,16 +207,14 @@ fn is_format(line: &str) -> bool {
 
 #[test]
 fn every_captured_command_does_the_same_and_prints_the_same() {
-    let folder = std::env::temp_dir().join(format!("vpncmd-replay-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let captures = captures();
     assert!(captures.len() > 100);
     let different: Vec<String> = captures
         .iter()
-        .filter(|capture| catch_unwind(AssertUnwindSafe(|| replay(capture, &folder))).is_err())
+        .filter(|capture| catch_unwind(AssertUnwindSafe(|| replay(capture, folder.path()))).is_err())
         .map(|capture| format!("{} {}", capture.number, capture.words.join(" ")))
         .collect();
-    std::fs::remove_dir_all(folder).unwrap();
     assert_eq!(different, [""; 0]);
 }
 

@@ -119,8 +119,9 @@ fn read(folder: &Path, name: &str) -> io::Result<UserFile> {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
-    use crate::store::testing::TempDir;
     use hub_core::access::Addresses;
 
     fn rules(user: &str) -> Vec<Rule> {
@@ -132,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_is_read_again_when_its_time_is_over() {
-        let folder = TempDir::new();
+        let folder = TempDir::new().unwrap();
         let file = folder.path().join("staff");
         std::fs::write(&file, "alice # the boss\n\n// nobody\nbob\n").unwrap();
         let mut in_force = InForce::default();
@@ -159,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn files_outside_of_the_folder_are_not_read() {
-        let folder = TempDir::new();
+        let folder = TempDir::new().unwrap();
         let inside = folder.path().join("lists");
         std::fs::create_dir(&inside).unwrap();
         std::fs::write(folder.path().join("secret"), "alice\n").unwrap();

@@ -189,15 +189,10 @@ pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn fresh(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("hubward-data-dir-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        path
-    }
-
     #[test]
     fn a_folder_is_made_private_and_has_one_server() {
-        let path = fresh("one");
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("one");
         let folder = DataDir::locate(Some(&path)).unwrap();
         assert_eq!(folder.holder().unwrap(), None);
         let lock = folder.lock().unwrap();
@@ -206,7 +201,6 @@ mod tests {
         assert!(matches!(folder.lock(), Err(DataDirError::Taken { pid, .. }) if pid == Pid::this().as_raw()));
         drop(lock);
         assert_eq!(folder.holder().unwrap(), None);
-        fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]

@@ -13,9 +13,9 @@ const ROUNDS: usize = 12;
 
 #[test]
 fn acknowledged_changes_outlive_kill_9() {
-    let folder = std::env::temp_dir().join(format!("hubward-kill-{}", std::process::id()));
-    let cleaned = Cleaned(folder.clone());
-    let Opened { store, .. } = SqliteStore::open(&folder).unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let folder = kept.path();
+    let Opened { store, .. } = SqliteStore::open(folder).unwrap();
     store
         .add_hub(&Hub::new(HubName::parse("office").unwrap()))
         .unwrap();
@@ -23,8 +23,8 @@ fn acknowledged_changes_outlive_kill_9() {
     let mut acknowledged = 0;
     for round in 0..ROUNDS {
         // The round says after how many acknowledgements the blow falls; the next write is under way then.
-        acknowledged += kill_after(&folder, 1 + round * 3);
-        let Opened { store, .. } = SqliteStore::open(&folder).unwrap();
+        acknowledged += kill_after(folder, 1 + round * 3);
+        let Opened { store, .. } = SqliteStore::open(folder).unwrap();
         let users = store.users("office").unwrap();
         // One more than was told may be there: it was durable before it could be told.
         assert!(
@@ -38,7 +38,6 @@ fn acknowledged_changes_outlive_kill_9() {
         );
         acknowledged = users.len();
     }
-    drop(cleaned);
 }
 
 /// Starts a writer, reads `count` acknowledgements, kills it, and returns how many it had given by then.
@@ -79,14 +78,5 @@ fn writer() {
             .unwrap();
         writeln!(out, "\nack {number}").unwrap();
         out.flush().unwrap();
-    }
-}
-
-/// Removes the folder whatever happens.
-struct Cleaned(PathBuf);
-
-impl Drop for Cleaned {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -124,9 +124,7 @@ pub(crate) fn config() -> SecureNatConfig {
 
 /// A resolv.conf that names a resolver on loopback.
 pub(crate) fn resolv_conf() -> PathBuf {
-    let path = std::env::temp_dir().join(format!("hubward-nat-{}.conf", std::process::id()));
-    std::fs::write(&path, "nameserver 127.0.0.1\n").unwrap();
-    path
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/resolv.conf"))
 }
 
 /// Bytes that repeat nowhere near, so that a lost or doubled piece shows.

@@ -80,7 +80,9 @@ fn measure() -> Result<()> {
     ours::set_up(&far)?;
     ours::administer(&far, HUB, &["SecureNatDisable"])?;
     ours::administer(&far, "", &[&format!("BridgeCreate {HUB} /DEVICE:far /TAP:yes")])?;
-    far.sh(&format!("ip address add {INNER_SERVER}/24 dev tap_far; ip link set tap_far up"))?;
+    far.sh(&format!(
+        "ip address add {INNER_SERVER}/24 dev tap_far; ip link set tap_far up"
+    ))?;
     let mut all = Vec::new();
     for (name, option) in [("one TCP connection", "--no-udp"), ("UDP acceleration", "--udp")] {
         let client = Client::connect(

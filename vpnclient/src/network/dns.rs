@@ -150,13 +150,11 @@ mod tests {
     }
 
     async fn said_to(make: impl Fn(PathBuf) -> Resolver) -> String {
-        let folder = std::env::temp_dir().join(format!("hubward-dns-{}", std::process::id()));
-        let resolver = make(scribe(&folder));
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = make(scribe(folder.path()));
         resolver.set("vpn0", &dns()).await.unwrap();
         resolver.revert("vpn0").await.unwrap();
-        let said = std::fs::read_to_string(folder.join("said")).unwrap();
-        std::fs::remove_dir_all(folder).unwrap();
-        said
+        std::fs::read_to_string(folder.path().join("said")).unwrap()
     }
 
     #[tokio::test]

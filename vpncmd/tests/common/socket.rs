@@ -6,7 +6,6 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use protocol::error::ErrorCode;
@@ -15,10 +14,11 @@ use protocol::rpc::hub::{HubList, HubRow, HubStatus};
 use protocol::rpc::listener::{ListenerList, ListenerRow};
 use protocol::rpc::user::{UserList, UserRow};
 use protocol::rpc::{HubRequest, RpcMessage};
+use tempfile::TempDir;
 
 /// A data folder with the control socket of a server that has one hub and listens on one port.
 pub(crate) struct Server {
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: TempDir,
 }
 
 impl Server {
@@ -26,11 +26,8 @@ impl Server {
     pub(crate) const PORT: u32 = 5555;
 
     pub(crate) fn start() -> Server {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("vpncmd-program-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let listener = UnixListener::bind(folder.join("control.sock")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("control.sock")).unwrap();
         thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.unwrap())));
         Server { folder }
     }
@@ -44,8 +41,8 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vpncmd"));
         command
             .args(words)
-            .env("HUBWARD_DATA_DIR", &self.folder)
-            .env("HOME", &self.folder)
+            .env("HUBWARD_DATA_DIR", self.folder.path())
+            .env("HOME", self.folder.path())
             .env("TZ", "UTC");
         command
             .env_remove("XDG_CONFIG_HOME")
@@ -55,15 +52,9 @@ impl Server {
     }
 
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.join(name);
+        let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

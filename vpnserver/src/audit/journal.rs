@@ -213,9 +213,9 @@ fn promise(file: &File, from: u64, bytes: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use tempfile::TempDir;
 
     use super::*;
-    use crate::store::testing::TempDir;
 
     const LIMITS: Limits = Limits {
         file_bytes: 2 * LINE_BYTES,
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn old_pieces_go_and_the_newest_lines_stay() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let journal = Journal::new(dir.path().join("j"), LIMITS);
         let long = " ".repeat(1000);
         for id in 0..40 {
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_line_that_a_crash_cut_off_spoils_no_other() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let path = dir.path().join("j");
         fs::write(&path, [line(1), line(2)[..20].to_owned()].concat()).unwrap();
         let journal = Journal::new(path, LIMITS);
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn room_is_promised_before_the_line_and_takes_no_length() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let path = dir.path().join("j");
         let journal = Journal::new(path.clone(), LIMITS);
         journal.reserve().unwrap();

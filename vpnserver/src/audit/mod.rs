@@ -209,9 +209,9 @@ async fn on_a_thread<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use protocol::error::ErrorCode;
+    use tempfile::TempDir;
 
     use super::*;
-    use crate::store::testing::TempDir;
 
     fn doing(name: &str) -> Doing {
         Doing {
@@ -233,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_numbered_on_over_restarts_and_come_back_newest_first() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         for start in ["a", "b"] {
             let audit = Audit::of(dir.path());
             for step in ["1", "2"] {
@@ -261,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn processes_that_write_at_the_same_time_give_each_line_a_number_of_its_own() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let (server, tool) = (Audit::of(dir.path()), Audit::of(dir.path()));
         for (audit, name) in [(&server, "1"), (&tool, "2"), (&server, "3"), (&tool, "4")] {
             audit.reserve().await.unwrap().write(doing(name)).await;
@@ -276,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_of_refused_logins_is_counted_and_not_written() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let audit = Audit::of(dir.path());
         for _ in 0..LOGINS_PER_MINUTE + 40 {
             audit.refused_login(doing("guess")).await;

@@ -87,13 +87,13 @@ pub(super) fn read(root: &Path, path: &str, offset: u64) -> io::Result<Option<Ve
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use tempfile::TempDir;
 
     use super::*;
-    use crate::store::testing::TempDir;
 
     #[test]
     fn only_log_files_are_listed_and_read() {
-        let folder = TempDir::new();
+        let folder = TempDir::new().unwrap();
         let root = folder.path();
         fs::create_dir_all(root.join("security_log/lab")).unwrap();
         fs::create_dir(root.join("server_log")).unwrap();

@@ -41,13 +41,13 @@ mod tests {
     use std::cell::Cell;
     use std::fs;
     use std::time::{Duration, SystemTime};
+    use tempfile::TempDir;
 
     use super::*;
-    use crate::store::testing::TempDir;
 
     #[test]
     fn the_oldest_logs_go_first_and_those_in_use_stay() {
-        let folder = TempDir::new();
+        let folder = TempDir::new().unwrap();
         let root = folder.path();
         fs::create_dir_all(root.join("security_log/lab")).unwrap();
         fs::create_dir(root.join("server_log")).unwrap();

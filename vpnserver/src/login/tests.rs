@@ -6,11 +6,12 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{Auth, ChangePassword, ClientVersion, Login, NodeInfo, Proof, SessionOptions};
 use protocol::password::{admin_hash, user_hash};
 use protocol::policy::Policy;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::{AdminPassword, AdminRole, Credential, Granted, HubPassword, Logins, Occupancy, Refused};
 use crate::secret::{Identity, PasswordRecord};
-use crate::store::testing::{Fixture, TempDir, hub, user};
+use crate::store::testing::{Fixture, hub, user};
 use crate::store::{Db, Group, Hub, HubOption, Id, Store, Timestamp, User, UserAuth, UserName};
 
 const RANDOM: [u8; 20] = [9; 20];

@@ -172,14 +172,14 @@ fn random_key() -> Result<Zeroizing<[u8; KEY_BYTES]>, KeyError> {
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
+    use tempfile::TempDir;
 
     use super::super::Identity;
     use super::*;
-    use crate::store::testing::TempDir;
 
     #[test]
     fn key_is_made_once_and_private() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let path = dir.path().join("secret.key");
         let sealed = Vault::open_or_create(&path)
             .unwrap()
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn readable_key_is_refused_with_the_remedy() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let path = dir.path().join("secret.key");
         Vault::open_or_create(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn short_key_and_link_are_refused() {
-        let dir = TempDir::new();
+        let dir = TempDir::new().unwrap();
         let (path, link) = (dir.path().join("secret.key"), dir.path().join("link.key"));
         fs::write(&path, b"short").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();

@@ -3,12 +3,13 @@
 use protocol::rpc::HubRequest;
 use protocol::rpc::access::{AccessKey, AccessList, AccessRule, NewAccessRule};
 use protocol::rpc::method::{AddAccess, DeleteAccess, EnumAccess, GetHubStatus, SetAccessList};
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 use vpnserver::events::Event;
 
 use crate::frame::{BROADCAST, frame, introduce, station};
 use crate::peer::{Peer, enter, login};
-use crate::site::{TempDir, lab};
+use crate::site::lab;
 
 fn of_lab() -> HubRequest {
     HubRequest {
@@ -58,7 +59,7 @@ fn notes(rules: &[AccessRule]) -> Vec<(u32, &str)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_are_added_listed_in_order_and_deleted_by_place_or_key() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let drops = AccessRule {
         discard: true,
@@ -84,7 +85,7 @@ async fn rules_are_added_listed_in_order_and_deleted_by_place_or_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_out_of_range_is_brought_into_it_and_one_that_makes_no_sense_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let wild = AccessRule {
         delay: 99_999,
@@ -140,7 +141,7 @@ async fn a_rule_out_of_range_is_brought_into_it_and_one_that_makes_no_sense_is_r
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_is_read_and_written_back_stays_the_same() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let v6 = AccessRule {
         is_ipv6: true,
@@ -205,7 +206,7 @@ fn against_station_one(user: &str) -> AccessRule {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_is_in_force_when_it_is_acknowledged() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let mut alice = enter(&site, login("alice")).await.unwrap();
     let mut bob = enter(&site, login("bob")).await.unwrap();
@@ -219,7 +220,7 @@ async fn a_rule_is_in_force_when_it_is_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_can_name_users_in_a_file() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let lists = folder.path().join("user-lists");
     std::fs::create_dir(&lists).unwrap();
     std::fs::write(lists.join("suspects.txt"), "ALICE\n").unwrap();
@@ -235,7 +236,7 @@ async fn rules_can_name_users_in_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_users_outside_of_its_folder_is_told_of_and_not_read() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     add(&mut admin, against_station_one("include:../secret.key")).await;
     let (part, reason) = site

@@ -11,10 +11,11 @@ use protocol::rpc::method::{
     SetHubLog, SetHubMsg,
 };
 use protocol::rpc::{HubObject, HubRequest, Nothing, Values};
+use tempfile::TempDir;
 use transport::admin::AdminError;
 
 use crate::peer::{enter, login};
-use crate::site::{TempDir, anonymous, hub, lab, set_online, set_option};
+use crate::site::{anonymous, hub, lab, set_online, set_option};
 
 fn of(hub: &str) -> HubRequest {
     HubRequest {
@@ -24,7 +25,7 @@ fn of(hub: &str) -> HubRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_describes_itself() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let _alice = enter(&site, login("alice")).await.unwrap();
     let info = admin.call::<GetServerInfo>(&Nothing {}).await.unwrap();
@@ -47,7 +48,7 @@ async fn the_server_describes_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_told_to_be_off() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     assert!(
         admin
@@ -73,7 +74,7 @@ async fn what_is_not_there_is_told_to_be_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hubs_are_made_changed_and_deleted() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &["alice"]).await;
     let wanted = HubSettings {
         max_session: 7,
@@ -108,7 +109,7 @@ async fn hubs_are_made_changed_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hubs_state_is_told_as_it_is() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let _alice = enter(&site, login("alice")).await.unwrap();
     let status = admin.call::<GetHubStatus>(&of("lab")).await.unwrap();
@@ -129,7 +130,7 @@ async fn a_hubs_state_is_told_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_greets_users_with_its_message() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let message = HubMessage {
         hub_name: "lab".to_owned(),
@@ -148,7 +149,7 @@ async fn a_hub_greets_users_with_its_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_and_logs_of_a_hub_are_kept() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     set_option(&mut admin, "lab", "allowstandardpassword", 1).await;
     set_option(&mut admin, "lab", "SomethingOfAnotherVersion", 1).await;
@@ -169,7 +170,7 @@ async fn options_and_logs_of_a_hub_are_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_are_made_changed_and_deleted() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let group = Group {
         hub_name: "lab".to_owned(),

@@ -9,9 +9,10 @@ use protocol::rpc::method::{
 use protocol::rpc::server::ServerPassword;
 use protocol::rpc::{HubObject, HubRequest};
 use serde_json::json;
+use tempfile::TempDir;
 use transport::admin::AdminClient;
 
-use crate::site::{Site, TempDir, anonymous, hub, lab};
+use crate::site::{Site, anonymous, hub, lab};
 use crate::web::Web;
 
 async fn lines(admin: &mut AdminClient, hub: &str) -> Vec<AuditRow> {
@@ -38,7 +39,7 @@ fn told(row: &AuditRow) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_and_every_refused_one_is_a_line() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut local) = lab(&folder, &[]).await;
     let password = ServerPassword {
         plain_text_password: "top secret".to_owned().into(),
@@ -144,7 +145,7 @@ async fn every_change_and_every_refused_one_is_a_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_room_for_its_line_nothing_is_changed() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     // What cannot be opened as a file has no room.
     let in_the_way = folder.path().join("audit.jsonl");
     std::fs::create_dir(&in_the_way).unwrap();

@@ -9,10 +9,11 @@ use std::time::Instant;
 use protocol::rpc::audit::AuditRequest;
 use protocol::rpc::method::{CreateUser, EnumAudit, EnumBackup, EnumHub, EnumUser, RebootServer};
 use protocol::rpc::{Nothing, Values};
+use tempfile::TempDir;
 use transport::admin::AdminClient;
 use vpnserver::data_dir::DataDir;
 
-use crate::site::{PATIENCE, TempDir, add_hub, anonymous};
+use crate::site::{PATIENCE, add_hub, anonymous};
 
 /// A command line of the program; no output of it may be left unread.
 fn vpnserver(folder: &Path, verb: &str) -> Command {
@@ -98,7 +99,7 @@ fn run(folder: &Path, log: &Path) -> (Running, UnixDatagram) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_starts_in_the_background_tells_how_it_is_and_stops() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (code, text) = outcome(folder.path(), "status");
     assert_eq!(code, Some(3), "{text}");
     let _stopped = Stopped(folder.path());
@@ -121,7 +122,7 @@ async fn it_starts_in_the_background_tells_how_it_is_and_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_reassures_the_service_manager_and_ends_when_told_to() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     let (mut running, socket) = run(folder.path(), &log);
     for _ in 0..3 {
@@ -136,7 +137,7 @@ async fn it_reassures_the_service_manager_and_ends_when_told_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_outlives_a_kill() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     let (running, _socket) = run(folder.path(), &log);
     let mut before = admin(folder.path()).await;
@@ -168,7 +169,7 @@ fn on_the_folder(folder: &Path, words: &[&str]) -> Option<i32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tool_does_to_the_folder_of_a_running_server_is_in_its_audit_log() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     let (_running, _socket) = run(folder.path(), &log);
     let mut server = admin(folder.path()).await;
@@ -251,7 +252,7 @@ fn backups(folder: &Path) -> Vec<String> {
 #[test]
 fn a_kill_while_states_are_kept_and_put_back_leaves_one_of_them_whole() {
     const ROUNDS: u32 = 10;
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let good = "../protocol/tests/data/config/vpn_server.rich.config";
     let small = folder.path().join("small.config");
     let done = |words: &[&str]| assert_eq!(on_the_folder(folder.path(), words), Some(0), "{words:?}");
@@ -303,7 +304,7 @@ fn a_kill_while_states_are_kept_and_put_back_leaves_one_of_them_whole() {
 
 #[test]
 fn a_store_that_cannot_be_used_stops_the_start() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     std::fs::write(
         folder.path().join(vpnserver::store::DATABASE_FILE),
         b"no database",
@@ -320,7 +321,7 @@ fn a_store_that_cannot_be_used_stops_the_start() {
 
 #[test]
 fn a_wrong_command_line_is_a_usage_error() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     for arguments in [["--listen", "nonsense"], ["--nat-mode", "magic"]] {
         let output = vpnserver(folder.path(), "run").args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -329,7 +330,7 @@ fn a_wrong_command_line_is_a_usage_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_that_an_administrator_asks_for_happens_in_place() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     let (mut running, socket) = run(folder.path(), &log);
     let mut before = admin(folder.path()).await;

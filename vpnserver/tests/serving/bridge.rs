@@ -5,13 +5,14 @@ use protocol::rpc::bridge::LocalBridge;
 use protocol::rpc::method::{
     AddLocalBridge, DeleteLocalBridge, EnumEthernet, EnumLocalBridge, GetBridgeSupport,
 };
+use tempfile::TempDir;
 use vpnserver::events::Event;
 
-use crate::site::{TempDir, lab};
+use crate::site::lab;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_cannot_work_is_kept_listed_as_idle_and_explained_in_the_log() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     // No machine has it, so that root fails as well as anybody.
     let bridge = LocalBridge {
@@ -38,7 +39,7 @@ async fn one_that_cannot_work_is_kept_listed_as_idle_and_explained_in_the_log() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_cannot_work_is_tried_again_and_complained_of_once() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let bridge = LocalBridge {
         device_name: "hw-not-there".to_owned(),
@@ -55,7 +56,7 @@ async fn one_that_cannot_work_is_tried_again_and_complained_of_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_no_device_can_have_are_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     for (device_name, tap_mode) in [
         ("", true),
@@ -78,7 +79,7 @@ async fn names_that_no_device_can_have_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_devices_of_the_machine_are_listed() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let support = admin.call::<GetBridgeSupport>(&Nothing {}).await.unwrap();
     assert!(!support.is_win_pcap_needed);

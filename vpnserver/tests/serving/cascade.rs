@@ -8,9 +8,10 @@ use protocol::rpc::method::{
     CreateLink, DeleteLink, EnumLink, GetLink, GetLinkStatus, RenameLink, SetLink, SetLinkOffline,
     SetLinkOnline,
 };
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 
-use crate::site::{Site, TempDir, lab};
+use crate::site::{Site, lab};
 
 fn refusal<T: std::fmt::Debug>(answer: Result<T, AdminError>) -> ErrorCode {
     match answer {
@@ -58,7 +59,7 @@ async fn rows(admin: &mut AdminClient) -> Vec<LinkRow> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cascade_is_read_back_with_its_secrets_as_tools_write_it() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     admin.call::<CreateLink>(&link("west")).await.unwrap();
     let mut read = admin.call::<GetLink>(&asked("WEST")).await.unwrap();
@@ -99,7 +100,7 @@ async fn a_cascade_is_read_back_with_its_secrets_as_tools_write_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cascade_that_is_put_online_is_said_to_be_unconnected() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let wanted = Link {
         online: true,
@@ -131,7 +132,7 @@ async fn a_cascade_that_is_put_online_is_said_to_be_unconnected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cascades_are_renamed_and_deleted() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     admin.call::<CreateLink>(&link("west")).await.unwrap();
     admin.call::<CreateLink>(&link("east")).await.unwrap();
@@ -163,7 +164,7 @@ async fn cascades_are_renamed_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_cascade_is_refused_with_the_stock_numbers() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     admin.call::<CreateLink>(&link("west")).await.unwrap();
     let wrongs = [

@@ -9,12 +9,13 @@ use protocol::rpc::method::{
 use protocol::rpc::{HubRequest, Nothing, Text, Values};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use rustls::pki_types::CertificateDer;
+use tempfile::TempDir;
 use transport::admin::AdminError;
 use transport::tls::Fingerprint;
 use vpnserver::identity::{Identity, Source};
 
 use crate::peer::{enter, login};
-use crate::site::{Site, TempDir, lab};
+use crate::site::{Site, lab};
 
 fn refusal<T>(answer: Result<T, AdminError>) -> u32 {
     match answer {
@@ -44,7 +45,7 @@ fn pin(pair: &Pair) -> Fingerprint {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_is_shown_at_once_and_sessions_stay() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let _alice = enter(&site, login("alice")).await.unwrap();
     for algorithm in [&PKCS_RSA_SHA256, &PKCS_ECDSA_P256_SHA256] {
@@ -67,7 +68,7 @@ async fn a_new_certificate_is_shown_at_once_and_sessions_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_survives_a_restart_with_its_key_sealed() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let pair = made(&PKCS_ECDSA_P256_SHA256, false);
     let intermediate = made(&PKCS_ECDSA_P256_SHA256, true).cert.unwrap();
@@ -98,7 +99,7 @@ async fn a_certificate_survives_a_restart_with_its_key_sealed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_cannot_be_shown_is_refused_and_the_old_one_stays() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let before = site.server.identity().fingerprint();
     let (one, other) = (made(&PKCS_ECDSA_P256_SHA256, true), made(&PKCS_RSA_SHA256, true));
@@ -135,7 +136,7 @@ async fn a_certificate_that_cannot_be_shown_is_refused_and_the_old_one_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hubs_administrator_sees_the_certificate_without_its_key() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     assert!(
         admin
@@ -153,7 +154,7 @@ async fn a_hubs_administrator_sees_the_certificate_without_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_made_for_a_name() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let named = |name: &str| Values {
         str: name.to_owned(),
@@ -181,7 +182,7 @@ async fn a_certificate_is_made_for_a_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_the_command_line_is_not_changed_over_the_wire() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let given = Identity {
         source: Source::Files,
@@ -206,7 +207,7 @@ async fn a_certificate_of_the_command_line_is_not_changed_over_the_wire() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preferred_cipher_comes_first_and_an_unknown_one_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let text = |name: &str| Text {
         string: name.to_owned(),

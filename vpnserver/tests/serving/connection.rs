@@ -4,14 +4,15 @@ use protocol::error::ErrorCode;
 use protocol::rpc::connection::ConnectionType;
 use protocol::rpc::method::{DisconnectConnection, EnumConnection, GetConnectionInfo, GetServerStatus};
 use protocol::rpc::{Named, Nothing};
+use tempfile::TempDir;
 use transport::admin::AdminError;
 
 use crate::peer::{enter, login};
-use crate::site::{TempDir, lab};
+use crate::site::lab;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_not_listed_among_them_and_counts_once() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let _alice = enter(&site, login("alice")).await.unwrap();
     let list = admin.call::<EnumConnection>(&Nothing {}).await.unwrap();
@@ -22,7 +23,7 @@ async fn a_session_is_not_listed_among_them_and_counts_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_listed_and_can_be_hung_up_on() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let mut stranger = site.dial().await;
     let list = admin.call::<EnumConnection>(&Nothing {}).await.unwrap();

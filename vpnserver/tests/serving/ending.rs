@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use protocol::error::ErrorCode;
 use protocol::rpc::method::{DeleteHub, DeleteSession, DeleteUser};
 use protocol::rpc::{HubObject, HubRequest};
+use tempfile::TempDir;
 use vpnserver::events::Event;
 
 use crate::peer::{enter, login};
-use crate::site::{TempDir, lab, set_online};
+use crate::site::{lab, set_online};
 
 fn object(name: &str) -> HubObject {
     HubObject {
@@ -19,7 +20,7 @@ fn object(name: &str) -> HubObject {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_goes_offline_ends_its_sessions() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     set_online(&mut admin, "lab", false).await;
@@ -32,7 +33,7 @@ async fn a_hub_that_goes_offline_ends_its_sessions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_that_is_deleted_is_out_at_once_and_others_stay() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     let bob = enter(&site, login("bob")).await.unwrap();
@@ -48,7 +49,7 @@ async fn a_user_that_is_deleted_is_out_at_once_and_others_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_is_deleted_ends_its_sessions() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     let request = HubRequest {
@@ -65,7 +66,7 @@ async fn a_hub_that_is_deleted_ends_its_sessions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_disconnects_a_session() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     admin.call::<DeleteSession>(&object("sid-alice-1")).await.unwrap();
@@ -75,7 +76,7 @@ async fn an_administrator_disconnects_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_ends_its_own_session_only() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice", "mallory"]).await;
     site.server.events.read_with(|event| {
         if let Event::SessionOpened { user, .. } = event {
@@ -94,7 +95,7 @@ async fn a_panic_ends_its_own_session_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_ends_before_strangers_do_and_says_goodbye() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice", "bob"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     let _bob = enter(&site, login("bob")).await.unwrap();

@@ -4,9 +4,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::Ipv4Addr;
 
 use protocol::handshake::SessionOptions;
+use tempfile::TempDir;
 
 use crate::peer::{Peer, enter, login};
-use crate::site::{Site, TempDir, lab};
+use crate::site::{Site, lab};
 
 pub(crate) const BROADCAST: [u8; 6] = [0xff; 6];
 
@@ -88,7 +89,7 @@ async fn transfer(from: &Peer, to: &mut Peer, source: u8, target: u8) {
 
 /// Two sessions of this kind with all the connections that they are granted exchange frames.
 async fn exchange(options: SessionOptions, connections: u32) {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice", "bob"]).await;
     let mut one = full(&site, "alice", &options).await;
     let mut other = full(&site, "bob", &options).await;
@@ -174,7 +175,7 @@ async fn frames_cross_half_duplex_compressed_and_with_priority() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_crosses_from_hub_to_hub_or_back_to_its_sender() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     crate::site::add_hub(&mut admin, "other").await;
     admin

@@ -6,9 +6,10 @@ use protocol::rpc::hub::HubSettings;
 use protocol::rpc::method::{CreateHub, SetServerPassword};
 use protocol::rpc::server::ServerPassword;
 use serde_json::json;
+use tempfile::TempDir;
 use transport::admin::AdminClient;
 
-use crate::site::{Site, TempDir, hub, lab};
+use crate::site::{Site, hub, lab};
 use crate::web::{Web, post};
 
 const ADMIN: &str = "X-VPNADMIN-PASSWORD: top secret\r\n";
@@ -35,7 +36,7 @@ async fn office(folder: &TempDir) -> (Site, AdminClient) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_both_administrators_are_answered_on_one_connection() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = office(&folder).await;
     let mut web = Web::open(&site).await;
     let user =
@@ -69,7 +70,7 @@ async fn calls_of_both_administrators_are_answered_on_one_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_show_who_they_are_is_asked_to() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = office(&folder).await;
     let mut web = Web::open(&site).await;
     for login in [
@@ -93,7 +94,7 @@ async fn who_does_not_show_who_they_are_is_asked_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_calls_before_there_is_a_password() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &[]).await;
     let mut web = Web::open(&site).await;
     for login in [
@@ -107,7 +108,7 @@ async fn nobody_calls_before_there_is_a_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_sites_cannot_use_what_a_browser_remembers() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = office(&folder).await;
     let mut web = Web::open(&site).await;
     let from = |login: &str| format!("{login}Origin: https://evil.example\r\n");
@@ -135,7 +136,7 @@ async fn pages_of_other_sites_cannot_use_what_a_browser_remembers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_may_come_as_an_address() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = office(&folder).await;
     let mut web = Web::open(&site).await;
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: vpn.example\r\n{ADMIN}\r\n");
@@ -162,7 +163,7 @@ async fn a_call_may_come_as_an_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_is_understood_as_clients_write_it() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = office(&folder).await;
     let mut web = Web::open(&site).await;
     // A page for a stranger, and then the interface, on one connection.
@@ -197,7 +198,7 @@ async fn http_is_understood_as_clients_write_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_can_send_little() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = office(&folder).await;
     let long = "x".repeat(70_000);
     let headers = format!("X-Long: {long}\r\n");
@@ -221,7 +222,7 @@ async fn strangers_can_send_little() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_has_fifteen_seconds_in_all() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = office(&folder).await;
     let begun = Instant::now();
     let (mut stranger, mut known) = (Web::open(&site).await, Web::open(&site).await);

@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 
 use protocol::rpc::keep::{Keep, KeepProtocol};
 use protocol::rpc::method::SetKeep;
+use tempfile::TempDir;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 
-use crate::site::{PATIENCE, TempDir, lab};
+use crate::site::{PATIENCE, lab};
 
 fn keep(protocol: KeepProtocol, port: u16) -> Keep {
     Keep {
@@ -21,7 +22,7 @@ fn keep(protocol: KeepProtocol, port: u16) -> Keep {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn something_is_sent_at_every_interval_while_that_is_wanted() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let datagrams = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let connections = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

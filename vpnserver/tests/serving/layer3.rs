@@ -8,9 +8,10 @@ use protocol::rpc::method::{
 };
 use protocol::rpc::router::{SwitchInterface, SwitchRoute, SwitchRouteRow, SwitchRow};
 use protocol::rpc::{Named, Nothing};
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 
-use crate::site::{TempDir, lab};
+use crate::site::lab;
 
 fn outcome<T>(answer: Result<T, AdminError>) -> u32 {
     match answer {
@@ -57,7 +58,7 @@ const MASK_24: [u8; 4] = [255, 255, 255, 0];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_has_a_name_of_its_own() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     for (name, code) in [("core", 0), ("CORE", 92), ("", 38), ("a/b", 38), ("a b", 0)] {
         assert_eq!(
@@ -81,7 +82,7 @@ async fn a_switch_has_a_name_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interface_has_the_address_of_a_host_and_a_hub_to_itself() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     admin.call::<AddL3Switch>(&named("core")).await.unwrap();
     for (given, code) in [
@@ -107,7 +108,7 @@ async fn an_interface_has_the_address_of_a_host_and_a_hub_to_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_is_of_a_network_and_there_once() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     admin.call::<AddL3Switch>(&named("core")).await.unwrap();
     let gateway = [10, 0, 0, 9];
@@ -134,7 +135,7 @@ async fn a_route_is_of_a_network_and_there_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_started_switch_is_not_changed_and_never_said_to_be_online() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     admin.call::<AddL3Switch>(&named("core")).await.unwrap();
     assert_eq!(outcome(admin.call::<StartL3Switch>(&named("core")).await), 102);

@@ -7,11 +7,12 @@ use hub_core::MacAddr;
 use nat::dhcp::message::{Message, MessageType, Op, option};
 use protocol::rpc::HubRequest;
 use protocol::rpc::method::{EnableSecureNAT, EnumDHCP, EnumIpTable};
+use tempfile::TempDir;
 use vpnserver::events::Event;
 
 use crate::frame::{BROADCAST, station, udp};
 use crate::peer::{Peer, enter, login};
-use crate::site::{Site, TempDir, lab};
+use crate::site::{Site, lab};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 1);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 77);
@@ -88,7 +89,7 @@ async fn reported(site: &Site) -> (Option<String>, Ipv4Addr, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_of_securenat_is_listed_and_reported_once() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let hub = HubRequest {
         hub_name: "lab".to_owned(),
@@ -120,7 +121,7 @@ async fn a_lease_of_securenat_is_listed_and_reported_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_of_somebody_elses_dhcp_server_is_reported_too() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "router"]).await;
     let mut alice = enter(&site, login("alice")).await.unwrap();
     let router = enter(&site, login("router")).await.unwrap();

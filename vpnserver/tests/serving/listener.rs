@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use protocol::rpc::Nothing;
 use protocol::rpc::listener::{Listener, ListenerRow};
 use protocol::rpc::method::{CreateListener, DeleteListener, EnableListener, EnumListener};
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use transport::admin::AdminClient;
 
-use crate::site::{Site, TempDir};
+use crate::site::Site;
 
 /// A port that is free at this moment.
 async fn free_port() -> u16 {
@@ -36,7 +37,7 @@ async fn is_open(port: u16) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_is_open_from_its_making_to_its_end() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let site = Site::start_with_stored_listeners(&folder).await;
     let mut admin = site.admin().await;
     let port = free_port().await;
@@ -64,7 +65,7 @@ async fn a_port_is_open_from_its_making_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_another_program_has_is_listed_with_an_error() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let site = Site::start_with_stored_listeners(&folder).await;
     let mut admin = site.admin().await;
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -76,7 +77,7 @@ async fn a_port_that_another_program_has_is_listed_with_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_there_is_not_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let site = Site::start_with_stored_listeners(&folder).await;
     let mut admin = site.admin().await;
     for port in [0, 65_536] {

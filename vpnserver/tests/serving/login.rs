@@ -8,11 +8,12 @@ use protocol::password::user_hash;
 use protocol::rpc::method::{CreateUser, SetHub};
 use protocol::rpc::user::{AuthType, User};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use tempfile::TempDir;
 use vpnserver::events::Event;
 use zeroize::Zeroizing;
 
 use crate::peer::{Peer, enter, enter_over, login};
-use crate::site::{Site, TempDir, add_hub, hub, lab, set_online, set_option, with_password};
+use crate::site::{Site, add_hub, hub, lab, set_online, set_option, with_password};
 
 fn plain(password: &str) -> Auth {
     Auth::Plain(Zeroizing::new(password.to_owned()))
@@ -46,7 +47,7 @@ async fn refusal(site: &Site, whose: &str) -> (ErrorCode, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_itself_lets_a_user_in() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     admin
         .call::<CreateUser>(&with_password("lab", "Tsumura", "secret"))
@@ -71,7 +72,7 @@ async fn the_password_itself_lets_a_user_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_that_may_be_one_is_told_so() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     let mut bridge = login("alice");
     bridge.options.bridge = true;
@@ -81,7 +82,7 @@ async fn a_bridge_that_may_be_one_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_standard_login_is_refused_with_the_way_out_in_the_log() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     admin
         .call::<CreateUser>(&with_password("lab", "alice", "secret"))
@@ -100,7 +101,7 @@ async fn the_standard_login_is_refused_with_the_way_out_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_standard_login_works_where_the_hub_allows_it() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     set_option(&mut admin, "lab", "AllowStandardPassword", 1).await;
     admin
@@ -121,7 +122,7 @@ async fn the_standard_login_works_where_the_hub_allows_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_login_with_the_password_itself_the_standard_one_works_too() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     admin
         .call::<CreateUser>(&with_password("lab", "alice", "secret"))
@@ -135,7 +136,7 @@ async fn after_a_login_with_the_password_itself_the_standard_one_works_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_anonymous_user_comes_in_whatever_was_sent() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["guest"]).await;
     with_auth(&site, "guest", Auth::Anonymous).await.unwrap();
     with_auth(&site, "GUEST", plain("anything")).await.unwrap();
@@ -144,7 +145,7 @@ async fn an_anonymous_user_comes_in_whatever_was_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_lets_in_who_has_its_key() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
     let cert = CertificateParams::new(vec!["alice.invalid".to_owned()])
@@ -177,7 +178,7 @@ async fn a_certificate_lets_in_who_has_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_let_in_learns_the_number() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     add_hub(&mut admin, "dark").await;
     set_online(&mut admin, "dark", false).await;
@@ -218,7 +219,7 @@ async fn who_is_not_let_in_learns_the_number() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_way_to_prove_oneself_that_there_is_not_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     // 96 to 98 would mean "already authenticated" (protocol §4.3).
     for number in [4, 96, 97, 98, 1000] {
@@ -234,7 +235,7 @@ async fn a_way_to_prove_oneself_that_there_is_not_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_hubs_that_want_to_be_seen_are_listed() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     add_hub(&mut admin, "secret").await;
     let mut hidden = hub("secret");
@@ -251,7 +252,7 @@ async fn only_hubs_that_want_to_be_seen_are_listed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guessing_gets_slow_for_the_guesser() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["guest"]).await;
     admin
         .call::<CreateUser>(&with_password("lab", "alice", "secret"))

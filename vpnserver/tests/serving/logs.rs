@@ -9,6 +9,7 @@ use protocol::error::ErrorCode;
 use protocol::rpc::log::{HubLog, LogPiece, LogSwitch, PacketSave, Syslog, SyslogSave};
 use protocol::rpc::method::{EnumLogFile, GetHubLog, ReadLogFile, SetHubLog, SetSysLog};
 use protocol::rpc::{HubRequest, Nothing};
+use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 use transport::admin::{AdminClient, AdminError};
@@ -17,7 +18,7 @@ use vpnserver::logfile::{Limits, LogFiles};
 
 use crate::frame::{BROADCAST, frame, introduce, station, udp};
 use crate::peer::{enter, login};
-use crate::site::{PATIENCE, Site, TempDir, add_hub, lab};
+use crate::site::{PATIENCE, Site, add_hub, lab};
 
 /// The paths that an administrator is shown.
 async fn paths(admin: &mut AdminClient) -> Vec<String> {
@@ -67,7 +68,7 @@ async fn change_logs(admin: &mut AdminClient, change: impl FnOnce(&mut HubLog)) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_is_a_line_of_the_servers_and_of_the_hubs_log() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let _alice = enter(&site, login("alice")).await.unwrap();
     assert!(enter(&site, login("nobody")).await.is_err());
@@ -101,7 +102,7 @@ async fn a_login_is_a_line_of_the_servers_and_of_the_hubs_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_without_a_security_log_has_none() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     change_logs(&mut admin, |logs| logs.save_security_log = false).await;
     let before = log(&mut admin, "security_log/lab").await;
@@ -121,7 +122,7 @@ async fn a_hub_without_a_security_log_has_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_of_the_classes_that_are_wanted_are_lines_of_the_packet_log() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let mut alice = enter(&site, login("alice")).await.unwrap();
     let mut bob = enter(&site, login("bob")).await.unwrap();
@@ -152,7 +153,7 @@ async fn frames_of_the_classes_that_are_wanted_are_lines_of_the_packet_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_of_a_hub_reads_that_hubs_logs_alone() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     add_hub(&mut admin, "office").await;
     let all = paths(&mut admin).await;
@@ -187,7 +188,7 @@ async fn an_administrator_of_a_hub_reads_that_hubs_logs_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_file_comes_in_pieces() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let long = "line of the past\n".repeat(100_000);
     fs::write(folder.path().join("server_log/vpn_20200101.log"), &long).unwrap();
@@ -196,7 +197,7 @@ async fn a_long_file_comes_in_pieces() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_that_cannot_be_written_are_said_once_and_hold_up_nobody() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("server_log"), "in the way").unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let mut alice = enter(&site, login("alice")).await.unwrap();
@@ -224,7 +225,7 @@ async fn logs_that_cannot_be_written_are_said_once_and_hold_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_full_goes_on_in_another() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let events = Events::default();
     let limits = Limits {
         file_bytes: 200,
@@ -286,7 +287,7 @@ async fn syslog(admin: &mut AdminClient, save: SyslogSave) -> UdpSocket {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_are_sent_to_the_syslog_server_as_far_as_asked_for() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let of_server = syslog(&mut admin, SyslogSave::Server).await;
     let line = datagram(&of_server).await;
@@ -314,7 +315,7 @@ async fn lines_are_sent_to_the_syslog_server_as_far_as_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_go_on_where_they_ended() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let before = log(&mut admin, "server_log/vpn_").await;
     drop(admin);
@@ -326,7 +327,7 @@ async fn logs_go_on_where_they_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oldest_logs_make_room_when_the_disk_is_short_of_it() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("server_log")).unwrap();
     let old = folder.path().join("server_log/vpn_20200101.log");
     fs::write(&old, "long ago").unwrap();

@@ -11,9 +11,10 @@ use protocol::rpc::method::{
 };
 use protocol::rpc::server::ServerType;
 use protocol::rpc::{Nothing, Values};
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 
-use crate::site::{TempDir, add_hub, lab};
+use crate::site::{add_hub, lab};
 
 /// Methods whose function the server does not have, with the ability that is 0 because of that, where there is one. A
 /// stock server without the function answers them as ours does: 33.
@@ -67,7 +68,7 @@ async fn call(admin: &mut AdminClient, row: &Row, arguments: Pack) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_method_is_there_or_lacks_its_function_and_says_so() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let caps = admin.call::<GetCaps>(&Nothing {}).await.unwrap();
     for (name, ability) in LACKING {
@@ -89,7 +90,7 @@ async fn every_method_is_there_or_lacks_its_function_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_of_a_hub_calls_what_the_table_of_rights_allows() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut local) = lab(&folder, &[]).await;
     add_hub(&mut local, "office").await;
     let mut of_hub = site.local_admin(Some("lab")).await.unwrap();
@@ -115,7 +116,7 @@ async fn an_administrator_of_a_hub_calls_what_the_table_of_rights_allows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_alone_says_so() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let setting = admin.call::<GetFarmSetting>(&Nothing {}).await.unwrap();
     assert_eq!(
@@ -146,7 +147,7 @@ async fn a_server_that_stands_alone_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_comes_back_as_from_the_stock_server() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let sent = Values {
         int: 5,

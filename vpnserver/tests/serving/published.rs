@@ -6,9 +6,10 @@ use protocol::error::ErrorCode;
 use protocol::rpc::dnat::{Dnat, DnatProtocol};
 use protocol::rpc::method::{AddDnat, DeleteDnat, EnumDnat};
 use protocol::rpc::{Named, Nothing};
+use tempfile::TempDir;
 use transport::admin::AdminError;
 
-use crate::site::{TempDir, lab};
+use crate::site::lab;
 
 pub(crate) fn web() -> Dnat {
     Dnat {
@@ -26,7 +27,7 @@ pub(crate) fn web() -> Dnat {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_added_listed_and_deleted() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     admin.call::<AddDnat>(&web()).await.unwrap();
     assert!(admin.call::<AddDnat>(&web()).await.is_err());
@@ -52,7 +53,7 @@ async fn they_are_added_listed_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_makes_no_sense_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let spoiled: [fn(&mut Dnat); 4] = [
         |rule| rule.port_start = 70_000,

@@ -11,6 +11,7 @@ use protocol::rpc::HubRequest;
 use protocol::rpc::hub::HubRadius;
 use protocol::rpc::method::{CreateUser, DeleteUser, GetHubRadius, SetHubRadius};
 use protocol::rpc::user::{AuthType, User};
+use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use transport::admin::{AdminClient, AdminError};
 use vpnserver::events::Event;
@@ -18,7 +19,7 @@ use vpnserver::session::reason;
 use zeroize::Zeroizing;
 
 use crate::peer::{Peer, enter, login};
-use crate::site::{Site, TempDir, anonymous, lab, with_password};
+use crate::site::{Site, anonymous, lab, with_password};
 
 const SECRET: &str = "shared secret";
 
@@ -112,7 +113,7 @@ async fn with(site: &Site, user: &str, password: &str) -> Result<Peer, ErrorCode
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_the_server_accepts_lets_a_user_in() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let responder = Responder::start(true).await;
     admin.call::<CreateUser>(&radius("alice")).await.unwrap();
@@ -126,7 +127,7 @@ async fn a_password_that_the_server_accepts_lets_a_user_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_anybody_could_have_made_is_not_believed() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let (forger, honest) = (Responder::start(false).await, Responder::start(true).await);
     admin.call::<CreateUser>(&radius("alice")).await.unwrap();
@@ -149,7 +150,7 @@ async fn an_answer_that_anybody_could_have_made_is_not_believed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_star_stands_for_names_that_the_hub_does_not_have() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let responder = Responder::start(true).await;
     // Nobody listens at the first address; the second is asked when that has not answered.
@@ -175,7 +176,7 @@ async fn the_user_star_stands_for_names_that_the_hub_does_not_have() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_kept_and_brought_into_range() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let of_lab = HubRequest {
         hub_name: "lab".to_owned(),

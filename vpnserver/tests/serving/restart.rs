@@ -6,15 +6,16 @@ use protocol::rpc::method::{
     AddDnat, CreateUser, EnableSecureNAT, EnumDnat, GetSecureNATStatus, SetServerPassword,
 };
 use protocol::rpc::server::ServerPassword;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::peer::{enter, login};
 use crate::published::web;
-use crate::site::{Site, TempDir, lab, with_password};
+use crate::site::{Site, lab, with_password};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hubs_users_rules_and_passwords_come_back() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let fingerprint = site.server.identity().fingerprint();
     let hub = HubRequest {

@@ -14,9 +14,10 @@ use protocol::rpc::method::{
 };
 use protocol::rpc::option::{HubOption, HubOptions};
 use protocol::rpc::securenat::SecureNatRequest;
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 
-use crate::site::{Site, TempDir, anonymous, hub, lab};
+use crate::site::{Site, anonymous, hub, lab};
 
 fn refusal<T>(outcome: Result<T, AdminError>) -> Option<u32> {
     match outcome.err()? {
@@ -56,7 +57,7 @@ async fn two_administrators(folder: &TempDir) -> (Site, AdminClient, AdminClient
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_are_listed_set_and_unknown_ones_ignored() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut server, mut own) = two_administrators(&folder).await;
     restrict(&mut server, &[("MAX_USERS", 7), ("no_such_option", 1)]).await;
     let listed = own.call::<GetHubAdminOptions>(&of_lab()).await.unwrap().options;
@@ -83,7 +84,7 @@ async fn options_are_listed_set_and_unknown_ones_ignored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_options_are_the_servers_unless_one_of_them_gives_them_away() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut server, mut own) = two_administrators(&folder).await;
     let wish = options(&[("max_users", 3)]);
     assert_eq!(refusal(own.call::<SetHubAdminOptions>(&wish).await), Some(52));
@@ -95,7 +96,7 @@ async fn the_options_are_the_servers_unless_one_of_them_gives_them_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_size_of_a_hub_is_limited_for_everybody() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut server, mut own) = two_administrators(&folder).await;
     restrict(
         &mut server,
@@ -126,7 +127,7 @@ async fn the_size_of_a_hub_is_limited_for_everybody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_option_forbids_is_refused_to_the_hubs_administrator_alone() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut server, mut own) = two_administrators(&folder).await;
     restrict(
         &mut server,
@@ -162,7 +163,7 @@ async fn what_an_option_forbids_is_refused_to_the_hubs_administrator_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_that_delay_or_read_files_can_be_kept_but_not_added() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut server, mut own) = two_administrators(&folder).await;
     let rule = |rule| NewAccessRule {
         hub_name: "lab".to_owned(),
@@ -197,7 +198,7 @@ async fn rules_that_delay_or_read_files_can_be_kept_but_not_added() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_is_not_switched_by_who_may_not() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut server, mut own) = two_administrators(&folder).await;
     restrict(&mut server, &[("no_offline", 1)]).await;
     let off = HubOnline {
@@ -220,7 +221,7 @@ async fn a_hub_is_not_switched_by_who_may_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn switches_that_are_forbidden_stay_as_they_are() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut server, mut own) = two_administrators(&folder).await;
     let nat = SecureNatRequest {
         hub_name: "lab".to_owned(),
@@ -258,7 +259,7 @@ async fn switches_that_are_forbidden_stay_as_they_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hubs_password_is_set_kept_and_cleared() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut server, _own) = two_administrators(&folder).await;
     let with_password = |password: &str| HubSettings {
         admin_password_plain_text: password.to_owned().into(),

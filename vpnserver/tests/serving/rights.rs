@@ -8,9 +8,10 @@ use protocol::rpc::server::ServerPassword;
 use protocol::rpc::{HubRequest, Nothing};
 use transport::admin::{AdminClient, AdminError};
 
+use tempfile::TempDir;
 use vpnserver::events::Event;
 
-use crate::site::{TempDir, add_hub, anonymous, hub, lab};
+use crate::site::{add_hub, anonymous, hub, lab};
 use crate::web::Web;
 
 fn refusal<T>(outcome: Result<T, AdminError>) -> Option<u32> {
@@ -30,7 +31,7 @@ async fn set_password(admin: &mut AdminClient, password: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_administers_over_the_network_before_there_is_a_password() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut local) = lab(&folder, &[]).await;
     for password in ["", "guess"] {
         assert_eq!(refusal(site.remote_admin(None, password).await), Some(51));
@@ -48,7 +49,7 @@ async fn nobody_administers_over_the_network_before_there_is_a_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_empty_password_is_no_password() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut local) = lab(&folder, &[]).await;
     let empty = ServerPassword {
         hashed_password: protocol::password::admin_hash(b"").as_bytes().to_vec().into(),
@@ -60,7 +61,7 @@ async fn the_empty_password_is_no_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hubs_administrator_has_that_hub_and_no_other() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut server) = lab(&folder, &[]).await;
     let mine = HubSettings {
         admin_password_plain_text: "mine".to_owned().into(),
@@ -97,7 +98,7 @@ async fn a_hubs_administrator_has_that_hub_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_method_that_there_is_not_is_refused_and_the_connection_lives_on() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     for method in ["NoSuchMethod", "", "Crash", "Debug"] {
         let answer = admin.call_pack(method, Pack::new()).await;
@@ -109,7 +110,7 @@ async fn a_method_that_there_is_not_is_refused_and_the_connection_lives_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn administrators_come_from_where_the_file_lets_them() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut local) = lab(&folder, &[]).await;
     set_password(&mut local, "top secret").await;
     let mine = HubSettings {

@@ -9,9 +9,10 @@ use protocol::rpc::method::{
     GetSecureNATOption, GetSecureNATStatus, SetSecureNATOption,
 };
 use protocol::rpc::securenat::{SecureNatOption, SecureNatRequest, SecureNatStatus};
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 
-use crate::site::{TempDir, lab, set_online};
+use crate::site::{lab, set_online};
 
 fn of_lab() -> HubRequest {
     HubRequest {
@@ -40,7 +41,7 @@ async fn is_idle(admin: &mut AdminClient) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_runs_from_its_switching_on_to_its_switching_off() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     assert!(is_idle(&mut admin).await);
 
@@ -83,7 +84,7 @@ async fn it_runs_from_its_switching_on_to_its_switching_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_rests_while_its_hub_is_offline() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     admin.call::<EnableSecureNAT>(&of_lab()).await.unwrap();
     set_online(&mut admin, "lab", false).await;
@@ -94,7 +95,7 @@ async fn it_rests_while_its_hub_is_offline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_settings_are_kept_and_nonsense_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let usual = option(&mut admin).await;
     let changed = SecureNatOption {

@@ -9,11 +9,12 @@ use protocol::rpc::method::{CreateUser, EnumMacTable, GetHub, SetHub, SetUser};
 use protocol::rpc::user::User;
 use protocol::rpc::{HubObject, HubRequest};
 use protocol::tunnel::Direction;
+use tempfile::TempDir;
 use transport::admin::AdminClient;
 
 use crate::frame::{BROADCAST, frame, station};
 use crate::peer::{enter, login};
-use crate::site::{TempDir, anonymous, lab};
+use crate::site::{anonymous, lab};
 
 /// An anonymous user with this policy.
 async fn add_user(admin: &mut AdminClient, name: &str, policy: Policy) {
@@ -34,7 +35,7 @@ fn short_grace() -> Policy {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_with_an_unknown_key_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     let mut peer = enter(&site, login("alice")).await.unwrap();
     peer.welcome.session_key[0] ^= 1;
@@ -44,7 +45,7 @@ async fn a_connection_with_an_unknown_key_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_more_than_granted_is_tolerated_and_two_are_not() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     let mut two = login("alice");
     two.options.max_connection = 2;
@@ -57,7 +58,7 @@ async fn one_connection_more_than_granted_is_tolerated_and_two_are_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_duplex_connections_are_shared_out_evenly() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     let mut half = login("alice");
     half.options.max_connection = 4;
@@ -72,7 +73,7 @@ async fn half_duplex_connections_are_shared_out_evenly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_connections_can_be_resumed_for_a_while() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["bob"]).await;
     add_user(&mut admin, "alice", short_grace()).await;
     let mut bob = enter(&site, login("bob")).await.unwrap();
@@ -96,7 +97,7 @@ async fn a_session_without_connections_can_be_resumed_for_a_while() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_follows_a_client_whose_old_session_has_not_ended_yet() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let mut bob = enter(&site, login("bob")).await.unwrap();
     let before = enter(&site, login("alice")).await.unwrap();
@@ -124,7 +125,7 @@ async fn an_address_follows_a_client_whose_old_session_has_not_ended_yet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_has_as_many_sessions_as_the_policy_says() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let once = Policy {
         multi_logins: 1,
@@ -141,7 +142,7 @@ async fn a_user_has_as_many_sessions_as_the_policy_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_come_at_once_only_as_many_as_allowed_get_in() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let limited = HubSettings {
         max_session: 3,
@@ -173,7 +174,7 @@ async fn of_hub(admin: &mut AdminClient) -> HubSettings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_forbids_access_holds_from_the_next_login_on() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     add_user(&mut admin, "alice", Policy::default()).await;
     enter(&site, login("alice")).await.unwrap();
@@ -198,7 +199,7 @@ async fn a_policy_that_forbids_access_holds_from_the_next_login_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_may_not_bridge_has_three_stations_at_most() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice", "bob"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     let mut bob = enter(&site, login("bob")).await.unwrap();

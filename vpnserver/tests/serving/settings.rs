@@ -5,9 +5,10 @@ use protocol::rpc::Nothing;
 use protocol::rpc::keep::{Keep, KeepProtocol};
 use protocol::rpc::log::{Syslog, SyslogSave};
 use protocol::rpc::method::{GetKeep, GetSysLog, SetKeep, SetSysLog};
+use tempfile::TempDir;
 use transport::admin::AdminError;
 
-use crate::site::{TempDir, lab};
+use crate::site::lab;
 
 fn keep() -> Keep {
     Keep {
@@ -21,7 +22,7 @@ fn keep() -> Keep {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keep_alive_is_off_until_asked_for_and_kept_within_bounds() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let first = admin.call::<GetKeep>(&Nothing {}).await.unwrap();
     assert!(!first.enabled && first.host.is_empty());
@@ -68,7 +69,7 @@ async fn keep_alive_is_off_until_asked_for_and_kept_within_bounds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_syslog_server_is_kept_and_hidden_from_administrators_of_hubs() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let wanted = Syslog {
         save: SyslogSave::Nothing,

@@ -1,8 +1,7 @@
 //! A server in this process, with a folder of its own, and what it reported so far.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use protocol::rpc::hub::{HubOnline, HubSettings, HubType};
 use protocol::rpc::method::{CreateHub, CreateUser, SetHubExtOptions, SetHubOnline};
 use protocol::rpc::option::{HubOption, HubOptions};
 use protocol::rpc::user::{AuthType, User};
+use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -27,29 +27,6 @@ use vpnserver::store::{DATABASE_FILE, Db, Opened, SqliteStore};
 
 /// What takes longer does not come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A folder that goes with the test.
-pub(crate) struct TempDir(PathBuf);
-
-impl TempDir {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("hubward-site-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// What was reported, and the wish to hear of more.
 #[derive(Clone, Default)]

@@ -5,12 +5,13 @@ use protocol::handshake::Auth;
 use protocol::rpc::HubRequest;
 use protocol::rpc::access::{SourceRule, SourceRules};
 use protocol::rpc::method::{GetAcList, SetAcList};
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 use vpnserver::session::reason;
 use zeroize::Zeroizing;
 
 use crate::peer::{enter, login};
-use crate::site::{TempDir, lab, set_online};
+use crate::site::{lab, set_online};
 
 fn rule(priority: u32, deny: bool, address: &str, mask: Option<&str>) -> SourceRule {
     SourceRule {
@@ -44,7 +45,7 @@ async fn list(admin: &mut AdminClient) -> Vec<SourceRule> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_are_listed_in_the_order_in_which_they_are_tried() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let rules = vec![
         rule(30, true, "10.0.0.1", None),
@@ -77,7 +78,7 @@ async fn rules_are_listed_in_the_order_in_which_they_are_tried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_from_a_denied_address_learns_nothing_else() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     set(&mut admin, vec![rule(1, true, "127.0.0.0", Some("255.0.0.0"))]).await;
     let mut wrong = login("nobody");
@@ -110,7 +111,7 @@ async fn who_comes_from_a_denied_address_learns_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_denied_later_ends_its_sessions() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     set(&mut admin, vec![rule(1, true, "192.0.2.1", None)]).await;

@@ -8,12 +8,13 @@ use protocol::rpc::group::Group;
 use protocol::rpc::method::{CreateGroup, CreateUser, SetGroup, SetHubAdminOptions, SetUser};
 use protocol::rpc::option::{HubOption, HubOptions};
 use protocol::rpc::user::User;
+use tempfile::TempDir;
 use transport::admin::AdminClient;
 use vpnserver::session::reason;
 use zeroize::Zeroizing;
 
 use crate::peer::{enter, login};
-use crate::site::{TempDir, anonymous, lab, with_password};
+use crate::site::{anonymous, lab, with_password};
 
 async fn restrict(admin: &mut AdminClient, of: &[(&str, u32)]) {
     let option = |(name, value): &(&str, u32)| HubOption {
@@ -43,7 +44,7 @@ fn plain(user: &str, password: &str) -> Login {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_may_not_come_any_more_is_sent_away_at_once() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["denied", "expired", "untouched"]).await;
     admin
         .call::<CreateUser>(&with_password("lab", "changed", "old"))
@@ -84,7 +85,7 @@ async fn a_user_who_may_not_come_any_more_is_sent_away_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_own_policy_wins_over_the_groups_and_that_over_the_default() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["plain"]).await;
     let policy = |timeout| {
         Some(Policy {
@@ -130,7 +131,7 @@ async fn a_users_own_policy_wins_over_the_groups_and_that_over_the_default() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hubs_options_tighten_every_policy() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let own = User {
         policy: Some(Policy {
@@ -169,7 +170,7 @@ async fn the_hubs_options_tighten_every_policy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hubs_options_limit_how_many_sessions_there_are() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let _first = enter(&site, login("alice")).await.unwrap();
     restrict(&mut admin, &[("max_multilogins_per_user", 1)]).await;

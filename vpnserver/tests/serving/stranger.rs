@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use protocol::error::ErrorCode;
 use protocol::handshake::Request;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use vpnserver::events::Event;
 
 use crate::peer::{enter, login};
-use crate::site::{PATIENCE, Site, TempDir, lab};
+use crate::site::{PATIENCE, Site, lab};
 
 /// Why the server parted from a stranger.
 async fn parting(site: &Site) -> String {
@@ -30,7 +31,7 @@ async fn hung_up(stream: &mut (impl AsyncReadExt + Unpin)) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_tls_is_hung_up_on() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     let mut stranger = TcpStream::connect(site.address).await.unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -42,7 +43,7 @@ async fn what_is_no_tls_is_hung_up_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_request_of_the_protocol_is_hung_up_on() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &[]).await;
     for garbage in [
         b"\0\x01\x02\x03 nonsense\r\n\r\n".to_vec(),
@@ -60,7 +61,7 @@ async fn what_is_no_request_of_the_protocol_is_hung_up_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_is_too_long_is_not_read() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     let mut dialed = site.dial().await;
     let mut request = Request::Login(Box::new(login("alice"))).to_pack();
@@ -72,7 +73,7 @@ async fn a_login_that_is_too_long_is_not_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_makes_no_sense_is_answered_so() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &[]).await;
     for (method, code) in [
         ("nonsense", ErrorCode::Protocol),
@@ -88,7 +89,7 @@ async fn a_request_that_makes_no_sense_is_answered_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_is_sent_away_after_fifteen_seconds() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &[]).await;
     let began = Instant::now();
     let mut silent = TcpStream::connect(site.address).await.unwrap();
@@ -103,7 +104,7 @@ async fn who_says_nothing_is_sent_away_after_fifteen_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_source_cannot_take_all_the_room() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let already = enter(&site, login("alice")).await.unwrap();
     let mut crowd = Vec::new();
@@ -129,7 +130,7 @@ async fn one_source_cannot_take_all_the_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_breaks_the_framing_loses_its_connection_only() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice", "mallory"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     let mut dialed = site.dial().await;

@@ -7,11 +7,12 @@ use protocol::rpc::method::{
     DeleteIpTable, DeleteMacTable, EnumIpTable, EnumMacTable, EnumSession, GetSessionStatus,
 };
 use protocol::rpc::{HubKey, HubObject, HubRequest};
+use tempfile::TempDir;
 use transport::admin::AdminError;
 
 use crate::frame::{BROADCAST, frame, station, udp};
 use crate::peer::{enter, login};
-use crate::site::{TempDir, lab};
+use crate::site::lab;
 
 fn of_lab() -> HubRequest {
     HubRequest {
@@ -21,7 +22,7 @@ fn of_lab() -> HubRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_listed_and_described() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let mut wide = login("alice");
     wide.options.max_connection = 4;
@@ -68,7 +69,7 @@ async fn sessions_are_listed_and_described() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stations_are_listed_and_can_be_forgotten() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     let mut bob = enter(&site, login("bob")).await.unwrap();

@@ -1,8 +1,9 @@
 //! The captured exchanges of the stock server's JSON interface, once more with ours: the same calls get answers of the same form.
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::site::{TempDir, add_hub, lab};
+use crate::site::{add_hub, lab};
 use crate::web::{Answer, Web, post};
 
 const TRANSCRIPT: &str = include_str!("../../../protocol/tests/data/admin/json-rpc.txt");
@@ -201,7 +202,7 @@ fn compare(stock: &str, ours: &Answer) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn captured_json_calls_are_answered_in_the_form_of_the_stock_server() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     for hub in ["HUB1", "HUB2"] {
         add_hub(&mut admin, hub).await;

@@ -14,11 +14,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
     PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize, SerialNumber, date_time_ymd,
 };
+use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 use vpnserver::session::reason;
 
 use crate::peer::{Peer, enter_over, login};
-use crate::site::{Site, TempDir, anonymous, lab};
+use crate::site::{Site, anonymous, lab};
 
 fn of_lab() -> HubRequest {
     HubRequest {
@@ -133,7 +134,7 @@ async fn revoke(admin: &mut AdminClient, what: Revocation) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn authorities_are_added_shown_and_deleted() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let (zeta, alpha) = (Authority::new("zeta"), Authority::new("Alpha"));
     for authority in [&zeta, &alpha, &zeta] {
@@ -171,7 +172,7 @@ async fn authorities_are_added_shown_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_a_trusted_authority_lets_its_bearer_in() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let (authority, stranger) = (Authority::new("ours"), Authority::new("ours"));
     let mut params = named("Alice");
@@ -204,7 +205,7 @@ async fn a_certificate_of_a_trusted_authority_lets_its_bearer_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_counts_while_it_is_valid() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let authority = Authority::new("ours");
     admin.call::<AddCa>(&authority.trusted_by_lab()).await.unwrap();
@@ -231,7 +232,7 @@ async fn a_certificate_counts_while_it_is_valid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_certificate_is_refused_whoever_it_belongs_to() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let authority = Authority::new("ours");
     let mut params = named("Alice");
@@ -291,7 +292,7 @@ async fn a_revoked_certificate_is_refused_whoever_it_belongs_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trust_that_ends_ends_the_sessions_that_rest_on_it() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["bob"]).await;
     let authority = Authority::new("ours");
     admin.call::<AddCa>(&authority.trusted_by_lab()).await.unwrap();
@@ -319,7 +320,7 @@ async fn trust_that_ends_ends_the_sessions_that_rest_on_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revocations_are_listed_shown_and_changed() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (_site, mut admin) = lab(&folder, &[]).await;
     let full = Revocation {
         serial: Some(vec![1, 0xAB]),

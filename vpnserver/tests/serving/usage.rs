@@ -4,11 +4,12 @@ use protocol::rpc::group::Group;
 use protocol::rpc::method::{CreateGroup, CreateUser, EnumUser, GetGroup, GetUser, SetUser};
 use protocol::rpc::user::User;
 use protocol::rpc::{HubObject, HubRequest};
+use tempfile::TempDir;
 use transport::admin::AdminClient;
 
 use crate::frame::{BROADCAST, frame, station};
 use crate::peer::{enter, login};
-use crate::site::{Site, TempDir, anonymous, lab};
+use crate::site::{Site, anonymous, lab};
 
 async fn alice(admin: &mut AdminClient) -> User {
     let object = HubObject {
@@ -20,7 +21,7 @@ async fn alice(admin: &mut AdminClient) -> User {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_and_traffic_are_counted_while_a_session_lives_and_after() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let mut bob = enter(&site, login("bob")).await.unwrap();
     let first = enter(&site, login("alice")).await.unwrap();
@@ -67,7 +68,7 @@ async fn staff(admin: &mut AdminClient) -> (u64, u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_members_use_counts_for_their_group_while_they_are_in_it() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
     let group = Group {
         hub_name: "lab".to_owned(),
@@ -99,7 +100,7 @@ async fn what_members_use_counts_for_their_group_while_they_are_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_counted_is_there_after_an_end_in_good_order() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, admin) = lab(&folder, &["alice"]).await;
     drop(admin);
     let _alice = enter(&site, login("alice")).await.unwrap();
@@ -116,7 +117,7 @@ async fn what_was_counted_is_there_after_an_end_in_good_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_made_anew_begins_at_zero() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
     let before = enter(&site, login("alice")).await.unwrap();
     let object = HubObject {
@@ -138,7 +139,7 @@ async fn a_user_made_anew_begins_at_zero() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_users_use_reaches_the_store_by_itself() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, _admin) = lab(&folder, &["alice"]).await;
     let alice = enter(&site, login("alice")).await.unwrap();
     alice.send([frame(BROADCAST, station(1), b"hello")]);

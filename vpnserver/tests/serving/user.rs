@@ -7,12 +7,13 @@ use protocol::policy::Policy;
 use protocol::rpc::method::{CreateUser, DeleteUser, EnumUser, GetUser, SetUser};
 use protocol::rpc::user::{AuthType, User};
 use protocol::rpc::{HubObject, HubRequest};
+use tempfile::TempDir;
 use transport::admin::AdminError;
 use vpnserver::events::Event;
 use zeroize::Zeroizing;
 
 use crate::peer::{client, enter, login};
-use crate::site::{Site, TempDir, lab, set_option, with_password};
+use crate::site::{Site, lab, set_option, with_password};
 
 fn object(name: &str) -> HubObject {
     HubObject {
@@ -29,7 +30,7 @@ async fn lets_in(site: &Site, password: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_made_changed_and_deleted() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     let alice = User {
         realname: "Alice Liddell".to_owned(),
@@ -93,7 +94,7 @@ async fn change(site: &Site, old: &str, new: &str) -> Option<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_changes_the_password_by_proving_the_old_one() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     set_option(&mut admin, "lab", "AllowStandardPassword", 1).await;
     admin
@@ -112,7 +113,7 @@ async fn a_user_changes_the_password_by_proving_the_old_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_keeps_no_standard_hashes_cannot_let_users_change_them() {
-    let folder = TempDir::new();
+    let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &[]).await;
     admin
         .call::<CreateUser>(&with_password("lab", "alice", "old"))

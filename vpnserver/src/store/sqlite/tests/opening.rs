@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 use super::super::{DATABASE_FILE, KEY_FILE, SqliteStore, schema};
-use crate::store::testing::{Fixture, TempDir, hub};
+use crate::store::testing::{Fixture, hub};
 use crate::store::{OpenError, Opened, Store};
 
 /// Every file of a folder with its bytes.
@@ -36,7 +37,7 @@ fn folder() -> TempDir {
 
 #[test]
 fn a_store_is_made_private_and_found_again() {
-    let dir = TempDir::new();
+    let dir = TempDir::new().unwrap();
     let inside = dir.path().join("state");
     let Opened { store, fresh, .. } = SqliteStore::open(&inside).unwrap();
     assert!(fresh);
@@ -102,7 +103,7 @@ fn a_store_that_others_can_read_is_refused() {
 
 #[test]
 fn a_folder_that_cannot_be_written_is_named_with_the_remedy() {
-    let dir = TempDir::new();
+    let dir = TempDir::new().unwrap();
     let blocked = dir.path().join("a-file");
     fs::write(&blocked, "").unwrap();
     let error = SqliteStore::open(&blocked).unwrap_err().to_string();
@@ -129,7 +130,7 @@ fn a_store_with_another_key_is_refused() {
 
 #[test]
 fn a_start_that_was_cut_off_is_finished() {
-    let dir = TempDir::new();
+    let dir = TempDir::new().unwrap();
     fs::write(dir.path().join(DATABASE_FILE), "").unwrap();
     fs::set_permissions(dir.path().join(DATABASE_FILE), Permissions::from_mode(0o600)).unwrap();
     assert!(SqliteStore::open(dir.path()).unwrap().fresh);
@@ -137,7 +138,7 @@ fn a_start_that_was_cut_off_is_finished() {
 
 #[test]
 fn migrations_go_forward_keep_the_data_and_leave_a_copy() {
-    let dir = TempDir::new();
+    let dir = TempDir::new().unwrap();
     let path = dir.path().join("test.db");
     let mut connection = Connection::open(&path).unwrap();
     let steps = [
@@ -158,7 +159,7 @@ fn migrations_go_forward_keep_the_data_and_leave_a_copy() {
 
 #[test]
 fn a_migration_that_fails_leaves_the_version_it_found() {
-    let dir = TempDir::new();
+    let dir = TempDir::new().unwrap();
     let path = dir.path().join("test.db");
     let mut connection = Connection::open(&path).unwrap();
     schema::migrate(&mut connection, &path, &["CREATE TABLE a (x)"]).unwrap();
