@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::{Bytes, BytesMut};
+use hubward_tests::bench::ping;
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, Client, HUB, Server};
@@ -95,7 +96,7 @@ fn measure() -> Result<()> {
             Ok(near.sh(&address).ok())
         })?;
         eventually(PATIENCE, "the session", || {
-            Ok(near.sh(&format!("ping -c1 -W1 {INNER_SERVER}")).ok())
+            Ok(ping::answers(&near, INNER_SERVER)?.then_some(()))
         })
         .with_context(|| client.daemon().log())?;
         if option == "--udp" {
