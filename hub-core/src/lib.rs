@@ -21,6 +21,7 @@ pub mod relay;
 pub mod switch;
 
 mod dice;
+mod flows;
 mod hash;
 mod rate;
 

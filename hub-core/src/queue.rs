@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::Frame;
+use crate::flows::Flows;
 
 /// What a queued frame costs on top of its bytes: its place in the queue and its share in a buffer's
 /// bookkeeping. Without it a queue of many tiny frames would hold several times its bound.
@@ -20,6 +21,10 @@ const KEEP_CAPACITY: usize = 512;
 /// A receiver lags when this part of the capacity waits for it.
 const LAG: usize = 4;
 
+/// What waits first come, first served in a queue with turns, before flows are told from each other: one batch of a receiver
+/// that keeps up, who is spared the trouble.
+const IN_LINE: usize = 64 * 1024;
+
 /// The queue was closed and everything in it has been received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the port is closed")]
@@ -28,8 +33,8 @@ pub struct Closed;
 /// Frames on their way to one receiver.
 ///
 /// The frames held never cost more than the capacity, where each costs its bytes and [`FRAME_COST`]. A frame
-/// that finds no room is dropped and counted (the newest, as every switch does): a slow receiver loses frames
-/// and holds up nobody. Every frame pushed is received, or still queued, or counted as dropped.
+/// that finds no room is dropped and counted (the newest, as every switch does; in a queue with turns, one of the flow
+/// that takes most room): a slow receiver loses frames and holds up nobody. Every frame pushed is received, or still queued, or counted as dropped.
 ///
 /// There is one receiver: a second task that waits takes the first one's place in being woken.
 #[derive(Debug)]
@@ -41,10 +46,12 @@ pub struct FrameQueue {
 #[derive(Debug, Default)]
 struct State {
     frames: VecDeque<Frame>,
-    /// Cost of `frames`, at most the capacity.
+    /// What came after them while the receiver lagged, where flows have turns.
+    flows: Option<Box<Flows>>,
+    /// Cost of both, at most the capacity.
     cost: usize,
     closed: bool,
-    /// Set only while the receiver waits, hence only while `frames` is empty: so the first push of a
+    /// Set only while the receiver waits, hence only while nothing is queued: so the first push of a
     /// burst wakes, and the others find nobody to wake.
     receiver: Option<Waker>,
     dropped: Dropped,
@@ -69,18 +76,28 @@ impl FrameQueue {
         }
     }
 
-    /// Appends `frame`, and wakes the receiver if it waits. `false`: there was no room, or the queue is
-    /// closed.
+    /// The same, in which flows have turns while the receiver lags: what waits for a slow socket, where one flow would
+    /// hold up the others.
+    pub fn with_turns(capacity: usize) -> Self {
+        let queue = Self::new(capacity);
+        queue.lock().flows = Some(Box::default());
+        queue
+    }
+
+    /// Appends `frame`, and wakes the receiver if it waits. `false`: a frame was lost, this one or in a queue with turns
+    /// another; [`dropped`](Self::dropped) counts them.
     pub fn push(&self, frame: Frame) -> bool {
-        let (accepted, wake) = {
+        let (lost, wake) = {
             let mut state = self.lock();
+            let before = state.dropped.frames;
             let accepted = state.push(frame, self.capacity).is_ok();
-            (accepted, if accepted { state.receiver.take() } else { None })
+            let lost = state.dropped.frames - before;
+            (lost, if accepted { state.receiver.take() } else { None })
         };
         if let Some(receiver) = wake {
             receiver.wake();
         }
-        accepted
+        lost == 0
     }
 
     /// Appends what `frames` holds and empties it, under one lock; `refused` gets each frame that finds no
@@ -96,7 +113,7 @@ impl FrameQueue {
                 refused(&frame);
             }
         }
-        if state.frames.is_empty() {
+        if state.len() == 0 {
             None
         } else {
             state.receiver.take()
@@ -173,7 +190,7 @@ impl FrameQueue {
 
     /// Frames waiting to be received.
     pub fn len(&self) -> usize {
-        self.lock().frames.len()
+        self.lock().len()
     }
 
     /// Whether no frame waits.
@@ -188,11 +205,14 @@ impl FrameQueue {
 }
 
 impl State {
+    fn len(&self) -> usize {
+        self.frames.len() + self.flows.as_ref().map_or(0, |flows| flows.len())
+    }
+
     fn push(&mut self, mut frame: Frame, capacity: usize) -> Result<(), Frame> {
-        let cost = frame.len() + FRAME_COST;
-        if self.closed || cost > capacity - self.cost {
-            self.dropped.frames += 1;
-            self.dropped.bytes += frame.len() as u64;
+        let cost = cost_of(&frame);
+        if self.closed || cost > capacity || !self.make_room(cost, capacity) {
+            self.lose(&frame);
             return Err(frame);
         }
         // A frame is a slice of the buffer it was read into, and one short frame keeps all of that buffer. While the
@@ -200,27 +220,57 @@ impl State {
         if self.cost > capacity / LAG {
             frame.bytes = Bytes::copy_from_slice(&frame.bytes);
         }
+        let lags = self.cost > 0 && self.cost + cost > IN_LINE;
         self.cost += cost;
-        self.frames.push_back(frame);
+        match &mut self.flows {
+            // Who has begun to wait in a flow is not overtaken by what comes later.
+            Some(flows) if lags || !flows.is_empty() => flows.push(frame),
+            _ => self.frames.push_back(frame),
+        }
         Ok(())
+    }
+
+    /// Whether there is room for `cost`, for which the longest flow loses frames.
+    fn make_room(&mut self, cost: usize, capacity: usize) -> bool {
+        while cost > capacity - self.cost {
+            let Some(frame) = self.flows.as_mut().and_then(|flows| flows.pop_of_longest()) else {
+                return false;
+            };
+            self.cost -= cost_of(&frame);
+            self.lose(&frame);
+        }
+        true
+    }
+
+    fn lose(&mut self, frame: &Frame) {
+        self.dropped.frames += 1;
+        self.dropped.bytes += frame.len() as u64;
     }
 
     fn pop(&mut self, out: &mut Vec<Frame>, max_bytes: usize) -> usize {
         let mut bytes = 0;
-        let fitting = |frame: &&Frame| {
+        let mut fits = |frame: &Frame| {
             let first = bytes == 0;
             bytes += frame.len().max(1);
             first || bytes <= max_bytes
         };
-        let count = self.frames.iter().take_while(fitting).count();
-        out.extend(
-            self.frames
-                .drain(..count)
-                .inspect(|frame| self.cost -= frame.len() + FRAME_COST),
-        );
+        let before = out.len();
+        let in_line = self.frames.iter().take_while(|frame| fits(frame)).count();
+        let all = in_line == self.frames.len();
+        out.extend(self.frames.drain(..in_line));
+        if let Some(flows) = self.flows.as_mut().filter(|_| all) {
+            while flows.front().is_some_and(&mut fits) {
+                out.extend(flows.pop());
+            }
+        }
+        self.cost -= out[before..].iter().map(cost_of).sum::<usize>();
         if self.frames.is_empty() && self.frames.capacity() > 4 * KEEP_CAPACITY {
             self.frames.shrink_to(KEEP_CAPACITY);
         }
-        count
+        out.len() - before
     }
+}
+
+fn cost_of(frame: &Frame) -> usize {
+    frame.len() + FRAME_COST
 }

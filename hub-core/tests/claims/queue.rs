@@ -257,3 +257,112 @@ fn frames_that_wait_long_do_not_keep_the_buffer_they_were_read_into() {
     let kept = buffers.into_iter().filter(|buffer| !buffer.is_unique()).count();
     assert!(kept < 100, "{kept} buffers are kept by frames of 200 bytes");
 }
+
+/// A frame of the flow between two stations that bears a number.
+fn of_flow(flow: u8, number: u32, len: usize) -> Frame {
+    let mut bytes = vec![2, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, flow, 0x88, 0xb5];
+    bytes.extend(number.to_be_bytes());
+    bytes.resize(len.max(18), 0);
+    Frame::new(bytes)
+}
+
+fn told(frame: &Frame) -> (u8, u32) {
+    let number = u32::from_be_bytes(frame.bytes[14..18].try_into().unwrap());
+    (frame.bytes[11], number)
+}
+
+#[test]
+fn a_call_is_not_held_up_by_a_download() {
+    let (first_come, with_turns) = (FrameQueue::new(1 << 20), FrameQueue::with_turns(1 << 20));
+    let place = |queue: &FrameQueue| {
+        for number in 0..500 {
+            assert!(queue.push(of_flow(1, number, 1000)));
+        }
+        assert!(queue.push(of_flow(2, 0, 200)));
+        let mut out = Vec::new();
+        queue.try_recv_batch(&mut out, usize::MAX).unwrap();
+        assert_eq!(out.len(), 501);
+        out.iter().position(|frame| told(frame) == (2, 0)).unwrap()
+    };
+    assert_eq!(place(&first_come), 500);
+    // What was in line before, and one turn.
+    assert!(place(&with_turns) < 90);
+}
+
+#[test]
+fn flows_have_equal_shares() {
+    let queue = FrameQueue::with_turns(4 << 20);
+    for flow in [1, 2] {
+        for number in 0..1000 {
+            assert!(queue.push(of_flow(flow, number, 1000)));
+        }
+    }
+    let mut out = Vec::new();
+    queue.try_recv_batch(&mut out, 800_000).unwrap();
+    let second = out.iter().filter(|frame| told(frame).0 == 2).count();
+    assert!((300..=400).contains(&second), "{second} of {}", out.len());
+}
+
+#[test]
+fn the_flow_that_takes_most_makes_room() {
+    let queue = FrameQueue::with_turns(200_000);
+    let mut lost = 0;
+    for number in 0..1000 {
+        lost += u64::from(!queue.push(of_flow(1, number, 1000)));
+    }
+    for number in 0..50 {
+        lost += u64::from(!queue.push(of_flow(2, number, 1000)));
+    }
+    let mut out = Vec::new();
+    queue.try_recv_batch(&mut out, usize::MAX).unwrap();
+    let of = |flow| {
+        out.iter()
+            .map(told)
+            .filter(move |told| told.0 == flow)
+            .map(|told| told.1)
+    };
+    assert_eq!(of(2).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    assert_eq!(of(1).last(), Some(999), "the newest are kept");
+    assert_eq!(out.len() as u64 + queue.dropped().frames, 1050);
+    assert_eq!(lost, queue.dropped().frames);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn with_turns_every_frame_is_received_or_counted_and_a_flow_keeps_its_order(
+        capacity in 1usize..300_000,
+        steps in vec(prop_oneof![
+            4 => (0u8..6, 18usize..40_000).prop_map(|(flow, len)| (flow, len, true)),
+            1 => (0usize..100_000).prop_map(|max| (0, max, false)),
+        ], 1..120),
+    ) {
+        let queue = FrameQueue::with_turns(capacity);
+        let (mut pushed, mut received) = (0, Vec::new());
+        for (flow, size, is_push) in steps {
+            if is_push {
+                queue.push(of_flow(flow, pushed, size));
+                pushed += 1;
+            } else {
+                let mut out = Vec::new();
+                let count = queue.try_recv_batch(&mut out, size).unwrap();
+                prop_assert_eq!(count, out.len());
+                let bytes: usize = out.iter().map(Frame::len).sum();
+                prop_assert!(count <= 1 || bytes <= size);
+                received.extend(out.iter().map(told));
+            }
+            let held = u64::from(pushed) - received.len() as u64 - queue.dropped().frames;
+            prop_assert_eq!(queue.len() as u64, held);
+        }
+        let mut out = Vec::new();
+        queue.try_recv_batch(&mut out, usize::MAX).unwrap();
+        prop_assert!(out.iter().map(|frame| frame.len() + FRAME_COST).sum::<usize>() <= capacity);
+        received.extend(out.iter().map(told));
+        prop_assert!(queue.is_empty());
+        for flow in 0..6 {
+            prop_assert!(received.iter().filter(|told| told.0 == flow).is_sorted_by(|a, b| a.1 < b.1));
+        }
+        prop_assert_eq!(received.len() as u64 + queue.dropped().frames, u64::from(pushed));
+    }
+}

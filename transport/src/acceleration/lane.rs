@@ -62,7 +62,7 @@ impl Lane {
     pub(crate) fn open(tunnel: Tunnel, agreed: Agreed, in_use: InUse) -> Option<Arc<Self>> {
         let end = Accelerator::new(&agreed.settings, Instant::now(), rand::random())?;
         let lane = Arc::new(Self {
-            queue: FrameQueue::new(QUEUE_BYTES),
+            queue: FrameQueue::with_turns(QUEUE_BYTES),
             version: agreed.settings.version,
             usable: AtomicBool::new(false),
             preferred: agreed.when == UdpUse::WhenUsable,
