@@ -471,11 +471,8 @@ impl Hubs {
 /// The name of the port that a station is behind.
 fn session_of(switch: &Switch, mac: MacAddr) -> Option<String> {
     switch.with(|hub| {
-        let entry = hub
-            .mac_table(Instant::now())
-            .into_iter()
-            .find(|entry| entry.mac == mac)?;
-        hub.port(entry.port).map(|port| port.config.name.clone())
+        let port = hub.port_of(Instant::now(), mac)?;
+        hub.port(port).map(|port| port.config.name.clone())
     })
 }
 

@@ -245,6 +245,38 @@ impl Hub {
         rows
     }
 
+    /// How many rows the MAC table has.
+    pub fn mac_count(&mut self, now: Instant) -> usize {
+        self.macs.count(now)
+    }
+
+    /// How many rows the IP table has.
+    pub fn ip_count(&mut self, now: Instant) -> usize {
+        let held = self.ips.count(now);
+        if self.config.ip_table { held } else { 0 }
+    }
+
+    /// How many ports there are.
+    pub fn port_count(&self) -> usize {
+        self.ports.count()
+    }
+
+    /// When a station behind a port last sent something; nothing if no station there is known.
+    pub fn last_sent(&self, now: Instant, port: PortId) -> Option<Instant> {
+        self.macs.behind(now, port).map(|entry| entry.updated).max()
+    }
+
+    /// The port that a station is behind, whatever VLAN it is in.
+    pub fn port_of(&self, now: Instant, mac: MacAddr) -> Option<PortId> {
+        let outside = self.macs.get(now, MacKey::new(mac, None));
+        let within = || {
+            let mut all = self.macs.iter(now);
+            all.find(|(address, _)| address.mac() == mac)
+                .map(|(_, entry)| entry)
+        };
+        outside.or_else(within).map(|entry| entry.port)
+    }
+
     /// Forgets a MAC address in a VLAN, or outside of all; whether it was known.
     pub fn delete_mac(&mut self, mac: MacAddr, vlan: Option<VlanId>) -> bool {
         self.macs.remove(MacKey::new(mac, vlan))
@@ -275,7 +307,7 @@ impl Hub {
             .min()
     }
 
-    /// Gives back the memory of expired addresses.
+    /// Gives back the memory of some expired addresses. Those that are left keep [`poll_timeout`](Self::poll_timeout) due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.macs.handle_timeout(now);
         self.ips.handle_timeout(now);

@@ -181,6 +181,7 @@ pub struct PortState {
 pub(super) struct Ports {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    attached: usize,
 }
 
 #[derive(Debug, Default)]
@@ -209,6 +210,7 @@ impl Ports {
             attached: now,
             counters: Counters::default(),
         });
+        self.attached += 1;
         id
     }
 
@@ -218,6 +220,7 @@ impl Ports {
             .get_mut(id.slot())
             .filter(|place| place.generation == id.generation)?;
         let port = place.port.take()?;
+        self.attached -= 1;
         // A slot whose generations are used up stays empty.
         if let Some(next) = place.generation.checked_add(1) {
             place.generation = next;
@@ -251,6 +254,11 @@ impl Ports {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PortState> {
         self.slots.iter_mut().filter_map(|slot| slot.port.as_mut())
+    }
+
+    /// How many are attached.
+    pub(super) fn count(&self) -> usize {
+        self.attached
     }
 
     /// How many slots there are, empty ones included.

@@ -116,20 +116,51 @@ fn expired_addresses_give_their_memory_back_in_time() {
 }
 
 #[test]
-fn sweeps_are_a_second_apart_however_addresses_expire() {
-    let mut lan = Lan::new();
-    let [a, _] = lan.ports();
+fn room_that_expired_addresses_take_is_there_for_news_at_once() {
+    let mut lan = Lan::with_config(|config| config.max_macs = 1000);
+    let [a, b] = lan.ports();
     for n in 0..1000 {
         lan.announce(a, mac(n));
-        lan.wait(0.001);
     }
-    let mut sweeps = 0;
-    while let Some(due) = lan.hub.poll_timeout() {
-        lan.now = due;
-        lan.hub.handle_timeout(due);
-        sweeps += 1;
+    assert_eq!(
+        lan.announce(b, mac(2000)),
+        Verdict::Dropped(DropReason::MacTableFull)
+    );
+    lan.now += MAC_LIFETIME;
+    for n in 2000..3000 {
+        assert_eq!(lan.announce(b, mac(n)), Verdict::Flood(1));
     }
-    assert!((2..=3).contains(&sweeps), "{sweeps} sweeps");
+    assert_eq!(lan.mac_table().len(), 1000);
+    assert_eq!(lan.hub.mac_count(lan.now), 1000);
+}
+
+#[test]
+fn tables_are_counted_as_they_are_listed() {
+    let mut lan = Lan::new();
+    let [a, b] = lan.ports();
+    let counts = |lan: &mut Lan| {
+        let listed = (lan.mac_table().len(), lan.ip_table().len());
+        assert_eq!((lan.hub.mac_count(lan.now), lan.hub.ip_count(lan.now)), listed);
+        listed
+    };
+    for host in 1..=10 {
+        lan.send(a, &udp4(mac(host), Ipv4Addr::new(10, 0, 0, host as u8)));
+    }
+    assert_eq!(counts(&mut lan), (10, 10));
+    lan.now += IP_LIFETIME;
+    lan.send(b, &udp4(mac(1), Ipv4Addr::new(10, 0, 0, 1)));
+    assert_eq!(counts(&mut lan), (10, 1));
+    assert_eq!(lan.hub.last_sent(lan.now, b), Some(lan.now));
+    assert_eq!(lan.hub.last_sent(lan.now, a), Some(lan.now - IP_LIFETIME));
+    assert_eq!(lan.hub.port_of(lan.now, mac(1)), Some(b));
+    assert_eq!(
+        (lan.hub.port_count(), lan.hub.port_of(lan.now, mac(99))),
+        (2, None)
+    );
+    lan.hub.detach(b);
+    assert_eq!((lan.hub.port_count(), counts(&mut lan)), (1, (9, 0)));
+    lan.now += MAC_LIFETIME;
+    assert_eq!(counts(&mut lan), (0, 0));
 }
 
 #[test]

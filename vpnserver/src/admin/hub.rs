@@ -246,9 +246,9 @@ impl Running {
         let now = Instant::now();
         let read = |hub: &VirtualHub| {
             hub.switch.with(|hub| Self {
-                macs: hub.mac_table(now).len(),
-                ips: hub.ip_table(now).len(),
-                ports: hub.ports().count(),
+                macs: hub.mac_count(now),
+                ips: hub.ip_count(now),
+                ports: hub.port_count(),
                 counters: *hub.counters(),
             })
         };
@@ -261,7 +261,7 @@ fn sessions(server: &Server, hub: &str) -> usize {
     server
         .hubs
         .named(hub)
-        .map_or(0, |hub| hub.switch.with(|hub| hub.ports().count()))
+        .map_or(0, |hub| hub.switch.with(|hub| hub.port_count()))
 }
 
 /// When frames last passed; for a hub that does not run, its making.

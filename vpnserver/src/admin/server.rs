@@ -85,8 +85,8 @@ pub(super) async fn status(server: &Server, _: &Administrator, _: Nothing) -> Re
             let counters = hub.counters();
             traffic.received += counters.received;
             traffic.sent += counters.sent;
-            macs += hub.mac_table(now).len();
-            ips += hub.ip_table(now).len();
+            macs += hub.mac_count(now);
+            ips += hub.ip_count(now);
         });
     }
     let sessions = server.sessions.all();

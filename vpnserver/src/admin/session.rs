@@ -96,12 +96,8 @@ fn of_part(hub: &VirtualHub, port: &PortState) -> SessionRow {
 
 /// When one of the stations behind a port last sent something; when it was plugged in, if there is none.
 fn last_frame(hub: &VirtualHub, port: &PortState, now: Instant) -> Instant {
-    let stations = hub.switch.with(|hub| hub.mac_table(now));
-    stations
-        .iter()
-        .filter(|station| station.port == port.id)
-        .map(|station| station.updated)
-        .max()
+    hub.switch
+        .with(|hub| hub.last_sent(now, port.id))
         .unwrap_or(port.attached)
 }
 
