@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::index::Index;
 use super::rule::{Addresses, MAX_DELAY_MS, Masked, PortRange, Rule, TcpState};
 use crate::MacAddr;
 use crate::frame::{FrameView, Network, Transport};
@@ -15,6 +16,8 @@ pub struct AccessList {
     /// Where the rules begin that must know the receiver: the first one that names receiving users, and all after it, for
     /// the first rule that matches decides.
     for_receivers: usize,
+    /// Those before it, and those from there on.
+    index: [Index; 2],
 }
 
 /// What an `include:FILE` or `exclude:FILE` of a rule refers to.
@@ -22,12 +25,12 @@ pub type UserFile = HashSet<String>;
 
 /// A rule without what people wrote into it.
 #[derive(Clone, Debug)]
-struct Compiled {
-    source: Party,
-    destination: Party,
-    source_mac: Option<Bits>,
-    destination_mac: Option<Bits>,
-    packet: Option<Packet>,
+pub(super) struct Compiled {
+    pub(super) source: Party,
+    pub(super) destination: Party,
+    pub(super) source_mac: Option<Bits>,
+    pub(super) destination_mac: Option<Bits>,
+    pub(super) packet: Option<Packet>,
     action: Action,
 }
 
@@ -49,7 +52,7 @@ pub(crate) struct Treatment {
 
 /// Whose session a rule is about.
 #[derive(Clone, Debug)]
-enum Party {
+pub(super) enum Party {
     Anybody,
     /// The user or group of this name, folded.
     Named(String),
@@ -62,19 +65,19 @@ enum Party {
 
 /// A value under a mask.
 #[derive(Clone, Copy, Debug)]
-struct Bits {
-    value: u128,
-    mask: u128,
+pub(super) struct Bits {
+    pub(super) value: u128,
+    pub(super) mask: u128,
 }
 
 /// What a rule asks of an IP packet.
 #[derive(Clone, Debug)]
-struct Packet {
-    v6: bool,
-    source: Bits,
-    destination: Bits,
-    protocol: Option<u32>,
-    ports: Option<[PortRange; 2]>,
+pub(super) struct Packet {
+    pub(super) v6: bool,
+    pub(super) source: Bits,
+    pub(super) destination: Bits,
+    pub(super) protocol: Option<u32>,
+    pub(super) ports: Option<[PortRange; 2]>,
     tcp_state: Option<TcpState>,
 }
 
@@ -112,7 +115,16 @@ impl AccessList {
             .iter()
             .position(|rule| !matches!(rule.destination, Party::Anybody))
             .unwrap_or(rules.len());
-        Self { rules, for_receivers }
+        let (before, after) = rules.split_at(for_receivers);
+        let index = [
+            Index::of((0..).zip(before)),
+            Index::of((for_receivers as u32..).zip(after)),
+        ];
+        Self {
+            rules,
+            for_receivers,
+            index,
+        }
     }
 
     /// Whether every frame passes.
@@ -132,12 +144,13 @@ impl AccessList {
 
     /// The number of the rule that decides before the receiver is known.
     pub(crate) fn find(&self, subject: &Subject<'_>) -> Option<u32> {
-        self.first(0..self.for_receivers, subject, None)
+        self.index[0].first(subject, None, |rule| self.matches(rule, subject, None))
     }
 
     /// The number of the rule that decides for one receiver, when [`find`](Self::find) has found none.
     pub(crate) fn find_for(&self, subject: &Subject<'_>, receiver: Identity<'_>) -> Option<u32> {
-        self.first(self.for_receivers..self.rules.len(), subject, Some(receiver))
+        let receiver = Some(receiver);
+        self.index[1].first(subject, receiver, |rule| self.matches(rule, subject, receiver))
     }
 
     /// What the rule of this number does.
@@ -145,17 +158,16 @@ impl AccessList {
         Some(&self.rules.get(rule as usize)?.action)
     }
 
-    fn first(
-        &self,
-        range: std::ops::Range<usize>,
-        subject: &Subject<'_>,
-        receiver: Option<Identity<'_>>,
-    ) -> Option<u32> {
-        let from = range.start;
-        let found = self.rules[range]
-            .iter()
-            .position(|rule| rule.matches(subject, receiver))?;
-        u32::try_from(from + found).ok()
+    /// Whether the rule of this number matches.
+    pub(super) fn matches(&self, rule: u32, subject: &Subject<'_>, receiver: Option<Identity<'_>>) -> bool {
+        self.rules
+            .get(rule as usize)
+            .is_some_and(|rule| rule.matches(subject, receiver))
+    }
+
+    #[cfg(test)]
+    pub(super) fn index_of_all(&self) -> Index {
+        Index::of((0..).zip(&self.rules))
     }
 }
 

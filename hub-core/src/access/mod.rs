@@ -1,5 +1,6 @@
 //! Access lists: rules that pass, drop, delay or redirect frames (policies §4).
 
+mod index;
 mod list;
 mod redirect;
 mod rule;
