@@ -11,7 +11,7 @@ use hubward_tests::lab::{self, Lab};
 use hubward_tests::load::client::{Door, Visitor};
 use hubward_tests::load::crowd::{self, Crowd, HUBS, USERS, visitor};
 use hubward_tests::load::figures::{Size, Spent, percentile};
-use hubward_tests::load::probe::{Pair, Talker, Watch};
+use hubward_tests::load::probe::{Latencies, Pair, Talker, Watch};
 use hubward_tests::load::report::{Report, kibibytes, mebibytes, shown};
 use hubward_tests::load::request::{Part, Request};
 use hubward_tests::load::server::{Kind, Server};
@@ -233,7 +233,7 @@ async fn storm(pid: u32, door: &Door) -> Result<Vec<Line>> {
     let watch = Watch::begin(door.clone(), crowd::hub(0));
     tokio::time::sleep(REST).await;
     let rest = watch.end()?;
-    lines.push(line("a frame at rest: median, p99", both(&rest)));
+    lines.push(line("a frame at rest: median, p99, lost", told(&rest)));
     for when in ["first", "second"] {
         let watch = Watch::begin(door.clone(), crowd::hub(0));
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -250,7 +250,10 @@ async fn storm(pid: u32, door: &Door) -> Result<Vec<Line>> {
                 format!("{what}: attempts that were turned away"),
                 logins.retries.to_string(),
             ),
-            line(format!("{what}: a frame meanwhile, median, p99"), both(&stormy)),
+            line(
+                format!("{what}: a frame meanwhile, median, p99, lost"),
+                told(&stormy),
+            ),
         ]);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -262,11 +265,13 @@ async fn storm(pid: u32, door: &Door) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-fn both(sorted: &[Duration]) -> String {
+fn told(found: &Latencies) -> String {
     format!(
-        "{}, {}",
-        shown(percentile(sorted, 50)),
-        shown(percentile(sorted, 99))
+        "{}, {}, {} of {}",
+        shown(percentile(&found.each, 50)),
+        shown(percentile(&found.each, 99)),
+        found.lost,
+        found.each.len()
     )
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::{Bytes, BytesMut};
 use protocol::block::{BlockDecoder, BlockEncoder, Item, encode_keepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -19,6 +19,9 @@ use super::crowd;
 /// How long a frame may take before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long two sessions may take to hear of each other.
+const LONGEST_GREETING: Duration = Duration::from_secs(60);
+
 /// What one frame has on the wire.
 const FRAME: usize = 64;
 
@@ -27,11 +30,14 @@ const BATCH: usize = 64;
 
 type Stream = TlsStream<TcpStream>;
 
+/// The number of frames that are there to be learned from and not to be counted.
+const GREETING: u64 = u64::MAX;
+
 /// A session that sends and receives frames.
-pub struct Talker {
+pub struct Talker<S = Stream> {
     address: [u8; 6],
-    reader: ReadHalf<Stream>,
-    writer: WriteHalf<Stream>,
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
     decoder: BlockDecoder,
     encoder: BlockEncoder,
     input: BytesMut,
@@ -62,19 +68,6 @@ fn number_of(frame: &Bytes) -> Option<u64> {
 }
 
 impl Talker {
-    fn new(client: Client, number: u32) -> Self {
-        let (reader, writer) = tokio::io::split(client.stream);
-        Self {
-            address: address(number),
-            reader,
-            writer,
-            decoder: BlockDecoder::new(false),
-            encoder: BlockEncoder::new(false),
-            input: BytesMut::from(client.early.as_slice()),
-            output: BytesMut::new(),
-        }
-    }
-
     /// Logs in as a station of `hub` with a number of its own.
     pub async fn login(door: &Door, hub: &str, number: u32) -> Result<Self> {
         let visitor = Visitor {
@@ -83,7 +76,23 @@ impl Talker {
             source: crowd::source(number as usize),
             bridge: true,
         };
-        Ok(Self::new(door.login(&visitor).await?, number))
+        let Client { stream, early, .. } = door.login(&visitor).await?;
+        Ok(Self::new(stream, &early, number))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite> Talker<S> {
+    fn new(stream: S, early: &[u8], number: u32) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
+            address: address(number),
+            reader,
+            writer,
+            decoder: BlockDecoder::new(false),
+            encoder: BlockEncoder::new(false),
+            input: BytesMut::from(early),
+            output: BytesMut::new(),
+        }
     }
 
     async fn send(&mut self, frames: impl Iterator<Item = Bytes>) -> Result<()> {
@@ -116,10 +125,12 @@ impl Talker {
         }
     }
 
-    /// Makes the hub know it.
-    async fn speak(&mut self) -> Result<()> {
+    /// Makes the hub know it, which is so once `other` has heard of it.
+    async fn greet(&mut self, other: &mut Self) -> Result<()> {
         let (from, all) = (self.address, [0xff; 6]);
-        self.send(std::iter::once(frame(all, from, u64::MAX))).await
+        self.send(std::iter::once(frame(all, from, GREETING))).await?;
+        while other.receive().await? != GREETING {}
+        Ok(())
     }
 
     /// Makes the hub know `count` stations behind this session, by frames to somebody.
@@ -128,28 +139,51 @@ impl Talker {
         for some in stations.chunks(BATCH) {
             let frames = some
                 .iter()
-                .map(|number| frame(to.address, address(*number), u64::MAX));
+                .map(|number| frame(to.address, address(*number), GREETING));
             self.send(frames).await?;
         }
         Ok(())
     }
 }
 
-/// Two sessions that know each other.
-pub struct Pair {
+/// Two sessions that the hub knows.
+pub struct Pair<S = Stream> {
     /// The one that sends.
-    pub a: Talker,
+    pub a: Talker<S>,
     /// The one that receives.
-    pub b: Talker,
+    pub b: Talker<S>,
+}
+
+/// What a pair has found.
+#[derive(Debug, Default)]
+pub struct Latencies {
+    /// How long each frame took, in order of length; a lost one counts as [`PATIENCE`].
+    pub each: Vec<Duration>,
+    /// Frames that did not arrive.
+    pub lost: usize,
 }
 
 impl Pair {
     /// Plugs both into `hub`.
     pub async fn login(door: &Door, hub: &str) -> Result<Self> {
-        let mut a = Talker::login(door, hub, 1).await?;
-        let mut b = Talker::login(door, hub, 2).await?;
-        a.speak().await?;
-        b.speak().await?;
+        let a = Talker::login(door, hub, 1).await?;
+        let b = Talker::login(door, hub, 2).await?;
+        Self::meet(a, b).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite> Pair<S> {
+    /// Waits until the hub has learned where both are. An address may still be behind the session of an earlier pair, which a
+    /// server keeps for some time after its peer has gone: a frame for it that overtakes its new owner's first word would go there,
+    /// and be lost.
+    async fn meet(mut a: Talker<S>, mut b: Talker<S>) -> Result<Self> {
+        let met = async {
+            a.greet(&mut b).await?;
+            b.greet(&mut a).await
+        };
+        timeout(LONGEST_GREETING, met)
+            .await
+            .context("two sessions of a hub do not hear of each other")??;
         Ok(Self { a, b })
     }
 
@@ -166,27 +200,31 @@ impl Pair {
         }
     }
 
-    /// How long a frame takes from the one to the other, again and again until `enough`; a lost one counts as
-    /// `PATIENCE`. In order of length.
-    pub async fn latencies(&mut self, enough: &AtomicBool) -> Result<Vec<Duration>> {
+    /// How long a frame with this number takes from the one to the other; nothing if it does not arrive.
+    pub async fn pass(&mut self, number: u64, patience: Duration) -> Result<Option<Duration>> {
+        let begun = Instant::now();
+        let sent = frame(self.b.address, self.a.address, number);
+        self.a.send(std::iter::once(sent)).await?;
+        let arrived = async {
+            while self.b.receive().await? != number {}
+            anyhow::Ok(begun.elapsed())
+        };
+        timeout(patience, arrived).await.ok().transpose()
+    }
+
+    /// How long a frame takes from the one to the other, again and again until `enough`.
+    pub async fn latencies(&mut self, enough: &AtomicBool) -> Result<Latencies> {
         const PAUSE: Duration = Duration::from_millis(4);
-        let mut took = Vec::new();
+        let mut found = Latencies::default();
         let mut number = 0;
         while !enough.load(Relaxed) {
             number += 1;
-            let begun = Instant::now();
-            let sent = frame(self.b.address, self.a.address, number);
-            self.a.send(std::iter::once(sent)).await?;
-            let arrived = async {
-                while self.b.receive().await? != number {}
-                anyhow::Ok(())
-            };
-            match timeout(PATIENCE, arrived).await {
-                Ok(received) => {
-                    received?;
-                    took.push(begun.elapsed());
+            match self.pass(number, PATIENCE).await? {
+                Some(took) => found.each.push(took),
+                None => {
+                    found.each.push(PATIENCE);
+                    found.lost += 1;
                 }
-                Err(_) => took.push(PATIENCE),
             }
             if number % 500 == 0 {
                 self.a.keep_alive().await?;
@@ -194,8 +232,8 @@ impl Pair {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        took.sort();
-        Ok(took)
+        found.each.sort();
+        Ok(found)
     }
 
     /// Sends as fast as the server takes it; how many frames were sent and received.
@@ -228,7 +266,7 @@ impl Pair {
 /// A pair that measures on a thread of its own until it is asked for what it has found.
 pub struct Watch {
     enough: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Result<Vec<Duration>>>,
+    thread: std::thread::JoinHandle<Result<Latencies>>,
 }
 
 impl Watch {
@@ -246,10 +284,66 @@ impl Watch {
         Self { enough, thread }
     }
 
-    /// What was measured, in order of length.
-    pub fn end(self) -> Result<Vec<Duration>> {
+    /// What was measured.
+    pub fn end(self) -> Result<Latencies> {
         self.enough.store(true, Relaxed);
         let ended = self.thread.join().ok().context("the probe panicked")?;
         ended.context("the probe")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    /// The hub's side of a session: what it hears and says there.
+    struct Outlet(DuplexStream);
+
+    impl Outlet {
+        async fn hears(&mut self) -> Bytes {
+            let (mut decoder, mut input) = (BlockDecoder::new(false), BytesMut::new());
+            loop {
+                if let Some(Item::Frame(frame)) = decoder.decode(&mut input).unwrap() {
+                    return frame;
+                }
+                assert!(self.0.read_buf(&mut input).await.unwrap() > 0);
+            }
+        }
+
+        async fn says(&mut self, frame: Bytes) {
+            let mut output = BytesMut::new();
+            BlockEncoder::new(false).encode_group(std::iter::once(frame), &mut output);
+            self.0.write_all(&output).await.unwrap();
+        }
+    }
+
+    fn session(number: u32) -> (Talker<DuplexStream>, Outlet) {
+        let (near, far) = duplex(4096);
+        (Talker::new(near, &[], number), Outlet(far))
+    }
+
+    /// The addresses may be those of an earlier pair, whose sessions the hub still has.
+    #[tokio::test]
+    async fn a_pair_sends_nothing_before_the_hub_has_learned_where_both_are() {
+        let ((a, mut hub_a), (b, mut hub_b)) = (session(1), session(2));
+        let mut meeting = Box::pin(Pair::meet(a, b));
+        let mut has_met = || {
+            let mut cx = Context::from_waker(Waker::noop());
+            matches!(meeting.as_mut().poll(&mut cx), Poll::Ready(Ok(_)))
+        };
+        assert!(!has_met());
+        let of_a = hub_a.hears().await;
+        assert!(!has_met());
+        hub_b.says(of_a).await;
+        assert!(!has_met());
+        let of_b = hub_b.hears().await;
+        assert!(!has_met());
+        hub_a.says(of_b).await;
+        assert!(has_met());
     }
 }
