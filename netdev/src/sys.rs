@@ -36,6 +36,27 @@ pub(crate) fn set_mmap_threshold(bytes: i32) {
     let _ = bytes;
 }
 
+/// Tells the kernel that large pages would be good for the whole pages of this memory (madvise(2), `MADV_HUGEPAGE`).
+pub(crate) fn prefer_large_pages<T>(memory: &mut [T]) -> io::Result<()> {
+    const PAGE: usize = 4096;
+    let begin = memory.as_mut_ptr().cast::<u8>();
+    let before = begin.align_offset(PAGE);
+    let Some(whole) = size_of_val(memory)
+        .checked_sub(before)
+        .map(|rest| rest / PAGE * PAGE)
+    else {
+        return Ok(());
+    };
+    // SAFETY: the pages lie within `memory`, which is borrowed for the call, so they are mapped. The advice changes neither
+    // what is in them nor who may use them. Where pages are larger than we think, the kernel refuses what does not begin at one.
+    let done = unsafe { libc::madvise(begin.wrapping_add(before).cast(), whole, libc::MADV_HUGEPAGE) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Something to read, or an error without data: a device that was deleted, an interface that went down.
 pub(crate) const READABLE: Interest = Interest::READABLE.add(Interest::ERROR);
 
