@@ -111,6 +111,20 @@ fn stopped_server_leaves_no_device_table_or_setting() {
     });
 }
 
+/// Keys are in the memory of the server, and what passwords could be guessed from (docs/adr/0009).
+#[test]
+fn a_running_server_may_write_no_core_dump() {
+    lab::run(|lab| {
+        let host = lab.host("server")?;
+        let server = Server::start(&host, &[])?;
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.daemon().pid()))?;
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size"));
+        let words: Vec<_> = cores.unwrap_or_default().split_whitespace().collect();
+        ensure!(words.get(4..6) == Some(&["0", "0"]), "{cores:?}");
+        server.stop()
+    });
+}
+
 #[test]
 fn store_of_an_unknown_version_stops_the_start_and_stays_as_it_is() {
     lab::run(|lab| {

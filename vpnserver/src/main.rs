@@ -31,6 +31,7 @@ fn main() -> ExitCode {
 fn serve(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
     // This comes before the runtime makes any threads: privileges belong to them, and so do heaps.
     netdev::memory::give_back_large_blocks();
+    privileges::keep_memory_private()?;
     privileges::allow_many_descriptors();
     privileges::drop_needless()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

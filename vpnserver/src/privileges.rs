@@ -30,6 +30,18 @@ pub fn allow_many_descriptors() {
     }
 }
 
+/// Keeps the memory of this process to itself: no core dump of it is written, and nobody without special rights reads it
+/// (prctl(2), `PR_SET_DUMPABLE`). Keys are in it, and from what stands there for passwords that were right, passwords could be
+/// guessed (docs/adr/0009-passwords-that-were-right.md). Programs that it starts are not concerned.
+///
+/// # Errors
+/// When the kernel refuses, which it has no reason to.
+pub fn keep_memory_private() -> anyhow::Result<()> {
+    nix::sys::prctl::set_dumpable(false)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    Ok(())
+}
+
 /// Gives up every capability but those for the network, for this process and all that it will start. Must be called
 /// before there is a second thread.
 ///
@@ -50,4 +62,16 @@ pub fn drop_needless() -> anyhow::Result<()> {
     }
     nix::sys::prctl::set_no_new_privs()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_leaves_no_memory_behind() {
+        keep_memory_private().unwrap();
+        assert!(!nix::sys::prctl::get_dumpable().unwrap());
+        assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
+    }
 }

@@ -239,6 +239,7 @@ impl Server {
                 Some(Touched::by(&changes))
             }
             Some(Feed::Gap) => {
+                self.logins.forget_users(None);
                 self.judge_again().await?;
                 None
             }
@@ -275,12 +276,17 @@ impl Server {
     }
 
     /// Ends sessions whose hub is gone, also when another one of the same name is there already, and those that no
-    /// longer rest on anything.
+    /// longer rest on anything. Of users that have changed, it is forgotten which password was right.
     async fn revoke(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut touched: Vec<Arc<Session>> = Vec::new();
         for change in changes {
-            if change.noun == Noun::Hub && change.action == Action::Deleted {
-                self.sessions.end(&change.name, reason::HUB_DELETED, |_| true);
+            match (change.noun, change.action) {
+                (Noun::Hub, Action::Deleted) => {
+                    self.sessions.end(&change.name, reason::HUB_DELETED, |_| true);
+                    self.logins.forget_users(Some(&change.name));
+                }
+                (Noun::User, _) => self.logins.forget_user(&change.hub, &change.name),
+                _ => {}
             }
             let of_hub = || self.sessions.of_hub(&change.hub).into_iter();
             match change.noun {

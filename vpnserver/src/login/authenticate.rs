@@ -10,7 +10,7 @@ use protocol::password::{PasswordHash, user_hash};
 use super::hub_password::{ADMINISTRATOR, HubPassword};
 use super::trust::Trust;
 use super::{Logins, Refused, radius};
-use crate::secret::{Identity, PasswordRecord};
+use crate::secret::{Account, Identity, PasswordRecord};
 use crate::store::{AdminOption, Hub, HubOption, StoreError, User, UserAuth};
 
 /// What someone offers as proof.
@@ -24,6 +24,13 @@ pub(super) struct Attempt<'a> {
     /// The challenge of the connection.
     pub(super) random: &'a [u8; 20],
     pub(super) peer: IpAddr,
+}
+
+impl Attempt<'_> {
+    /// Whose password is asked for.
+    pub(super) fn account(&self) -> Account {
+        Account::new(self.hub.name.as_str(), self.name)
+    }
 }
 
 /// Who it is.
@@ -109,7 +116,11 @@ impl Logins {
             record.as_ref().and_then(PasswordRecord::as_imported),
         ) {
             (Some(user), Some(imported)) => self.check_imported(attempt, user, &imported, hash).await?,
-            _ => self.hasher.check(attempt.peer, hash, record).await?,
+            _ => {
+                self.hasher
+                    .check(attempt.peer, attempt.account(), hash, record)
+                    .await?
+            }
         };
         let Some(user) = attempt.user else {
             return Err(unknown(attempt));

@@ -22,7 +22,10 @@ impl Logins {
         hash: PasswordHash,
     ) -> Result<bool, Refused> {
         if self.open_imported(user.id, sealed)? != hash {
-            return Ok(self.hasher.check(attempt.peer, hash, None).await?);
+            return Ok(self
+                .hasher
+                .check(attempt.peer, attempt.account(), hash, None)
+                .await?);
         }
         let record = self.hasher.record(hash).await?;
         let imported = ImportedPassword {

@@ -26,7 +26,7 @@ use protocol::error::ErrorCode;
 use protocol::handshake::Login;
 use protocol::policy::Policy;
 
-use crate::secret::{Hasher, RecordError, SealError, Vault};
+use crate::secret::{Account, Hasher, RecordError, SealError, Vault};
 use crate::sessions::Room;
 use crate::store::{Db, Group, Hub, Id, SourceRule, Store, StoreError, User, UserAuth, UserName};
 pub use administrator::{AdminRole, Credential};
@@ -141,6 +141,16 @@ impl Logins {
     pub fn restricted_by(mut self, folder: &Path) -> Self {
         self.admin_sources = AdminSources(Some(folder.join(ADMIN_SOURCES_FILE)));
         self
+    }
+
+    /// Forgets which password of a user was right, because the user has changed or is no more.
+    pub fn forget_user(&self, hub: &str, user: &str) {
+        self.hasher.forget(&Account::new(hub, user));
+    }
+
+    /// The same for all users of a hub, or of all hubs.
+    pub fn forget_users(&self, hub: Option<&str>) {
+        self.hasher.forget_all(hub);
     }
 
     /// The one that makes password records.

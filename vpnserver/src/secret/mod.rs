@@ -13,3 +13,4 @@ mod workers;
 pub use key::{KeyError, Vault};
 pub use password::{Hasher, PasswordRecord, RecordError};
 pub use sealed::{Identity, SealError, Sealed};
+pub use verified::Account;

@@ -17,7 +17,7 @@ use protocol::password::PasswordHash;
 use thiserror::Error;
 
 use super::Sealed;
-use super::verified::Verified;
+use super::verified::{Account, Verified};
 use super::workers::Workers;
 
 /// 19 MiB, two passes, one lane: OWASP's first recommendation for Argon2id; about 20 ms on one core.
@@ -123,7 +123,7 @@ impl Hasher {
         self.workers.run(None, move || make(&hash)).await
     }
 
-    /// Whether `hash`, which `source` has sent, is the one `record` was made of. Without a record the same work is done for the answer
+    /// Whether `hash`, which `source` has sent for `account`, is the one `record` was made of. Without a record the same work is done for the answer
     /// no, so that time does not tell which users exist. A hash that was right before is right at once
     /// (docs/adr/0009-passwords-that-were-right.md).
     ///
@@ -132,12 +132,13 @@ impl Hasher {
     pub async fn check(
         &self,
         source: IpAddr,
+        account: Account,
         hash: PasswordHash,
         record: Option<PasswordRecord>,
     ) -> Result<bool, RecordError> {
         let verified = self.verified.clone();
         if let (Some(verified), Some(record)) = (&verified, &record)
-            && verified.knows(Instant::now(), record, &hash)
+            && verified.knows(Instant::now(), &account, record, &hash)
         {
             return Ok(true);
         }
@@ -145,7 +146,7 @@ impl Hasher {
             Some(record) => {
                 let right = verify(&hash, &record)?;
                 if let Some(verified) = verified.filter(|_| right) {
-                    verified.remember(Instant::now(), &record, &hash);
+                    verified.remember(Instant::now(), account, &record, &hash);
                 }
                 Ok(right)
             }
@@ -155,6 +156,26 @@ impl Hasher {
             }
         };
         self.workers.run(Some(source), work).await
+    }
+
+    /// Forgets that a password of this account was right: the account has changed, or is no more.
+    pub fn forget(&self, account: &Account) {
+        if let Some(verified) = &self.verified {
+            verified.forget(account);
+        }
+    }
+
+    /// The same for all accounts of a hub, or of all hubs.
+    pub fn forget_all(&self, hub: Option<&str>) {
+        if let Some(verified) = &self.verified {
+            verified.forget_all(hub);
+        }
+    }
+
+    /// How many accounts have a password that is remembered to have been right.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.verified.as_ref().map_or(0, |verified| verified.len())
     }
 }
 
@@ -244,7 +265,9 @@ fn run(
     BLOCKS
         .with_borrow_mut(|memory| {
             if memory.len() < blocks {
-                *memory = vec![Block::new(); blocks];
+                *memory = Vec::with_capacity(blocks);
+                netdev::memory::prefer_large_pages(memory.spare_capacity_mut());
+                memory.resize(blocks, Block::new());
             }
             Argon2::new(algorithm, version, params).hash_password_into_with_memory(
                 hash.as_bytes(),
@@ -265,6 +288,10 @@ mod tests {
 
     const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+    fn account() -> Account {
+        Account::new("lab", "alice")
+    }
+
     #[tokio::test]
     async fn record_knows_its_hash_and_no_other() {
         let hasher = Hasher::new();
@@ -276,18 +303,25 @@ mod tests {
         );
         assert_eq!(
             hasher
-                .check(SOURCE, PasswordHash::new([7; 20]), Some(record.clone()))
+                .check(
+                    SOURCE,
+                    account(),
+                    PasswordHash::new([7; 20]),
+                    Some(record.clone())
+                )
                 .await,
             Ok(true)
         );
         assert_eq!(
             hasher
-                .check(SOURCE, PasswordHash::new([8; 20]), Some(record))
+                .check(SOURCE, account(), PasswordHash::new([8; 20]), Some(record))
                 .await,
             Ok(false)
         );
         assert_eq!(
-            hasher.check(SOURCE, PasswordHash::new([7; 20]), None).await,
+            hasher
+                .check(SOURCE, account(), PasswordHash::new([7; 20]), None)
+                .await,
             Ok(false)
         );
     }
@@ -299,16 +333,21 @@ mod tests {
         let record = hasher.record(hash.clone()).await.unwrap();
         let known = |record: &PasswordRecord| {
             let verified = hasher.verified.as_ref().unwrap();
-            verified.knows(Instant::now(), record, &PasswordHash::new([7; 20]))
+            verified.knows(Instant::now(), &account(), record, &PasswordHash::new([7; 20]))
         };
         assert!(!known(&record));
         assert_eq!(
-            hasher.check(SOURCE, hash.clone(), Some(record.clone())).await,
+            hasher
+                .check(SOURCE, account(), hash.clone(), Some(record.clone()))
+                .await,
             Ok(true)
         );
         assert!(known(&record));
         let changed = hasher.record(PasswordHash::new([8; 20])).await.unwrap();
-        assert_eq!(hasher.check(SOURCE, hash, Some(changed.clone())).await, Ok(false));
+        assert_eq!(
+            hasher.check(SOURCE, account(), hash, Some(changed.clone())).await,
+            Ok(false)
+        );
         assert!(!known(&changed));
     }
 
@@ -325,7 +364,7 @@ mod tests {
         let record = PasswordRecord::from_stored("$argon2id$nonsense".into());
         assert_eq!(
             Hasher::new()
-                .check(SOURCE, PasswordHash::new([7; 20]), Some(record))
+                .check(SOURCE, account(), PasswordHash::new([7; 20]), Some(record))
                 .await,
             Err(RecordError::Damaged)
         );

@@ -5,8 +5,9 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{Auth, HubList, Request};
 use protocol::pack::Pack;
 use protocol::password::user_hash;
-use protocol::rpc::method::{CreateUser, SetHub};
+use protocol::rpc::method::{CreateUser, DeleteHub, DeleteUser, SetHub, SetUser};
 use protocol::rpc::user::{AuthType, User};
+use protocol::rpc::{HubObject, HubRequest};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use tempfile::TempDir;
 use vpnserver::events::Event;
@@ -68,6 +69,45 @@ async fn the_password_itself_lets_a_user_in() {
         with_auth(&site, "tsumura", plain("Secret")).await.err(),
         Some(ErrorCode::AuthFailed)
     );
+}
+
+/// docs/adr/0009-passwords-that-were-right.md
+#[tokio::test(flavor = "multi_thread")]
+async fn which_password_was_right_is_forgotten_when_its_user_changes_or_goes() {
+    let folder = TempDir::new().unwrap();
+    let (site, mut admin) = lab(&folder, &[]).await;
+    let remembered = || site.server.logins.hasher().remembered();
+    for name in ["alice", "bob"] {
+        admin
+            .call::<CreateUser>(&with_password("lab", name, "secret"))
+            .await
+            .unwrap();
+        with_auth(&site, name, plain("secret")).await.unwrap();
+    }
+    assert_eq!(remembered(), 2);
+    admin
+        .call::<SetUser>(&with_password("lab", "alice", "another"))
+        .await
+        .unwrap();
+    assert_eq!(remembered(), 1, "of bob");
+    with_auth(&site, "alice", plain("another")).await.unwrap();
+    assert!(with_auth(&site, "alice", plain("secret")).await.is_err());
+    assert_eq!(remembered(), 2);
+    admin
+        .call::<DeleteUser>(&HubObject {
+            hub_name: "lab".into(),
+            name: "bob".into(),
+        })
+        .await
+        .unwrap();
+    assert_eq!(remembered(), 1, "of alice");
+    admin
+        .call::<DeleteHub>(&HubRequest {
+            hub_name: "lab".into(),
+        })
+        .await
+        .unwrap();
+    assert_eq!(remembered(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
