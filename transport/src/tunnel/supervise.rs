@@ -11,7 +11,7 @@ use super::Shared;
 /// Keeps the clock of one tunnel: keep-alives, silent connections, the end.
 pub(super) async fn supervise(shared: Arc<Shared>) {
     while !shared.state.borrow().over {
-        let (events, next) = {
+        let events = {
             let mut book = shared.book();
             book.tunnel.handle_timeout(Instant::now());
             let mut events = Vec::new();
@@ -22,16 +22,18 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
                 };
                 events.push((event, link));
             }
-            (events, book.tunnel.poll_timeout())
+            events
         };
         for (event, link) in events {
             match (event, link) {
-                (TunnelEvent::KeepAlive(_), Some(link)) => link.keepalive.notify_one(),
+                (TunnelEvent::KeepAlive(_), Some(link)) => link.keep_alive(&shared),
                 (TunnelEvent::Lost(_), Some(link)) => link.stop.notify_one(),
                 (TunnelEvent::Over, _) => shared.end(),
                 (_, None) => {}
             }
         }
+        // What was just sent has put the next keep-alive off.
+        let next = shared.book().tunnel.poll_timeout();
         match next {
             Some(at) => tokio::select! {
                 () = sleep_until(at.into()) => {}

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::fence;
 use std::time::Instant;
@@ -197,6 +198,34 @@ impl Link {
     /// waits for.
     pub(super) fn flush(&self, shared: &Shared) {
         self.missed.store(true, Relaxed);
+        self.flush_missed(shared);
+    }
+
+    /// Sends a keep-alive on the thread that keeps the clock; where the socket is full, or somebody else is at it, the connection's
+    /// task does.
+    pub(super) fn keep_alive(&self, shared: &Shared) {
+        let Some(mut writer) = self.try_writer().filter(|writer| !writer.is_stuck()) else {
+            return self.keepalive.notify_one();
+        };
+        let outcome = writer.keepalive().and_then(|()| writer.flush(shared, self));
+        if self.leave(writer, outcome) {
+            self.flush_missed(shared);
+        }
+    }
+
+    /// Lets go of the writer after a flush; whether everything is sent. What is not, the connection's task sees to.
+    fn leave(&self, mut writer: MutexGuard<'_, Writer>, outcome: Result<Flushed, LinkError>) -> bool {
+        match outcome {
+            Ok(Flushed::All) => return true,
+            Ok(Flushed::Full | Flushed::More) => {}
+            Err(error) => writer.error = Some(error),
+        }
+        drop(writer);
+        self.attention.notify_one();
+        false
+    }
+
+    fn flush_missed(&self, shared: &Shared) {
         loop {
             // Either the writer is seen to be free here, or who frees it sees `missed`: the fences of both sides pair.
             fence(SeqCst);
@@ -210,13 +239,9 @@ impl Link {
                 return;
             }
             self.missed.store(false, Relaxed);
-            match writer.flush(shared, self) {
-                Ok(Flushed::All) => {}
-                Ok(Flushed::Full | Flushed::More) => return self.attention.notify_one(),
-                Err(error) => {
-                    writer.error = Some(error);
-                    return self.attention.notify_one();
-                }
+            let outcome = writer.flush(shared, self);
+            if !self.leave(writer, outcome) {
+                return;
             }
         }
     }
