@@ -74,7 +74,7 @@ impl Handle<SetServerPassword, Admin> for Server {
     }
 }
 
-fn call<B: Encoding>(admin: &Admin, name: &str, body: &B) -> Result<B, ErrorCode> {
+fn call<B: Encoding + Send + Sync>(admin: &Admin, name: &str, body: &B) -> Result<B, ErrorCode> {
     let future = dispatch!(&Server, admin, name, body; EnumHub, GetHubStatus, DeleteUser, SetServerPassword);
     // Nothing in it waits.
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {

@@ -43,7 +43,7 @@ use protocol::error::ErrorCode;
 use protocol::handshake::AdminLogin;
 use protocol::pack::{Limits, Pack};
 use protocol::rpc::method::{
-    self, Answered, Caller, Encoding, FUNCTION_NAME, Handle, Method, Right, Role, Row,
+    self, Answered, Answering, Caller, Encoding, FUNCTION_NAME, Handle, Method, Right, Role, Row,
 };
 use protocol::rpc::{Subject, Timestamp, frame};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -197,14 +197,14 @@ macro_rules! methods {
             }
         )+
 
-        async fn route<B: Body>(
-            server: &Administration,
-            caller: &Administrator,
+        fn route<'a, B: Body>(
+            server: &'a Administration,
+            caller: &'a Administrator,
             name: &str,
-            call: &B,
-        ) -> Answered<B> {
+            call: &'a B,
+        ) -> Answering<'a, B> {
             use method::{$($method),+};
-            dispatch!(server, caller, name, call; $($method),+).await
+            dispatch!(server, caller, name, call; $($method),+)
         }
 
         /// Whether the server has the method of this name.

@@ -21,7 +21,8 @@ mod sqlite;
 pub(crate) mod testing;
 mod trust;
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hub_core::access::Rule;
 use tokio::sync::{Semaphore, watch};
@@ -250,19 +251,36 @@ impl Db {
         T: Send + 'static,
         F: FnOnce(&dyn Store) -> Result<T> + Send + 'static,
     {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| StoreError::Interrupted)?;
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || {
-            let _place = place; // held to the end of the work, also when the caller has gone away
-            work(&*store)
+        let outcome = Arc::new(Mutex::new(None));
+        let told = outcome.clone();
+        self.submit(Box::new(move |store| {
+            let done = work(store);
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+        }))
+        .await?;
+        let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.take().unwrap_or(Err(StoreError::Interrupted))
+    }
+
+    /// Has work done on a blocking thread. There are a hundred kinds of it, and this is compiled once for all of them.
+    fn submit(&self, work: Work) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async move {
+            let place = Arc::clone(&self.places)
+                .acquire_owned()
+                .await
+                .map_err(|_| StoreError::Interrupted)?;
+            let store = Arc::clone(&self.store);
+            let working = tokio::task::spawn_blocking(move || {
+                let _place = place; // held to the end of the work, also when the caller has gone away
+                work(&*store);
+            });
+            working.await.map_err(|_| StoreError::Interrupted)
         })
-        .await
-        .map_err(|_| StoreError::Interrupted)?
     }
 }
+
+/// Something to be done with the store.
+type Work = Box<dyn FnOnce(&dyn Store) + Send>;
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

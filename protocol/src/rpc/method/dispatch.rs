@@ -1,6 +1,7 @@
 //! From a method's name and a body to the server's answer.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use serde_json::Value;
 
@@ -79,26 +80,62 @@ impl<B> Answered<B> {
     }
 }
 
+/// An answer on its way. It is boxed, because a server has a hundred methods and one place that waits for any of them.
+pub type Answering<'a, B> = Pin<Box<dyn Future<Output = Answered<B>> + Send + 'a>>;
+
+/// What answers the calls of one method.
+pub type Answer<'a, S, C, B> = fn(&'a S, &'a C, &'a B) -> Answering<'a, B>;
+
 /// Answers one call: reads the request, checks the right, has it handled, encodes the answer.
-pub async fn answer<M, S, C, B>(server: &S, caller: &C, body: &B) -> Answered<B>
+pub fn answer<'a, M, S, C, B>(server: &'a S, caller: &'a C, body: &'a B) -> Answering<'a, B>
 where
-    M: Method,
-    S: Handle<M, C>,
-    C: Caller,
-    B: Encoding,
+    M: Method + 'static,
+    S: Handle<M, C> + Sync,
+    C: Caller + Sync,
+    B: Encoding + Send + Sync,
 {
-    let request: M::Request = match body.decode() {
-        Ok(request) => request,
-        Err(error) => return Answered::refused(error.into()),
-    };
-    let subject = request.subject();
-    let outcome = match may::<M, C>(caller, &request) {
-        Ok(()) => server.handle(caller, request).await,
-        Err(code) => Err(code),
-    };
-    Answered {
-        subject,
-        outcome: outcome.map(|response| B::encode(&response)),
+    Box::pin(async move {
+        let request: M::Request = match body.decode() {
+            Ok(request) => request,
+            Err(error) => return Answered::refused(error.into()),
+        };
+        let subject = request.subject();
+        let outcome = match may::<M, C>(caller, &request) {
+            Ok(()) => handle(server, caller, request).await,
+            Err(code) => Err(code),
+        };
+        Answered {
+            subject,
+            outcome: outcome.map(|response| B::encode(&response)),
+        }
+    })
+}
+
+/// A box of its own, so that what a method does is compiled once and not for each encoding.
+fn handle<'a, M, S, C>(
+    server: &'a S,
+    caller: &'a C,
+    request: M::Request,
+) -> Pin<Box<dyn Future<Output = Result<M::Response, ErrorCode>> + Send + 'a>>
+where
+    M: Method + 'static,
+    S: Handle<M, C>,
+{
+    Box::pin(server.handle(caller, request))
+}
+
+/// Has the method of this name answer a call; one that is not among `methods` is answered with [`ErrorCode::NotSupported`].
+pub fn route<'a, S, C, B: Send + 'a>(
+    server: &'a S,
+    caller: &'a C,
+    name: &str,
+    body: &'a B,
+    methods: &[(&str, Answer<'a, S, C, B>)],
+) -> Answering<'a, B> {
+    let method = methods.iter().find(|(of, _)| of.eq_ignore_ascii_case(name));
+    match method {
+        Some((_, answer)) => answer(server, caller, body),
+        None => Box::pin(std::future::ready(Answered::refused(ErrorCode::NotSupported))),
     }
 }
 
@@ -119,14 +156,11 @@ fn may<M: Method, C: Caller>(caller: &C, request: &M::Request) -> Result<(), Err
 #[macro_export]
 macro_rules! dispatch {
     ($server:expr, $caller:expr, $name:expr, $body:expr; $($method:ident),+ $(,)?) => {
-        async {
-            let name: &str = $name;
-            $(
-                if name.eq_ignore_ascii_case(<$method as $crate::rpc::method::Method>::NAME) {
-                    return $crate::rpc::method::answer::<$method, _, _, _>($server, $caller, $body).await;
-                }
-            )+
-            $crate::rpc::method::Answered::refused($crate::error::ErrorCode::NotSupported)
-        }
+        $crate::rpc::method::route($server, $caller, $name, $body, &[
+            $((
+                <$method as $crate::rpc::method::Method>::NAME,
+                $crate::rpc::method::answer::<$method, _, _, _>,
+            ),)+
+        ])
     };
 }

@@ -8,7 +8,7 @@ mod table;
 
 use serde_json::Value;
 
-pub use dispatch::{Answered, Caller, Encoding, Handle, answer};
+pub use dispatch::{Answer, Answered, Answering, Caller, Encoding, Handle, answer, route};
 pub use table::*;
 
 use super::manual::Member;
