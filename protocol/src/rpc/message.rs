@@ -138,7 +138,7 @@ macro_rules! message {
         impl $crate::rpc::RpcMessage for $message {
             fn put_rows(rows: &[&Self], prefix: &str, pack: &mut $crate::pack::Pack) {
                 $( {
-                    let column: Vec<_> = rows.iter().map(|row| &row.$field).collect();
+                    let column = $crate::rpc::message::column(rows, |row| &row.$field);
                     $crate::rpc::message::field!(put, $($shape)+)(&column, prefix, $name, pack);
                 } )*
             }
@@ -272,6 +272,13 @@ macro_rules! codes {
             }
         }
     )+ };
+}
+
+/// One field of every row. There are a thousand fields: what they share is compiled for a message and a kind of value, not for
+/// each.
+#[inline(never)]
+pub(super) fn column<'a, T, V>(rows: &[&'a T], field: fn(&T) -> &V) -> Vec<&'a V> {
+    rows.iter().map(|row| field(row)).collect()
 }
 
 pub(super) use {codes, field, kind, message, shape};
