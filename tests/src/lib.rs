@@ -11,6 +11,7 @@ pub mod host;
 pub mod interceptor;
 pub mod lab;
 pub mod language;
+pub mod line;
 pub mod load;
 pub mod ours;
 pub mod page;
