@@ -12,8 +12,9 @@ use hubward_tests::interceptor::Interceptor;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, HUB, PASSWORD, USER};
 use hubward_tests::process::{Daemon, eventually};
-use hubward_tests::site::{OUTSIDE, Site};
+use hubward_tests::site::{BESIDE, OUTSIDE, Site};
 use hubward_tests::stock::{self, Account, Client, Proof, Stock, item};
+use hubward_tests::transfer::equal_at_both_ends;
 use nix::sys::socket::{getsockopt, sockopt::TcpMaxSeg};
 use protocol::acceleration::Version;
 use protocol::handshake::{Auth, ClientVersion, Login, NodeInfo, SessionOptions, UdpUse, Welcome};
@@ -232,6 +233,66 @@ fn our_client_and_our_server_use_udp_where_it_is_asked_for() {
         let status = at_our_server(&site)?;
         ensure!(item(&status, SUPPORTED) == Some("No"), "{status}");
         client.stop()?;
+        server.stop()
+    });
+}
+
+/// Counts the datagrams that a host sends and receives, and the pieces of those that were cut on the way.
+fn count_udp(host: &Host) -> Result<()> {
+    host.sh(
+        "nft 'table inet seen {
+            counter sent { }
+            counter received { }
+            counter pieces { }
+            chain out { type filter hook output priority 0; oifname eth0 meta l4proto udp counter name sent; }
+            chain in { type filter hook input priority 0; iifname eth0 meta l4proto udp counter name received; }
+            chain cut { type filter hook prerouting priority -450; iifname eth0 ip frag-off & 0x3fff != 0 counter name pieces; }
+        }'",
+    )
+    .map(drop)
+}
+
+fn counted(host: &Host, counter: &str) -> Result<u64> {
+    let said = host.sh(&format!("nft list counter inet seen {counter}"))?;
+    // `packets 3 bytes 180`
+    let mut words = said.split_whitespace().skip_while(|word| *word != "bytes");
+    words
+        .nth(1)
+        .and_then(|bytes| bytes.parse().ok())
+        .with_context(|| said.clone())
+}
+
+#[test]
+fn bytes_that_go_by_udp_arrive_as_they_were_sent_and_in_datagrams_that_fit() {
+    const BYTES: u64 = 64 << 20;
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let neighbour = site.neighbour(lab)?;
+        let options = ["--tap", "lab", "--insecure", "--udp", "-v"];
+        let first = ours::Client::connect(&site.user, OUTSIDE, &options)?;
+        let second = ours::Client::connect_as(&neighbour, BESIDE, HUB, USER, PASSWORD, &options)?;
+        let here = ours::address_of(&site.user, "lab", PATIENCE).with_context(|| first.daemon().log())?;
+        let there = ours::address_of(&neighbour, "lab", PATIENCE).with_context(|| second.daemon().log())?;
+        eventually(PATIENCE, "UDP in use at all ends", || {
+            let logs = [first.daemon().log(), second.daemon().log(), server.log()];
+            let works = logs.map(|log| log.matches("UDP acceleration works").count());
+            Ok((works == [1, 1, 2]).then_some(()))
+        })
+        .with_context(|| server.log())?;
+        let hosts = [&site.user, &neighbour];
+        hosts.map(count_udp).into_iter().collect::<Result<()>>()?;
+        equal_at_both_ends(&site.user, &neighbour, (there, 5001).into(), BYTES, 5)?;
+        equal_at_both_ends(&neighbour, &site.user, (here, 5002).into(), BYTES, 6)?;
+        for host in hosts {
+            for way in ["sent", "received"] {
+                let bytes = counted(host, way)?;
+                ensure!(bytes > BYTES, "{bytes} bytes of {BYTES} were {way} by UDP");
+            }
+            // The hub has told both ends of the flow how long a segment may be.
+            ensure!(counted(host, "pieces")? == 0, "datagrams were cut on the way");
+        }
+        first.stop()?;
+        second.stop()?;
         server.stop()
     });
 }
