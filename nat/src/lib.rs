@@ -8,6 +8,8 @@
 //!
 //! [`dnat`] publishes ports of this machine that lead to private hosts behind it.
 //!
+//! A [`station`] is the other side: a host of its own on somebody's hub, for a client without privileges.
+//!
 //! [`device`] carries frames between a hub and the network devices of this machine, here and in the programs.
 //!
 //! [`dhcp::Server`] and [`host::VirtualHost`] do no I/O and read no clock: frames, messages and times are arguments.
@@ -20,6 +22,7 @@ pub mod event;
 pub mod host;
 pub mod net;
 pub mod routes;
+pub mod station;
 pub mod table;
 pub mod tag;
 

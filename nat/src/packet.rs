@@ -1,5 +1,6 @@
 //! IPv4 packets on their way between the hub and the outside (user mode), and the few kinds we write ourselves.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use bytes::Bytes;
@@ -110,6 +111,32 @@ impl Packet {
         }
     }
 
+    /// The flow of ours that somebody says does not arrive, if this is such an error.
+    pub(crate) fn unreachable_flow(&self) -> Option<Unreachable> {
+        let message = Icmpv4Packet::new_checked(self.payload()).ok()?;
+        let repr = Icmpv4Repr::parse(&message, &ChecksumCapabilities::default()).ok()?;
+        let Icmpv4Repr::DstUnreachable { reason, header, data } = repr else {
+            return None;
+        };
+        let [a, b, c, d, ..] = *data else { return None };
+        let kind = match reason {
+            Icmpv4DstUnreachable::PortUnreachable | Icmpv4DstUnreachable::ProtoUnreachable => {
+                io::ErrorKind::ConnectionRefused
+            }
+            Icmpv4DstUnreachable::NetUnreachable | Icmpv4DstUnreachable::NetUnreachToS => {
+                io::ErrorKind::NetworkUnreachable
+            }
+            Icmpv4DstUnreachable::FragRequired => return None,
+            _ => io::ErrorKind::HostUnreachable,
+        };
+        Some(Unreachable {
+            from: SocketAddrV4::new(header.src_addr, u16::from_be_bytes([a, b])),
+            to: SocketAddrV4::new(header.dst_addr, u16::from_be_bytes([c, d])),
+            protocol: header.next_header.into(),
+            kind,
+        })
+    }
+
     fn quoted(&self) -> (Ipv4Repr, &[u8]) {
         let payload = self.payload();
         let header = Ipv4Repr {
@@ -121,6 +148,15 @@ impl Packet {
         };
         (header, &payload[..payload.len().min(QUOTED)])
     }
+}
+
+/// A flow that does not arrive, as an ICMP error tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreachable {
+    pub(crate) from: SocketAddrV4,
+    pub(crate) to: SocketAddrV4,
+    pub(crate) protocol: u8,
+    pub(crate) kind: io::ErrorKind,
 }
 
 /// An ICMP echo request or reply.

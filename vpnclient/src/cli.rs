@@ -3,6 +3,7 @@
 // What is written here is printed as help, and its brackets are no links.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -11,6 +12,7 @@ use protocol::handshake::{SessionOptions, UdpUse};
 use transport::dial::Target;
 use transport::tls::{self, Fingerprint, Trust};
 
+use crate::attachment::DeviceSettings;
 use crate::attempt::Wish;
 use crate::connection::Settings;
 use crate::failure::Failure;
@@ -18,6 +20,7 @@ use crate::login::{Identity, Proof};
 use crate::network::RouteMode;
 use crate::password;
 use crate::report::{Event, Reporter};
+use crate::rootless::{Destination, Forward, ProxyPassword, Reverse, RootlessSettings, parse_listen};
 
 /// Connects this machine to a Layer-2 VPN (Hubward or SoftEther).
 #[derive(Debug, Parser)]
@@ -38,6 +41,32 @@ pub struct Cli {
 pub enum Command {
     /// Connect to a server and stay in the foreground until interrupted; everything set up is taken back at the end.
     Connect(Box<Connect>),
+    /// Standard input and output at a host behind the tunnel of a running `vpnclient connect` without a device; for
+    /// instance as `ssh -o ProxyCommand="vpnclient nc %h %p"`.
+    Nc(Nc),
+}
+
+/// `vpnclient nc`.
+#[derive(Debug, Args)]
+pub struct Nc {
+    /// The host, by a name that the hub's name servers know or by its address.
+    pub host: String,
+    /// Its port.
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// The client to go through, by its --name, where several run.
+    #[arg(long, value_name = "NAME")]
+    pub via: Option<String>,
+}
+
+impl Nc {
+    /// Where to.
+    pub fn destination(&self) -> Destination {
+        Destination {
+            host: self.host.clone(),
+            port: self.port,
+        }
+    }
 }
 
 /// `vpnclient connect`.
@@ -57,6 +86,8 @@ pub struct Connect {
     trust: TrustArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    rootless: RootlessArgs,
     #[command(flatten)]
     session: SessionArgs,
     /// End when the connection is lost, instead of connecting again.
@@ -130,6 +161,33 @@ struct DeviceArgs {
     no_dns: bool,
 }
 
+/// Doors into the VPN without a device, and so without privileges.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Without privileges (no device; any of these)")]
+struct RootlessArgs {
+    /// Make no device; programs get through by `vpnclient nc`.
+    #[arg(long, conflicts_with_all = ["tap", "no_offload", "no_dhcp", "no_dns", "bridge"])]
+    rootless: bool,
+    /// A SOCKS5 proxy, with UDP; a PORT alone is open to this machine only.
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]
+    socks5: Vec<SocketAddr>,
+    /// An HTTP proxy.
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]
+    http_proxy: Vec<SocketAddr>,
+    /// Clients of the proxies must know the NAME:PASSWORD in this file.
+    #[arg(long, value_name = "FILE")]
+    proxy_password_file: Option<PathBuf>,
+    /// A port here that stands for a host and port over there; repeat it for more.
+    #[arg(long, value_name = "[ADDR:]PORT=HOST:PORT")]
+    forward: Vec<Forward>,
+    /// A port of ours on the hub that stands for a host and port of this side; repeat it for more.
+    #[arg(long, value_name = "PORT=HOST:PORT")]
+    reverse: Vec<Reverse>,
+    /// How `vpnclient nc --via` calls this client [default: the hub's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
 #[derive(Debug, Args)]
 struct SessionArgs {
     /// The number of TCP connections.
@@ -191,22 +249,62 @@ impl Connect {
         })
     }
 
-    /// How this machine takes part.
+    /// How long to try, and by how much.
     pub fn settings(&self) -> Settings {
         Settings {
+            connections: self.session.connections,
+            once: self.once,
+            keep_trying: self.keep_trying,
+        }
+    }
+
+    /// The doors to open, if this machine is to take part without a device.
+    pub fn rootless(&self) -> Result<Option<RootlessSettings>, Failure> {
+        let args = &self.rootless;
+        let any = args.rootless
+            || !args.socks5.is_empty()
+            || !args.http_proxy.is_empty()
+            || !args.forward.is_empty()
+            || !args.reverse.is_empty();
+        if !any {
+            return Ok(None);
+        }
+        let password = args.proxy_password_file.as_deref();
+        Ok(Some(RootlessSettings {
+            mac: self.device.mac,
+            routes: self.device.routes(),
+            socks5: args.socks5.clone(),
+            http: args.http_proxy.clone(),
+            password: password.map(ProxyPassword::from_file).transpose()?,
+            forwards: args.forward.clone(),
+            reverses: args.reverse.clone(),
+        }))
+    }
+
+    /// How programs of this user call this client.
+    pub fn name(&self) -> &str {
+        self.rootless.name.as_deref().unwrap_or(&self.hub)
+    }
+
+    /// How this machine takes part.
+    pub fn device(&self) -> DeviceSettings {
+        DeviceSettings {
             tap: self.device.tap.clone(),
             mac: self.device.mac,
             offload: !self.device.no_offload,
             dhcp: !self.device.no_dhcp,
-            routes: if self.device.no_routes {
-                RouteMode::None
-            } else {
-                self.device.routes
-            },
+            routes: self.device.routes(),
             dns: !self.device.no_dns,
-            connections: self.session.connections,
-            once: self.once,
-            keep_trying: self.keep_trying,
+        }
+    }
+}
+
+impl DeviceArgs {
+    fn routes(&self) -> RouteMode {
+        if self.no_routes {
+            RouteMode::None
+        } else {
+            self.routes
         }
     }
 }
@@ -270,8 +368,10 @@ mod tests {
 
     fn parse(line: &str) -> Result<Connect, clap::Error> {
         let words = ["vpnclient", "connect"].into_iter().chain(line.split(' '));
-        let Command::Connect(connect) = Cli::try_parse_from(words)?.command;
-        Ok(*connect)
+        match Cli::try_parse_from(words)?.command {
+            Command::Connect(connect) => Ok(*connect),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -284,13 +384,26 @@ mod tests {
         let connect =
             parse("vpn.example.org:5555 --hub lab --user alice --connections 8 --no-routes").unwrap();
         assert_eq!(connect.server.to_string(), "vpn.example.org:5555");
-        let settings = connect.settings();
-        assert_eq!(settings.routes, RouteMode::None);
-        assert_eq!(
-            (settings.connections, settings.dhcp, settings.dns),
-            (8, true, true)
-        );
+        assert_eq!(connect.settings().connections, 8);
+        let device = connect.device();
+        assert_eq!((device.routes, device.dhcp, device.dns), (RouteMode::None, true, true));
         assert!(matches!(connect.trust.trust(), Ok(Trust::System)));
+    }
+
+    #[test]
+    fn any_door_does_without_a_device() {
+        let settings = |line: &str| parse(line).unwrap().rootless().unwrap();
+        assert!(settings("host --hub lab --user alice").is_none());
+        for doors in [
+            "--rootless",
+            "--socks5 1080",
+            "--http-proxy 127.0.0.1:3128",
+            "--forward 8080=web.private:80 --forward 2222=10.0.1.2:22",
+            "--reverse 2222=127.0.0.1:22",
+        ] {
+            let line = format!("host --hub lab --user alice {doors}");
+            assert!(settings(&line).is_some(), "{doors}");
+        }
     }
 
     #[test]
@@ -307,6 +420,9 @@ mod tests {
             "host --hub lab --user alice --no-routes --routes default",
             "host --hub lab --user alice --password secret",
             "host:port --hub lab --user alice",
+            "host --hub lab --user alice --rootless --tap vpn0",
+            "host --hub lab --user alice --forward 8080",
+            "host --hub lab --user alice --reverse 0=127.0.0.1:22",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -1,28 +1,24 @@
-//! The whole of one `vpnclient connect`: device, session, address, routes; again after every loss; and at the end
-//! everything taken back.
+//! The whole of one connection: session, address; again after every loss; and at the end everything taken back.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hub_core::frame::Frame;
-use netdev::{Links, Tap, TapOptions, VnetHeader, capability};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use transport::dial::DialError;
 
+use crate::attachment::Attachment;
 use crate::attempt::{AttemptError, Established, Place, Wish, attempt};
-use crate::dhcp::{self, Lease, Loss};
+use crate::dhcp::{self, Loss};
 use crate::failure::Failure;
 use crate::login;
-use crate::network::{Network, RouteMode, plan};
-use crate::pump;
 use crate::report::{Event, Reporter, clean};
 use crate::retry::{Backoff, Verdict};
 use crate::session::{News, Session};
+use crate::stop::Stop;
 
 /// DHCP answers that may wait for the client.
 const DHCP_BACKLOG: usize = 16;
@@ -31,21 +27,9 @@ const STABLE: Duration = Duration::from_secs(60);
 /// How long the last frame (the address given back) may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// How this machine takes part.
+/// How long to try, and by how much.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The name of the TAP device.
-    pub tap: String,
-    /// Its hardware address, if it is to have a certain one.
-    pub mac: Option<[u8; 6]>,
-    /// Whether the device may leave frames unfinished.
-    pub offload: bool,
-    /// Whether to ask for an address.
-    pub dhcp: bool,
-    /// Which routes lead into the VPN.
-    pub routes: RouteMode,
-    /// Whether to set name servers.
-    pub dns: bool,
     /// TCP connections at most.
     pub connections: u32,
     /// Whether the first loss is the end.
@@ -54,46 +38,22 @@ pub struct Settings {
     pub keep_trying: bool,
 }
 
-/// Connects and stays connected until interrupted or refused; then takes everything back.
-pub async fn run(wish: &Wish, settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
-    // Before the server learns of us: what cannot work here should not be tried there.
-    capability::probe().require_tap()?;
-    let mut connection = Connection::open(settings, reporter)?;
-    let mut interrupt = Interrupt::new()?;
+/// Connects `attachment` and stays connected until stopped or refused; then takes everything back.
+pub async fn run(
+    wish: &Wish,
+    settings: &Settings,
+    attachment: impl Attachment,
+    reporter: &Reporter,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    let mut connection = Connection::new(settings, attachment, reporter);
     let mut backoff = Backoff::new(rand::random());
-    let Some(first) = begin(wish, settings, reporter, &mut backoff, &mut interrupt).await? else {
+    let Some(first) = begin(wish, settings, reporter, &mut backoff, stop).await? else {
         return Ok(());
     };
-    let done = connection.live(wish, first, &mut backoff, &mut interrupt).await;
+    let done = connection.live(wish, first, &mut backoff, stop).await;
     connection.close().await;
     done
-}
-
-/// The signals that end the program.
-struct Interrupt {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Interrupt {
-    fn new() -> Result<Self, Failure> {
-        let watch =
-            |kind| signal(kind).map_err(|e| Failure::Local(format!("signals cannot be watched: {e}")));
-        Ok(Self {
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
-            hangup: watch(SignalKind::hangup())?,
-        })
-    }
-
-    async fn came(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
 }
 
 /// The first session; `None` when the user gave up before.
@@ -102,12 +62,12 @@ async fn begin(
     settings: &Settings,
     reporter: &Reporter,
     backoff: &mut Backoff,
-    interrupt: &mut Interrupt,
+    stop: &mut Stop,
 ) -> Result<Option<Established>, Failure> {
     loop {
         let tried = tokio::select! {
             tried = attempt(wish, None, reporter) => tried,
-            () = interrupt.came() => return Ok(None),
+            () = stop.came() => return Ok(None),
         };
         let error = match tried {
             Ok(established) => return Ok(Some(established)),
@@ -118,7 +78,7 @@ async fn begin(
         } else {
             Verdict::Never
         };
-        if !pause(error, verdict, backoff, reporter, interrupt).await? {
+        if !pause(error, verdict, backoff, reporter, stop).await? {
             return Ok(None);
         }
     }
@@ -130,7 +90,7 @@ async fn pause(
     verdict: Verdict,
     backoff: &mut Backoff,
     reporter: &Reporter,
-    interrupt: &mut Interrupt,
+    stop: &mut Stop,
 ) -> Result<bool, Failure> {
     let Some(after) = backoff.next(verdict) else {
         return Err(Failure::Refused(hint(&error)));
@@ -141,7 +101,7 @@ async fn pause(
     });
     tokio::select! {
         () = sleep(after) => Ok(true),
-        () = interrupt.came() => Ok(false),
+        () = stop.came() => Ok(false),
     }
 }
 
@@ -162,16 +122,15 @@ fn hint(error: &AttemptError) -> String {
 
 /// How a session ended.
 enum End {
-    Interrupted,
+    Stopped,
     Lost(String),
 }
 
 /// Everything that outlives a session.
-struct Connection<'a> {
+struct Connection<'a, A> {
     settings: &'a Settings,
     reporter: &'a Reporter,
-    tap: Arc<Tap>,
-    network: Network,
+    attachment: A,
     dhcp: dhcp::Client,
     answers: mpsc::Receiver<Bytes>,
     answers_in: mpsc::Sender<Bytes>,
@@ -182,22 +141,14 @@ struct Connection<'a> {
     session: Option<Session>,
 }
 
-impl<'a> Connection<'a> {
-    fn open(settings: &'a Settings, reporter: &'a Reporter) -> Result<Self, Failure> {
-        let options = TapOptions {
-            mac: settings.mac,
-            offload: settings.offload,
-            ..TapOptions::new(&settings.tap)
-        };
-        let tap = Arc::new(Tap::create(&options)?);
-        let network = Network::new(Links::new()?, tap.name(), tap.index());
-        let dhcp = dhcp::Client::new(tap.mac(), login::host_name(), rand::random());
+impl<'a, A: Attachment> Connection<'a, A> {
+    fn new(settings: &'a Settings, attachment: A, reporter: &'a Reporter) -> Self {
+        let dhcp = dhcp::Client::new(attachment.mac(), login::host_name(), rand::random());
         let (answers_in, answers) = mpsc::channel(DHCP_BACKLOG);
-        Ok(Self {
+        Self {
             settings,
             reporter,
-            tap,
-            network,
+            attachment,
             dhcp,
             answers,
             answers_in,
@@ -205,7 +156,7 @@ impl<'a> Connection<'a> {
             sent: 0,
             began: Instant::now(),
             session: None,
-        })
+        }
     }
 
     /// Session after session, until the user or a server says no.
@@ -214,17 +165,17 @@ impl<'a> Connection<'a> {
         wish: &Wish,
         first: Established,
         backoff: &mut Backoff,
-        interrupt: &mut Interrupt,
+        stop: &mut Stop,
     ) -> Result<(), Failure> {
         self.began = Instant::now();
-        self.network.up().await?;
+        self.attachment.begin().await?;
         let mut next = Some(first);
         while let Some(established) = next {
             let mut place = established.place.clone();
             let by_udp = established.udp.is_some();
             let began = Instant::now();
-            let reason = match self.serve(established, interrupt).await? {
-                End::Interrupted => return Ok(()),
+            let reason = match self.serve(established, stop).await? {
+                End::Stopped => return Ok(()),
                 End::Lost(reason) => reason,
             };
             if self.settings.once {
@@ -236,7 +187,7 @@ impl<'a> Connection<'a> {
             }
             // A stock server that cannot send datagrams to us ends the session, and would end the next one as well (protocol §8.5).
             place.udp = !by_udp || began.elapsed() >= STABLE;
-            next = self.again(wish, &place, backoff, interrupt).await?;
+            next = self.again(wish, &place, backoff, stop).await?;
         }
         Ok(())
     }
@@ -247,68 +198,60 @@ impl<'a> Connection<'a> {
         wish: &Wish,
         place: &Place,
         backoff: &mut Backoff,
-        interrupt: &mut Interrupt,
+        stop: &mut Stop,
     ) -> Result<Option<Established>, Failure> {
         loop {
-            self.network.find_server_again(place.peer.ip()).await?;
+            self.attachment.find_server(place.peer.ip()).await?;
             let tried = tokio::select! {
                 tried = attempt(wish, Some(place), self.reporter) => tried,
-                () = interrupt.came() => return Ok(None),
+                () = stop.came() => return Ok(None),
             };
             let error = match tried {
                 Ok(established) => return Ok(Some(established)),
                 Err(error) => error,
             };
-            self.network.suspend_dns().await;
+            self.attachment.suspend_names().await;
             let verdict = error.verdict();
-            if !pause(error, verdict, backoff, self.reporter, interrupt).await? {
+            if !pause(error, verdict, backoff, self.reporter, stop).await? {
                 return Ok(None);
             }
         }
     }
 
     /// Lives through one session.
-    async fn serve(&mut self, established: Established, interrupt: &mut Interrupt) -> Result<End, Failure> {
+    async fn serve(&mut self, established: Established, stop: &mut Stop) -> Result<End, Failure> {
         self.greet(&established);
-        let answers = self.settings.dhcp.then(|| self.answers_in.clone());
-        let inbound = pump::inbound(self.tap.clone(), answers);
+        let wants_address = self.attachment.wants_address();
+        let inbound = self.attachment.inbound(wants_address.then(|| self.answers_in.clone()));
         let session = Session::start(established, self.settings.connections, inbound);
         let server = session.place.peer.ip();
         let limit = Duration::from_secs(session.welcome.policy.auto_disconnect.into());
-        let mut pump = Pump::start(self.tap.clone(), &session);
+        let mut pump = Pump::start(&self.attachment, &session);
         let session = self.session.insert(session);
         // Half-duplex, the server can answer only when there is a connection towards us (protocol §6.1).
         let needed = if session.tunnel.terms().half_duplex { 2 } else { 1 };
         let mut state = session.tunnel.watch();
-        let mut asking = !self.settings.dhcp;
+        let mut asking = !wants_address;
         let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);
         let end = loop {
             send_dhcp(&mut self.dhcp, session);
             while let Some(event) = self.dhcp.poll_event() {
-                leased(
-                    &mut self.network,
-                    self.settings,
-                    self.reporter,
-                    self.tap.name(),
-                    event,
-                    server,
-                )
-                .await?;
+                leased(&mut self.attachment, self.reporter, event, server).await?;
             }
-            let timer = self.dhcp.poll_timeout().filter(|_| self.settings.dhcp);
+            let timer = self.dhcp.poll_timeout().filter(|_| wants_address);
             tokio::select! {
-                () = interrupt.came() => break End::Interrupted,
+                () = stop.came() => break End::Stopped,
                 news = session.news() => match news {
                     News::Interrupted => {
                         self.reporter.show(&Event::Interrupted);
-                        self.network.find_server_again(server).await?;
+                        self.attachment.find_server(server).await?;
                     }
                     News::Resumed => self.reporter.show(&Event::Resumed),
                     News::Over(reason) => break End::Lost(reason),
                 },
                 Some(frame) = self.answers.recv() => {
                     if !self.dhcp.handle_input(Instant::now(), &frame) {
-                        let _ = self.tap.try_send(&VnetHeader::NONE, &frame);
+                        self.attachment.return_answer(&frame);
                     }
                 }
                 _ = state.wait_for(|state| state.connections >= needed), if !asking => {
@@ -324,7 +267,7 @@ impl<'a> Connection<'a> {
                 ))),
                 error = &mut pump.0 => {
                     let reason = error.map_or_else(|e| e.to_string(), |e| e.to_string());
-                    let device = self.tap.name();
+                    let device = self.attachment.name();
                     return Err(Failure::Local(format!("the device {device} failed: {reason}; was it deleted?")));
                 }
             }
@@ -358,7 +301,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Gives the address back and takes back every setting; the device vanishes with `self`.
+    /// Gives the address back and takes back every setting; a device vanishes with `self`.
     async fn close(mut self) {
         self.dhcp.release();
         if let Some(session) = &self.session
@@ -367,7 +310,7 @@ impl<'a> Connection<'a> {
             // There is nothing to wait for: nobody answers a release.
             sleep(LAST_WORDS).await;
         }
-        self.network.clear().await;
+        self.attachment.clear().await;
         self.end_session().await;
         self.reporter.show(&Event::Closed {
             received: self.received,
@@ -389,27 +332,16 @@ fn send_dhcp(dhcp: &mut dhcp::Client, session: &Session) -> bool {
 
 /// Applies what happened to the address.
 async fn leased(
-    network: &mut Network,
-    settings: &Settings,
+    attachment: &mut impl Attachment,
     reporter: &Reporter,
-    device: &str,
     event: dhcp::Event,
     server: IpAddr,
 ) -> Result<(), Failure> {
     match event {
-        dhcp::Event::Leased(lease) => {
-            network.clear().await;
-            let plan = plan(&lease, settings.routes, settings.dns, server);
-            let notes = network.apply(&plan, server).await?;
-            reporter.show(&address_event(device, &lease, &plan));
-            for note in notes {
-                reporter.show(&Event::Note(note));
-            }
-        }
-        // What it says is as before; only what was let go of meanwhile has to be taken up again.
-        dhcp::Event::Renewed => network.resume_dns().await,
+        dhcp::Event::Leased(lease) => attachment.take(&lease, server, reporter).await?,
+        dhcp::Event::Renewed => attachment.renewed().await,
         dhcp::Event::Lost(loss) => {
-            network.clear().await;
+            attachment.clear().await;
             reporter.show(&Event::AddressLost(match loss {
                 Loss::Expired => "nobody prolonged it".to_owned(),
                 Loss::Refused(reason) if reason.is_empty() => "the DHCP server took it back".to_owned(),
@@ -423,33 +355,12 @@ async fn leased(
     Ok(())
 }
 
-fn address_event(device: &str, lease: &Lease, plan: &crate::network::Plan) -> Event {
-    let route = |route: &crate::network::PlannedRoute| match route.router {
-        Some(router) => format!("{}/{} via {router}", route.network, route.prefix),
-        None => format!("{}/{}", route.network, route.prefix),
-    };
-    Event::Address {
-        device: device.to_owned(),
-        address: lease.address.into(),
-        prefix: lease.prefix,
-        server: lease.server.into(),
-        term: lease.term,
-        routes: plan.routes.iter().map(route).collect(),
-        dns: plan
-            .dns
-            .iter()
-            .flat_map(|dns| &dns.servers)
-            .map(|ip| IpAddr::V4(*ip))
-            .collect(),
-    }
-}
-
-/// The task that carries the host's frames; it ends with its session.
+/// The task that carries this machine's frames; it ends with its session.
 struct Pump(JoinHandle<std::io::Error>);
 
 impl Pump {
-    fn start(tap: Arc<Tap>, session: &Session) -> Self {
-        Self(tokio::spawn(pump::outbound(tap, session.tunnel.clone())))
+    fn start(attachment: &impl Attachment, session: &Session) -> Self {
+        Self(tokio::spawn(attachment.outbound(session.tunnel.clone())))
     }
 }
 

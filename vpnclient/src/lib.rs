@@ -1,18 +1,23 @@
 //! The Hubward VPN client.
 //!
 //! [`connection::run`] is the whole of `vpnclient connect`. It makes a session ([`attempt`], [`login`]), keeps it
-//! ([`session`], [`retry`]), carries frames ([`pump`]), gets an address ([`dhcp`]) and sets up this machine for it
-//! ([`network`]), and tells about it ([`report`]). What decides is free of sockets and clocks, and tested so.
+//! ([`session`], [`retry`]) until it is to end ([`stop`]), and gets an address ([`dhcp`]); what its frames are for is an
+//! [`attachment`], which sets up this machine ([`network`])
+//! or opens doors without privileges ([`rootless`], [`control`]). [`report`] tells about it. What decides is free of sockets and
+//! clocks, and tested so.
 
+pub mod attachment;
 pub mod attempt;
 pub mod cli;
 pub mod connection;
+pub mod control;
 pub mod dhcp;
 pub mod failure;
 pub mod login;
 pub mod network;
 pub mod password;
-pub mod pump;
 pub mod report;
 pub mod retry;
+pub mod rootless;
 pub mod session;
+pub mod stop;

@@ -4,17 +4,37 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use netdev::capability;
+use vpnclient::attachment::Device;
 use vpnclient::cli::{Cli, Command, Connect};
 use vpnclient::connection;
+use vpnclient::control::{self, ControlSocket, Folder};
 use vpnclient::failure::Failure;
 use vpnclient::report::{Event, Reporter, Style};
+use vpnclient::rootless::Rootless;
+use vpnclient::stop::Stop;
 
 fn main() -> ExitCode {
-    let Command::Connect(connect) = Cli::parse().command;
-    log_to_stderr(connect.verbose);
-    let reporter = Reporter::new(Style::detect(connect.json));
-    let done = run(&connect, &reporter);
-    reporter.finish();
+    match Cli::parse().command {
+        Command::Connect(connect) => {
+            log_to_stderr(connect.verbose);
+            let reporter = Reporter::new(Style::detect(connect.json));
+            let done = run(connect_to(&connect, &reporter));
+            reporter.finish();
+            end(done, &reporter)
+        }
+        Command::Nc(args) => {
+            log_to_stderr(0);
+            let done = run(async {
+                let folder = Folder::of_user()?;
+                control::nc(&folder, args.via.as_deref(), args.destination()).await
+            });
+            end(done, &Reporter::new(Style::Lines))
+        }
+    }
+}
+
+fn end(done: Result<(), Failure>, reporter: &Reporter) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -25,11 +45,28 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(connect: &Connect, reporter: &Reporter) -> Result<(), Failure> {
-    let wish = connect.wish(reporter)?;
+fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|e| Failure::Local(format!("the program cannot start its threads: {e}")))?;
-    runtime.block_on(connection::run(&wish, &connect.settings(), reporter))
+    let done = runtime.block_on(work);
+    // A read of standard input that waits on a thread of its own must not keep the program.
+    runtime.shutdown_background();
+    done
+}
+
+async fn connect_to(connect: &Connect, reporter: &Reporter) -> Result<(), Failure> {
+    let wish = connect.wish(reporter)?;
+    let settings = connect.settings();
+    let mut stop = Stop::on_signals()?;
+    // What cannot work here should not be tried there: all that is local comes before the server hears of us.
+    if let Some(doors) = connect.rootless()? {
+        let control = ControlSocket::bind(&Folder::of_user()?, connect.name())?;
+        let rootless = Rootless::open(&doors, Some(control))?;
+        return connection::run(&wish, &settings, rootless, reporter, &mut stop).await;
+    }
+    capability::probe().require_tap()?;
+    let device = Device::open(&connect.device())?;
+    connection::run(&wish, &settings, device, reporter, &mut stop).await
 }
 
 /// Warnings unless more is asked for; `RUST_LOG` overrides.

@@ -1,7 +1,7 @@
 //! The virtual host of a hub, sans-IO: it answers ARP and ping, hands DHCP to the server, and passes on the IPv4
 //! packets that stations send through it.
 
-mod neighbours;
+pub(crate) mod neighbours;
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -144,17 +144,8 @@ impl VirtualHost {
     }
 
     fn send_arp(&mut self, operation: u16, to: MacAddr, target_mac: MacAddr, target: Ipv4Addr) {
-        let mac = self.config.mac_address.octets();
-        let mut bytes = Vec::with_capacity(42);
-        bytes.extend_from_slice(&to.octets());
-        bytes.extend_from_slice(&mac);
-        bytes.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4]); // ARP for IPv4 over Ethernet
-        bytes.extend_from_slice(&operation.to_be_bytes());
-        bytes.extend_from_slice(&mac);
-        bytes.extend_from_slice(&self.config.ip.octets());
-        bytes.extend_from_slice(&target_mac.octets());
-        bytes.extend_from_slice(&target.octets());
-        self.out.push_back(Frame::new(bytes));
+        let (mac, ip) = (self.config.mac_address, self.config.ip);
+        self.out.push_back(arp(mac, ip, operation, to, target_mac, target));
     }
 
     fn is_dhcp_request(&self, view: &FrameView) -> bool {
@@ -232,7 +223,7 @@ impl VirtualHost {
             self.ident = self.ident.wrapping_add(1);
         }
         for piece in fragment::cut(packet, mtu, self.ident) {
-            match self.neighbours.resolve(now, piece) {
+            match self.neighbours.resolve(now, ip, piece) {
                 Resolution::Known(mac, piece) => {
                     self.out
                         .push_back(piece.into_frame(mac.octets(), self.config.mac_address.octets()));
@@ -283,6 +274,27 @@ impl VirtualHost {
     pub fn foreign_sources(&self) -> u64 {
         self.foreign
     }
+}
+
+/// An ARP message about IPv4 over Ethernet (RFC 826) from `mac`, who has `ip`.
+pub(crate) fn arp(
+    mac: MacAddr,
+    ip: Ipv4Addr,
+    operation: u16,
+    to: MacAddr,
+    target_mac: MacAddr,
+    target: Ipv4Addr,
+) -> Frame {
+    let mut bytes = Vec::with_capacity(42);
+    bytes.extend_from_slice(&to.octets());
+    bytes.extend_from_slice(&mac.octets());
+    bytes.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4]);
+    bytes.extend_from_slice(&operation.to_be_bytes());
+    bytes.extend_from_slice(&mac.octets());
+    bytes.extend_from_slice(&ip.octets());
+    bytes.extend_from_slice(&target_mac.octets());
+    bytes.extend_from_slice(&target.octets());
+    Frame::new(bytes)
 }
 
 #[cfg(test)]

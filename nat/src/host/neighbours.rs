@@ -94,9 +94,8 @@ impl Neighbours {
             .map(|known| known.mac)
     }
 
-    /// Finds the station for a packet.
-    pub(crate) fn resolve(&mut self, now: Instant, packet: Outgoing) -> Resolution {
-        let ip = packet.destination();
+    /// Finds the station for a packet that goes to, or by way of, `ip`.
+    pub(crate) fn resolve(&mut self, now: Instant, ip: Ipv4Addr, packet: Outgoing) -> Resolution {
         if let Some(mac) = self.owner(now, ip) {
             return Resolution::Known(mac, packet);
         }
@@ -157,11 +156,11 @@ mod tests {
     fn packets_wait_for_the_answer_and_then_leave_in_order() {
         let (mut neighbours, now) = (Neighbours::default(), Instant::now());
         let (ip, mac) = (Ipv4Addr::new(192, 168, 30, 9), MacAddr::new([2, 0, 0, 0, 0, 9]));
-        assert_eq!(neighbours.resolve(now, packet(9)), Resolution::Ask);
-        assert_eq!(neighbours.resolve(now, packet(9)), Resolution::Wait);
+        assert_eq!(neighbours.resolve(now, ip, packet(9)), Resolution::Ask);
+        assert_eq!(neighbours.resolve(now, ip, packet(9)), Resolution::Wait);
         assert_eq!(neighbours.heard(now, ip, mac).len(), 2);
         assert_eq!(
-            neighbours.resolve(now, packet(9)),
+            neighbours.resolve(now, ip, packet(9)),
             Resolution::Known(mac, packet(9))
         );
         assert_eq!(
@@ -174,7 +173,7 @@ mod tests {
     #[test]
     fn nobody_is_asked_for_more_than_three_times() {
         let (mut neighbours, mut now) = (Neighbours::default(), Instant::now());
-        neighbours.resolve(now, packet(9));
+        neighbours.resolve(now, packet(9).destination(), packet(9));
         let mut repeated = 0;
         while let Some(at) = neighbours.poll_timeout() {
             now = at;
@@ -193,8 +192,9 @@ mod tests {
         assert_eq!(neighbours.known.len(), MAX_KNOWN);
         for i in 0..1000u32 {
             let [_, _, c, d] = (200_000 + i).to_be_bytes();
-            let to = format!("10.0.{c}.{d}:1").parse().unwrap();
-            neighbours.resolve(now, Outgoing::udp("192.168.30.1:1".parse().unwrap(), to, b"x"));
+            let to: std::net::SocketAddrV4 = format!("10.0.{c}.{d}:1").parse().unwrap();
+            let packet = Outgoing::udp("192.168.30.1:1".parse().unwrap(), to, b"x");
+            neighbours.resolve(now, *to.ip(), packet);
         }
         assert_eq!(neighbours.asked.len(), MAX_ASKED);
     }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -65,6 +65,13 @@ impl Endpoint {
         buffers: Buffers,
         seed: u64,
     ) -> Option<Self> {
+        let mut endpoint = Self::idle(now, *local.ip(), mtu, buffers, seed);
+        let address = (IpAddress::Ipv4(*local.ip()), local.port());
+        endpoint.socket().listen(address).ok()?;
+        Some(endpoint)
+    }
+
+    fn idle(now: Instant, ip: Ipv4Addr, mtu: usize, buffers: Buffers, seed: u64) -> Self {
         let mut wire = Wire {
             mtu,
             inbox: VecDeque::new(),
@@ -75,7 +82,7 @@ impl Endpoint {
         let mut interface = Interface::new(config, &mut wire, smoltcp::time::Instant::ZERO);
         interface.update_ip_addrs(|addresses| {
             // With a prefix of 0 every station is a neighbour, and no route is needed.
-            let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(*local.ip()), 0));
+            let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(ip), 0));
         });
         let mut socket = Socket::new(
             SocketBuffer::new(vec![0; buffers.receive]),
@@ -83,17 +90,35 @@ impl Endpoint {
         );
         socket.set_nagle_enabled(false);
         socket.set_timeout(Some(UNANSWERED.into()));
-        socket.listen((IpAddress::Ipv4(*local.ip()), local.port())).ok()?;
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
-        Some(Endpoint {
+        Endpoint {
             interface,
             sockets,
             handle,
             wire,
             started: now,
             head_start: Some(HEAD_START),
-        })
+        }
+    }
+
+    /// An end that asks `remote` for a connection at the first [`poll`](Self::poll).
+    pub(crate) fn connect(
+        now: Instant,
+        local: SocketAddrV4,
+        remote: SocketAddrV4,
+        mtu: usize,
+        buffers: Buffers,
+        seed: u64,
+    ) -> Option<Self> {
+        let mut endpoint = Self::idle(now, *local.ip(), mtu, buffers, seed);
+        let end = |address: SocketAddrV4| (IpAddress::Ipv4(*address.ip()), address.port());
+        let (interface, handle) = (&mut endpoint.interface, endpoint.handle);
+        let socket = endpoint.sockets.get_mut::<Socket<'_>>(handle);
+        socket
+            .connect(interface.context(), end(remote), end(local))
+            .ok()?;
+        Some(endpoint)
     }
 
     /// Takes a packet of the connection; [`poll`](Self::poll) looks at it.
@@ -169,6 +194,21 @@ impl Endpoint {
     /// The connection's stream.
     pub(crate) fn socket(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut(self.handle)
+    }
+
+    /// Whether both sides have agreed to talk.
+    pub(crate) fn is_open(&mut self) -> bool {
+        self.socket().may_send()
+    }
+
+    /// Whether the other side has sent all it has, and all of it was taken.
+    pub(crate) fn peer_has_finished(&mut self) -> bool {
+        let socket = self.socket();
+        let finished = matches!(
+            socket.state(),
+            tcp::State::CloseWait | tcp::State::LastAck | tcp::State::Closing | tcp::State::TimeWait
+        );
+        finished && socket.recv_queue() == 0
     }
 
     /// Whether both sides have finished or one has broken off.

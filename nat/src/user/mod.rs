@@ -4,7 +4,7 @@
 //! its own, which sleeps until there is something to do. All write their packets through [`Shared::send`].
 
 mod datagrams;
-mod endpoint;
+pub(crate) mod endpoint;
 mod flows;
 mod proxy;
 

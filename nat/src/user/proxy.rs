@@ -169,7 +169,7 @@ impl Pair {
                 Err(error) => return Err(error),
             }
         }
-        if self.station_has_finished() && !self.shut {
+        if self.endpoint.peer_has_finished() && !self.shut {
             self.shut = true;
             flow.set_tcp_state(TcpState::Closing);
             self.stream.shutdown().await?;
@@ -193,16 +193,6 @@ impl Pair {
             }
         }
         Ok(())
-    }
-
-    fn station_has_finished(&mut self) -> bool {
-        use smoltcp::socket::tcp::State;
-        let socket = self.endpoint.socket();
-        let finished = matches!(
-            socket.state(),
-            State::CloseWait | State::LastAck | State::Closing | State::TimeWait
-        );
-        finished && socket.recv_queue() == 0
     }
 
     /// Waits until the stream can take or give what the endpoint has or wants; for ever, if that is nothing.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use transport::tunnel::{Inbound, Tunnel};
 
 /// Carries what the host sends into the tunnel, until the device fails.
-pub async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
+pub(super) async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
     let mut frames = Vec::new();
     let mut finisher = Finisher::default();
     loop {
@@ -34,30 +34,39 @@ pub async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
 /// Takes what arrives through the tunnel: DHCP answers go to `dhcp`, where there is a client for them, and all else to
 /// the host at once, joined where it came segment by segment. A frame that the host cannot take is lost, as on any
 /// Ethernet.
-pub fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>) -> Inbound {
+pub(super) fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>) -> Inbound {
     // One for each connection that delivers at this moment.
     let joiners = Mutex::new(Vec::new());
     Arc::new(move |frames: &mut Vec<Frame>| {
         let resting =
             |joiners: &Mutex<Vec<Joiner>>| joiners.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut joiner = resting(&joiners).unwrap_or_else(|| tap.joiner());
-        let for_host = frames.drain(..).filter_map(|frame| match &dhcp {
-            Some(dhcp) if is_to_dhcp_client(&frame.bytes) => {
-                // A full channel means a flood; a lost answer is asked for again.
-                segment::finish(&header_of(&frame), frame.bytes, &mut BytesMut::new(), |answer| {
-                    drop(dhcp.try_send(answer));
-                });
-                None
-            }
-            _ => Some(frame),
-        });
-        device::join(&mut joiner, for_host);
+        split_dhcp(frames, dhcp.as_ref());
+        device::join(&mut joiner, frames.drain(..));
         drop(tap.try_send_joined(&mut joiner));
         joiners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(joiner);
     })
+}
+
+/// Gives answers for a DHCP client to `dhcp`, where there is one, and leaves all other frames.
+pub(crate) fn split_dhcp(frames: &mut Vec<Frame>, dhcp: Option<&mpsc::Sender<Bytes>>) {
+    let Some(dhcp) = dhcp else { return };
+    if !frames.iter().any(|frame| is_to_dhcp_client(&frame.bytes)) {
+        return;
+    }
+    frames.retain(|frame| {
+        let theirs = is_to_dhcp_client(&frame.bytes);
+        if theirs {
+            // A full channel means a flood; a lost answer is asked for again.
+            segment::finish(&header_of(frame), frame.bytes.clone(), &mut BytesMut::new(), |answer| {
+                drop(dhcp.try_send(answer));
+            });
+        }
+        !theirs
+    });
 }
 
 /// Whether a frame may be for a DHCP client (UDP over IPv4 to port 68). The client looks more closely.
