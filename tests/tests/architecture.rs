@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hubward_tests::sources::{Member, members, product_lines, rust_files, top, tree};
 
 /// What each library and program may use of the workspace.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("protocol", &[]),
     ("hub-core", &["protocol"]),
     ("netdev", &[]),
@@ -14,13 +14,14 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("transport", &["protocol", "hub-core"]),
     (
         "vpnserver",
-        &["protocol", "hub-core", "netdev", "nat", "transport"],
+        &["protocol", "hub-core", "netdev", "nat", "transport", "terminal"],
     ),
     (
         "vpnclient",
-        &["protocol", "hub-core", "netdev", "nat", "transport"],
+        &["protocol", "hub-core", "netdev", "nat", "transport", "terminal"],
     ),
-    ("vpncmd", &["protocol", "transport"]),
+    ("vpncmd", &["protocol", "transport", "terminal"]),
+    ("terminal", &[]),
 ];
 
 /// The crates that are values with methods: whoever calls them brings sockets, clock and runtime.

@@ -2,11 +2,10 @@
 //! which every user of the machine can read.
 
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -84,7 +83,7 @@ fn read(from: impl Read, name: &str) -> Result<Zeroizing<String>, Failure> {
 fn ask(who: &str) -> Result<Zeroizing<String>, Failure> {
     let none =
         || Failure::Usage("there is no password and no terminal to ask on; give --password-file".to_owned());
-    let mut terminal = File::options()
+    let terminal = File::options()
         .read(true)
         .write(true)
         .open("/dev/tty")
@@ -93,64 +92,14 @@ fn ask(who: &str) -> Result<Zeroizing<String>, Failure> {
         return Err(none());
     }
     let failed = |e: std::io::Error| Failure::Local(format!("the terminal does not answer: {e}"));
-    write!(terminal, "Password of {who}: ").map_err(failed)?;
-    let hidden = Hidden::new(&terminal).map_err(|e| failed(e.into()))?;
-    let typed = type_line(&terminal).map_err(failed);
-    drop(hidden);
-    let _ = writeln!(terminal);
-    typed?.ok_or_else(|| Failure::Usage("no password was given".to_owned()))
-}
-
-/// Lets the terminal show nothing and signal nothing until dropped: a `^C` that ended the program in between would
-/// leave the user with a terminal that does not echo.
-struct Hidden<'a> {
-    terminal: &'a File,
-    before: Termios,
-}
-
-impl<'a> Hidden<'a> {
-    fn new(terminal: &'a File) -> nix::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut hidden = before.clone();
-        hidden
-            .local_flags
-            .remove(LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::ICANON);
-        hidden.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
-        hidden.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        tcsetattr(terminal, SetArg::TCSAFLUSH, &hidden)?;
-        Ok(Self { terminal, before })
-    }
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        let _ = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
-    }
-}
-
-/// Reads keys up to the line end; `None` when the user gives up (`^C`, `^D`).
-///
-/// A byte at a time: what is typed behind the line end is the shell's.
-fn type_line(mut keys: impl Read) -> std::io::Result<Option<Zeroizing<String>>> {
-    const GIVE_UP: [u8; 2] = [3, 4];
-    const ERASE: [u8; 2] = [8, 127];
-    const KILL: u8 = 21;
-    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize));
-    let mut key = Zeroizing::new([0]);
-    while keys.read(&mut *key)? == 1 {
-        match key[0] {
-            b'\n' | b'\r' => break,
-            key if GIVE_UP.contains(&key) => return Ok(None),
-            KILL => line.clear(),
-            key if ERASE.contains(&key) => {
-                // A character may have several bytes; those behind its first begin with bits 10.
-                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
-            }
-            key if line.len() < MAX_BYTES as usize => line.push(key),
-            _ => {}
-        }
-    }
-    Ok(Some(Zeroizing::new(String::from_utf8_lossy(&line).into_owned())))
+    let given_up = || Failure::Usage("no password was given".to_owned());
+    let (mut keys, mut screen) = (&terminal, &terminal);
+    let typed = match terminal::secret(&terminal, &mut keys, &mut screen, &format!("Password of {who}: ")) {
+        Ok(typed) => typed.ok_or_else(given_up)?,
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Err(given_up()),
+        Err(error) => return Err(failed(error)),
+    };
+    read(typed.as_bytes(), "what was typed")
 }
 
 #[cfg(test)]
@@ -200,15 +149,5 @@ mod tests {
             assert_eq!(*password.text, "secret");
             assert_eq!(password.note.is_some(), remark, "{mode:o}");
         }
-    }
-
-    #[test]
-    fn typing_knows_erasing_killing_and_giving_up() {
-        let typed = |keys: &[u8]| type_line(keys).unwrap().map(|line| line.to_string());
-        assert_eq!(typed(b"abc\x7fd\nrest").as_deref(), Some("abd"));
-        assert_eq!(typed("\u{e9}\x08x\r".as_bytes()).as_deref(), Some("x"));
-        assert_eq!(typed(b"wrong\x15right\n").as_deref(), Some("right"));
-        assert_eq!(typed(b"\x7f\x7fa\n").as_deref(), Some("a"));
-        assert_eq!(typed(b"ab\x03"), None);
     }
 }
