@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::{Gid, Pid, Uid, geteuid, setgid, setgroups, setuid};
 
 /// What can be wrong with a state folder.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,25 @@ impl DataDir {
             .and_then(|()| writeln!(file, "{}", Pid::this()))
             .map_err(|e| self.unusable(e))?;
         Ok(Lock { _file: file })
+    }
+
+    /// Lets root go on as the owner of the folder, whose server it is: files that root made there would be closed to that server.
+    /// Others, and a folder that is not there yet, leave things as they are.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn act_as_owner(&self) -> Result<(), DataDirError> {
+        let Ok(found) = fs::metadata(&self.path) else {
+            return Ok(());
+        };
+        let (user, group) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
+        if !geteuid().is_root() || user.is_root() {
+            return Ok(());
+        }
+        setgroups(&[group])
+            .and_then(|()| setgid(group))
+            .and_then(|()| setuid(user))
+            .map_err(|error| self.unusable(error.into()))
     }
 
     /// The process id of the server that has the folder, if one is running.

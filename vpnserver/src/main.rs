@@ -6,7 +6,8 @@ use clap::Parser;
 use vpnserver::cli::{Backup, Cli, Command, Folder};
 use vpnserver::data_dir::DataDir;
 use vpnserver::offline::{self, OfflineError};
-use vpnserver::{daemon, privileges, run};
+use vpnserver::setup::SetupError;
+use vpnserver::{daemon, privileges, run, setup};
 
 /// The local environment does not allow it (design, contracts).
 const ENVIRONMENT: u8 = 4;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Command::Run(options) => outcome(serve(&options)),
         Command::Start(options) => outcome(start(&options)),
         Command::Stop(folder) => with_server(folder.data_dir.as_deref(), daemon::stop, "ended"),
+        Command::Setup(options) => set_up(&options),
         Command::Import(options) => import(&options),
         Command::Export(options) => export(&options),
         Command::Backup(Backup::List(folder)) => backups(&folder),
@@ -51,6 +53,24 @@ fn start(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
         folder.path().display()
     );
     Ok(())
+}
+
+fn set_up(options: &vpnserver::cli::Setup) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return outcome(Err(error.into())),
+    };
+    match runtime.block_on(setup::run(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vpnserver: {error}");
+            ExitCode::from(match error {
+                SetupError::Unusable(_) | SetupError::PasswordFile { .. } => USAGE,
+                SetupError::Refused(_) | SetupError::Step { .. } => REFUSED,
+                _ => ENVIRONMENT,
+            })
+        }
+    }
 }
 
 fn import(options: &vpnserver::cli::Import) -> ExitCode {

@@ -11,7 +11,7 @@ use crate::audit::{Audit, Doing, Who};
 use crate::cli;
 use crate::config::{self, ImportError, Report};
 use crate::data_dir::{DataDir, DataDirError, write_durably};
-use crate::run::add_usual_listeners;
+use crate::run::{add_listeners, usual_ports};
 use crate::store::{Backup, OpenError, Opened, SqliteStore, Store, StoreError};
 
 /// The largest configuration file that is read.
@@ -58,9 +58,11 @@ pub fn import(options: &cli::Import) -> Result<Report, OfflineError> {
     let path = options.file.display().to_string();
     let file = read(&options.file)?;
     let folder = DataDir::locate(options.folder.data_dir.as_deref())?;
+    let ports = usual_ports();
+    folder.act_as_owner()?;
     let Opened { store, vault, fresh } = SqliteStore::open(folder.path())?;
     if fresh {
-        add_usual_listeners(&store)?;
+        add_listeners(&store, ports)?;
     }
     let how = config::Options {
         allow_standard_password: options.allow_standard_password,
@@ -154,6 +156,7 @@ pub fn backups(folder: &cli::Folder) -> Result<Vec<Backup>, OfflineError> {
 /// When there is none of this number or the folder cannot be used.
 pub fn restore(folder: &cli::Folder, number: u64) -> Result<(), OfflineError> {
     let folder = DataDir::locate(folder.data_dir.as_deref())?;
+    folder.act_as_owner()?;
     let store = SqliteStore::open(folder.path())?.store;
     audited(&folder, "RestoreBackup", &number.to_string(), || {
         Ok(store.restore(number)?)

@@ -56,9 +56,12 @@ pub fn drop_needless() -> anyhow::Result<()> {
         }
         // The bounding set is closed to those who may not change it; they have nothing to lose there.
         let _ = caps::drop(None, CapSet::Bounding, capability);
-        caps::drop(None, CapSet::Inheritable, capability)?;
-        caps::drop(None, CapSet::Effective, capability)?;
-        caps::drop(None, CapSet::Permitted, capability)?;
+        for set in [CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+            // A service manager may have taken everything away already, and with it the call that does.
+            if caps::has_cap(None, set, capability)? {
+                caps::drop(None, set, capability)?;
+            }
+        }
     }
     nix::sys::prctl::set_no_new_privs()?;
     Ok(())

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use caps::{CapSet, Capability};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
@@ -24,7 +25,7 @@ use crate::login::AdminPassword;
 use crate::secret::Vault;
 use crate::server::{Server, Settings};
 use crate::store::{DATABASE_FILE, Db, Id, Listener, Opened, SqliteStore, Store, StoreError};
-use crate::{admin, log};
+use crate::{admin, listen, log};
 
 /// A server that is told to end does so within this time (design, contracts).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,9 +134,22 @@ fn call_out(state: &NotifyState<'_>) {
 }
 
 async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Server>, ControlSocket)> {
+    let server = put_together(options, folder, usual_ports())?;
+    let socket = folder.control_socket();
+    let control = ControlSocket::bind(&socket)
+        .map_err(|error| anyhow::anyhow!("cannot make the socket {}: {error}", socket.display()))?;
+    Ok((server, control))
+}
+
+/// The server of a folder, which does not run yet.
+pub(crate) fn put_together(
+    options: &cli::Run,
+    folder: &DataDir,
+    usual_ports: &[u16],
+) -> anyhow::Result<Arc<Server>> {
     let Opened { store, vault, fresh } = SqliteStore::open(folder.path())?;
     if fresh {
-        add_usual_listeners(&store)?;
+        add_listeners(&store, usual_ports)?;
     }
     let identity = match (&options.tls_cert, &options.tls_key) {
         (Some(certificate), Some(key)) => Identity::from_files(certificate, key)?,
@@ -147,7 +161,10 @@ async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Serv
     }
     let tag = tag(&store.server()?.id);
     let settings = Settings {
-        listen: options.listen.iter().map(|listen| listen.0).collect(),
+        listen: match options.listen.as_slice() {
+            [] => listen::of(folder)?,
+            asked => asked.iter().map(|listen| listen.0).collect(),
+        },
         address: Ipv6Addr::UNSPECIFIED.into(),
         nat_mode: nat_mode(options.nat_mode),
         nat_mode_is_forced: options.nat_mode != NatMode::Auto,
@@ -155,11 +172,13 @@ async fn begin(options: &cli::Run, folder: &DataDir) -> anyhow::Result<(Arc<Serv
         tag,
         database: folder.file(DATABASE_FILE),
     };
-    let server = Server::new(Db::new(store), vault, &Events::logged(), identity, settings);
-    let socket = folder.control_socket();
-    let control = ControlSocket::bind(&socket)
-        .map_err(|error| anyhow::anyhow!("cannot make the socket {}: {error}", socket.display()))?;
-    Ok((server, control))
+    Ok(Server::new(
+        Db::new(store),
+        vault,
+        &Events::logged(),
+        identity,
+        settings,
+    ))
 }
 
 /// Gives a new server its first administrator password, so that it can be administered over the network.
@@ -187,13 +206,18 @@ fn first_line(file: &Path) -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
-/// The ports that stock clients try. An ordinary user gets the one that needs no privilege.
-pub(crate) fn add_usual_listeners(store: &SqliteStore) -> Result<(), StoreError> {
-    let ports: &[u16] = if nix::unistd::geteuid().is_root() {
+/// The ports that stock clients try. Who may not open low ports gets the one that needs no privilege.
+pub(crate) fn usual_ports() -> &'static [u16] {
+    let may = caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_BIND_SERVICE);
+    if may.unwrap_or(false) {
         &[443, 992, 1194, 5555]
     } else {
         &[5555]
-    };
+    }
+}
+
+/// Gives a fresh store its ports.
+pub(crate) fn add_listeners(store: &SqliteStore, ports: &[u16]) -> Result<(), StoreError> {
     for port in ports {
         store.add_listener(Listener {
             port: *port,

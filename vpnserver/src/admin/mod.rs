@@ -118,6 +118,16 @@ impl Administrator {
         }
     }
 
+    /// One who may open the local socket, or write to the folder.
+    fn local(role: AdminRole) -> Self {
+        Self {
+            role,
+            peer: None,
+            transport: Transport::Local,
+            restrictions: AdminOptions::default(),
+        }
+    }
+
     /// How the calls come.
     #[must_use]
     pub fn transport(&self) -> Transport {
@@ -438,12 +448,7 @@ async fn local_login(server: &Server, records: &mut Records<UnixStream>) -> Opti
         .as_ref()
         .map_or_else(|code| method::refusal(*code), |_| Pack::new());
     records.send(&answer).await.ok()?;
-    Some(Administrator {
-        role: role.ok()?,
-        peer: None,
-        transport: Transport::Local,
-        restrictions: AdminOptions::default(),
-    })
+    Some(Administrator::local(role.ok()?))
 }
 
 async fn serve_calls<S>(server: &Arc<Server>, administrator: &Administrator, mut records: Records<S>)
@@ -492,11 +497,37 @@ pub async fn call<B: Body>(
     }
     let (done, answer) = oneshot::channel();
     server.tasks.spawn(async move {
-        let outcome = change(&administration, &caller, method, body.borrow()).await;
+        let outcome = change(&administration, &caller, method, body.borrow(), InForce::Now).await;
         // Nobody may be waiting any more.
         let _ = done.send(outcome);
     });
     answer.await.unwrap_or(Err(ErrorCode::Internal))
+}
+
+/// One call on a server that does not run, of whoever may write to its folder. What it changed is in the store and in the audit log.
+///
+/// # Errors
+/// What the caller is told instead of an answer.
+pub async fn settle(server: &Arc<Server>, name: &str, body: Pack) -> Result<Pack, ErrorCode> {
+    let method = method::find(name).ok_or(ErrorCode::NotSupported)?;
+    let administration = Administration(server.clone());
+    change(
+        &administration,
+        &Administrator::local(AdminRole::Server),
+        method,
+        &body,
+        InForce::AtStart,
+    )
+    .await
+}
+
+/// When a change begins to matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InForce {
+    /// Before its caller is told.
+    Now,
+    /// At the next start: this server does not run.
+    AtStart,
 }
 
 /// What a method answers. To one that is not there, as the stock server: first whether the caller may, then that it is not there.
@@ -524,6 +555,7 @@ async fn change<B: Body>(
     caller: &Administrator,
     method: &'static Row,
     body: &B,
+    from: InForce,
 ) -> Reply<B> {
     let server = &administration.0;
     let slot = server.audit.reserve().await.map_err(|error| {
@@ -532,6 +564,7 @@ async fn change<B: Body>(
     })?;
     let Answered { subject, outcome } = answer(administration, caller, method, body).await;
     let outcome = match outcome {
+        Ok(answer) if from == InForce::AtStart => Ok(answer),
         Ok(answer) => server.apply().await.map(|()| answer).map_err(ErrorCode::from),
         Err(code) => Err(code),
     };
