@@ -16,6 +16,15 @@ pub enum Error {
         /// The operation that was refused.
         what: String,
     },
+    /// The process may not listen on interfaces that are there already.
+    #[error(
+        "{device}: an interface can be bridged only with CAP_NET_RAW; run as root, or let the service have it: see \
+         /usr/share/hubward/bridge.conf"
+    )]
+    NoPacketSocket {
+        /// The interface.
+        device: String,
+    },
     /// `/dev/net/tun` does not exist or has no driver behind it.
     #[error(
         "/dev/net/tun is missing; load it with `modprobe tun`, or give the container `--device /dev/net/tun`"

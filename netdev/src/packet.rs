@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, sockopt};
 use tokio::io::Interest;
@@ -44,8 +45,15 @@ impl PacketSocket {
         };
         // Protocol 0 receives nothing until bind: no frame of another interface slips in before.
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let socket = nix::sys::socket::socket(AddressFamily::Packet, SockType::Raw, flags, None)
-            .map_err(|e| failed("opening a packet socket")(e.into()))?;
+        let socket = nix::sys::socket::socket(AddressFamily::Packet, SockType::Raw, flags, None).map_err(
+            |e| match e {
+                // The latter is what a service manager's RestrictAddressFamilies= answers.
+                Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT => Error::NoPacketSocket {
+                    device: device.to_owned(),
+                },
+                e => failed("opening a packet socket")(e.into()),
+            },
+        )?;
         let fd = socket.as_fd();
         for (option, what) in [
             (libc::PACKET_VNET_HDR, "asking for offload notes"),
