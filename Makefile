@@ -1,6 +1,6 @@
 # The two commands are `make demo` and `make test`; the rest is for those who work on it.
 
-.PHONY: demo test bench bench-admin bench-scale bench-micro bench-loss soak fuzz fmt stock clean-ns help
+.PHONY: demo test bench bench-admin bench-scale bench-micro bench-loss soak fuzz fmt stock deb clean-ns help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/' | expand -t 12
@@ -49,6 +49,12 @@ fmt: ## format the sources
 
 stock: ## unpack the stock SoftEther software below target/, without installing it
 	@cargo run -q -p hubward-tests --bin demo -- --unpack
+
+deb: ## the Debian package, with manual pages and completions, in target/debian
+	@tests/prepare deb
+	@cargo build --release --bin vpnserver --bin vpnclient --bin vpncmd --bin packaging
+	@$${CARGO_TARGET_DIR:-target}/release/packaging
+	@PATH="$${CARGO_TARGET_DIR:-target}/tools/bin:$$PATH" cargo deb -q -p packaging --no-build
 
 clean-ns: ## end what a laboratory of this user left running, if anything ever did
 	@tests/clean-ns

@@ -5,6 +5,8 @@
 
 pub(crate) mod unpack;
 
+pub use unpack::fresh_system;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;

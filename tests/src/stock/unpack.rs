@@ -163,6 +163,64 @@ pub(super) fn busybox(root: &Path) -> Result<PathBuf> {
         .context("busybox-static holds no busybox")
 }
 
+/// A system of nothing but what every Debian has, systemd and nftables, in which packages can be installed; filled at the first call.
+///
+/// Its packages are unpacked and entered as installed; that they have not been configured is nothing that ours would notice.
+pub fn fresh_system() -> Result<PathBuf> {
+    let folder = lab::target()?.join("stock");
+    let root = folder.join("debian");
+    if root.exists() {
+        return Ok(root);
+    }
+    if lab::is_inside() {
+        bail!("the fresh system is not unpacked at {}", root.display());
+    }
+    create_dir_all(&folder)?;
+    let lock = File::create(folder.join("lock"))?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+    if !root.exists() {
+        let draft = folder.join("debian.draft");
+        if draft.exists() {
+            std::fs::remove_dir_all(&draft)?;
+        }
+        let archives = folder.join("packages/debian");
+        let packages = Packages { folder };
+        packages
+            .download_closure(SYSTEM, &archives)
+            .context("the packages of a fresh system could not be had")?;
+        process::run(
+            Command::new("sh")
+                .args(["-euc", FILL_SYSTEM])
+                .arg(&archives)
+                .arg(&draft),
+        )
+        .context("a fresh system could not be unpacked")?;
+        rename(draft, &root)?;
+    }
+    Ok(root)
+}
+
+/// What is in it; what these need comes with them.
+const SYSTEM: &[&str] = &["?essential", "usr-is-merged", "systemd", "nftables", "libgcc-s1"];
+
+/// Unpacks the archives of the folder `$0` into `$1`, and writes the books of dpkg. The users are those of base-passwd.
+const FILL_SYSTEM: &str = r#"
+mkdir -p "$1"; cd "$1"
+for folder in bin sbin lib lib64; do mkdir -p usr/$folder; ln -s usr/$folder $folder; done
+mkdir -p var/lib/dpkg/info var/lib/dpkg/updates tmp run proc sys dev
+for archive in "$0"/*.deb; do
+    dpkg-deb -f "$archive" | sed '/^Package:/a Status: install ok installed' >>var/lib/dpkg/status
+    echo >>var/lib/dpkg/status
+    name=$(dpkg-deb -f "$archive" Package)
+    [ "$(dpkg-deb -f "$archive" Multi-Arch)" != same ] || name=$name:$(dpkg-deb -f "$archive" Architecture)
+    dpkg-deb --fsys-tarfile "$archive" | tar -x --keep-directory-symlink --no-same-owner -v |
+        sed 's,^\.,,; s,/$,,; s,^$,/.,' >"var/lib/dpkg/info/$name.list"
+done
+chmod 1777 tmp
+cp usr/share/base-passwd/passwd.master etc/passwd
+cp usr/share/base-passwd/group.master etc/group
+"#;
+
 struct Packages {
     folder: PathBuf,
 }
@@ -190,12 +248,44 @@ impl Packages {
         if download(false).is_ok() {
             return Ok(());
         }
+        self.renew_lists()?;
+        download(true).map(drop)
+    }
+
+    fn renew_lists(&self) -> Result<()> {
         if !self.lists().join("fresh").exists() {
             create_dir_all(self.lists().join("partial"))?;
             process::run(self.apt(true).arg("update"))?;
             File::create(self.lists().join("fresh"))?;
         }
-        download(true).map(drop)
+        Ok(())
+    }
+
+    /// Packages with all that they depend on, as if nothing were installed.
+    fn download_closure(&self, wanted: &[&str], place: &Path) -> Result<()> {
+        create_dir_all(place.join("partial"))?;
+        let nothing = self.folder.join("nothing-installed");
+        File::create(&nothing)?;
+        let download = |own_lists: bool| {
+            let mut command = self.apt(own_lists);
+            command.args(["-y", "--no-install-recommends", "--download-only"]);
+            for (option, path) in [
+                ("Dir::State::status", nothing.as_path()),
+                ("Dir::Cache::archives", place),
+            ] {
+                command.arg("-o").arg(format!("{option}={}", path.display()));
+            }
+            for cache in ["pkgcache", "srcpkgcache"] {
+                command.args(["-o", &format!("Dir::Cache::{cache}=")]);
+            }
+            // An ordinary user may not lock what is root's, and nothing of it is changed.
+            process::run(command.args(["-o", "Debug::NoLocking=1", "install"]).args(wanted)).map(drop)
+        };
+        if download(false).is_ok() {
+            return Ok(());
+        }
+        self.renew_lists()?;
+        download(true)
     }
 
     fn lists(&self) -> PathBuf {
