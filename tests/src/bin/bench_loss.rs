@@ -38,7 +38,9 @@ const PACKETS: usize = 500;
 const PACKET_BYTES: usize = 172;
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const OUTER: &str = "10.40.0.0/24";
 const SERVER: &str = "10.40.0.1";
+const INNER: &str = "192.168.77.0/24";
 const INNER_SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 const INNER_CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 2);
 
@@ -92,19 +94,29 @@ fn measure() -> Result<()> {
     let known = near.sh("cat /proc/sys/net/ipv4/tcp_available_congestion_control")?;
     let known = |control: &&str| known.split_whitespace().any(|known| known == *control);
     for control in CONTROLS.into_iter().filter(known) {
-        for host in [&near, &far] {
-            host.sh(&format!(
-                "echo {control} > /proc/sys/net/ipv4/tcp_congestion_control"
-            ))?;
+        for (host, device, network) in [
+            (&near, "eth0", OUTER),
+            (&far, "eth0", OUTER),
+            (&far, "tap_far", INNER),
+        ] {
+            set_control(host, device, network, control)?;
         }
         for (name, option) in [("one TCP connection", "--no-udp"), ("UDP acceleration", "--udp")] {
             let client = connect(&near, option)?;
+            set_control(&near, "near", INNER, control)?;
             all.push(figures(&near, &far, control, name)?);
             client.stop()?;
         }
     }
     server.stop()?;
     report(&all)
+}
+
+/// Has the TCP connections of a route control congestion in this way. The setting of the whole network namespace would be
+/// up to the administrator outside.
+fn set_control(host: &Host, device: &str, network: &str, control: &str) -> Result<()> {
+    let route = format!("ip route replace {network} dev {device} scope link congctl {control}");
+    host.sh(&route).map(drop)
 }
 
 /// A client whose frames go the way that `option` says.
