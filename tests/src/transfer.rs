@@ -24,16 +24,40 @@ pub fn equal_at_both_ends(
     bytes: u64,
     seed: u64,
 ) -> Result<Duration> {
+    let begun = Instant::now();
+    let (dialled, accepted) = connect(from, to, address)?;
+    equal(&dialled, accepted, bytes, seed)?;
+    Ok(begun.elapsed())
+}
+
+/// The same the other way: `to` dials, as a station behind a NAT must, and `from` sends.
+pub fn fetched_equal_at_both_ends(
+    from: &Host,
+    to: &Host,
+    address: SocketAddr,
+    bytes: u64,
+    seed: u64,
+) -> Result<Duration> {
+    let begun = Instant::now();
+    let (dialled, accepted) = connect(to, from, address)?;
+    equal(&accepted, dialled, bytes, seed)?;
+    Ok(begun.elapsed())
+}
+
+/// A connection that `from` opens to `address` on `to`: both ends.
+fn connect(from: &Host, to: &Host, address: SocketAddr) -> Result<(TcpStream, TcpStream)> {
     let listener = to
         .within(|| TcpListener::bind(address))?
         .with_context(|| format!("{address}"))?;
-    let begun = Instant::now();
     let stream = from.within(|| TcpStream::connect_timeout(&address, STALL))?;
     let stream = stream.with_context(|| format!("{} to {address}", from.name()))?;
-    let accepted = listener.accept()?.0;
+    Ok((stream, listener.accept()?.0))
+}
+
+fn equal(sender: &TcpStream, receiver: TcpStream, bytes: u64, seed: u64) -> Result<()> {
     std::thread::scope(|scope| {
-        let receiver = scope.spawn(move || receive(&accepted));
-        let sent = send(&stream, bytes, seed)?;
+        let receiver = scope.spawn(move || receive(&receiver));
+        let sent = send(sender, bytes, seed)?;
         let (received, count) = receiver
             .join()
             .map_err(|_| anyhow::anyhow!("the receiver panicked"))??;
@@ -42,7 +66,7 @@ pub fn equal_at_both_ends(
             sent == received,
             "the bytes that arrived are not those that were sent"
         );
-        Ok(begun.elapsed())
+        Ok(())
     })
 }
 

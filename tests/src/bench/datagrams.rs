@@ -33,9 +33,7 @@ pub struct FrameRate {
 
 /// Sends from the client to the server as fast as one thread can, for `window`.
 pub fn frame_rate(path: &Path, window: Duration) -> Result<FrameRate> {
-    let receiver = path
-        .server
-        .within(|| UdpSocket::bind((path.server_address, 0)))??;
+    let receiver = path.far().within(|| UdpSocket::bind((path.far_address, 0)))??;
     let sender = path
         .client
         .within(|| UdpSocket::bind((path.client_address, 0)))??;

@@ -9,14 +9,14 @@ use clap::ValueEnum;
 use super::path::Path;
 use super::streams::{Direction, Streams, WARM_UP, throughput};
 use super::{datagrams, ping};
-use crate::transfer::{GIBIBYTE, equal_at_both_ends};
+use crate::transfer::{GIBIBYTE, equal_at_both_ends, fetched_equal_at_both_ends};
 
 /// One figure: a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Figure {
-    /// One TCP stream from the client to the server, Mbit/s.
+    /// One TCP stream from the client to the far end, Mbit/s.
     Up,
-    /// One TCP stream from the server to the client, Mbit/s.
+    /// One TCP stream from the far end to the client, Mbit/s.
     Down,
     /// Four at once, from the client to the server, Mbit/s.
     FourUp,
@@ -157,23 +157,20 @@ fn tcp(path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
 fn integrity(path: &Path) -> Result<Vec<(Figure, f64)>> {
     static SEED: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
     let mut took = Duration::ZERO;
-    for (from, to, address) in [
-        (&path.client, &path.server, path.server_address),
-        (&path.server, &path.client, path.client_address),
-    ] {
-        let seed = SEED.fetch_add(2, Ordering::Relaxed);
-        took += equal_at_both_ends(from, to, (address, 5001).into(), GIBIBYTE / 2, seed)?;
-    }
+    let address = (path.far_address, 5001).into();
+    let seed = || SEED.fetch_add(2, Ordering::Relaxed);
+    took += equal_at_both_ends(&path.client, path.far(), address, GIBIBYTE / 2, seed())?;
+    took += fetched_equal_at_both_ends(path.far(), &path.client, address, GIBIBYTE / 2, seed())?;
     let megabits = GIBIBYTE as f64 * 8.0 / 1e6 / took.as_secs_f64();
     Ok(vec![(Figure::Verified, megabits)])
 }
 
 fn round_trips(path: &Path, window: Duration) -> Result<Vec<(Figure, f64)>> {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    let idle = ping::round_trips(&path.client, path.server_address, window)?;
+    let idle = ping::round_trips(&path.client, path.far_address, window)?;
     let streams = Streams::open(path, Direction::Up, 1)?;
     std::thread::sleep(WARM_UP);
-    let loaded = ping::round_trips(&path.client, path.server_address, window)?;
+    let loaded = ping::round_trips(&path.client, path.far_address, window)?;
     drop(streams);
     Ok(vec![
         (Figure::Idle, milliseconds(idle.percentile(50))),

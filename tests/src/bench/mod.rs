@@ -151,7 +151,7 @@ impl Outcome {
                 options.rounds
             );
         }
-        for base in [Contestant::Stock, Contestant::StockDefault] {
+        for base in [Contestant::Stock, Contestant::StockDefault, Contestant::StockNat] {
             let ratios = table::ratios(&self.results, base);
             if ratios.lines().count() > 3 {
                 text += &format!("As multiples of {}:\n\n{ratios}\n", base.title());

@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// How long one figure is measured, in seconds.
-    #[arg(long, default_value_t = 1.5, value_parser = seconds)]
+    #[arg(long, default_value_t = 1.2, value_parser = seconds)]
     seconds: f64,
     /// Save the result in this file instead of docs/benchmarks.md, also when it is not everything.
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,6 @@
 //! Two hosts, and what lies between a device of the one and a device of the other.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,6 +19,10 @@ pub const SERVER: &str = "203.0.113.1:443";
 pub const CLIENT_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 /// See [`CLIENT_INSIDE`].
 pub const SERVER_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+
+/// The host behind the NAT, and the virtual host that leads there, which is the same for both servers.
+const BEYOND: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 26);
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 30, 1);
 
 /// How long a tunnel may take to carry its first packet.
 const FIRST_PACKET: Duration = Duration::from_secs(20);
@@ -68,10 +72,12 @@ pub struct Path {
     pub client: Host,
     /// Where the server runs.
     pub server: Host,
+    /// A host behind the server's NAT, where the far ends of streams are instead of at the server.
+    pub beyond: Option<Host>,
     /// The address of the client's device.
     pub client_address: Ipv4Addr,
-    /// The address of the server's device.
-    pub server_address: Ipv4Addr,
+    /// The address of the far end: the server's device, or the host behind its NAT.
+    pub far_address: Ipv4Addr,
     /// Whether the streams of a measure are TLS themselves.
     pub tls: bool,
 }
@@ -89,10 +95,44 @@ impl Path {
             server_end: None,
             client,
             server,
+            beyond: None,
             client_address: Ipv4Addr::new(203, 0, 113, 10),
-            server_address: Ipv4Addr::new(203, 0, 113, 1),
+            far_address: Ipv4Addr::new(203, 0, 113, 1),
             tls: false,
         })
+    }
+
+    /// The same with a host behind the server, to which it has a cable of its own. The host knows no way back to the client's
+    /// network: who reaches it was translated.
+    pub fn with_a_host_beyond(lab: &Lab) -> Result<Self> {
+        let mut path = Self::cable(lab)?;
+        let beyond = lab.host("beyond")?;
+        lab.cable(
+            (&path.server, "lan", "10.0.1.1/24"),
+            (&beyond, "eth0", "10.0.1.26/24"),
+        )?;
+        path.beyond = Some(beyond);
+        path.far_address = BEYOND;
+        Ok(path)
+    }
+
+    /// Waits until the client has an address on `device`, and has come through the NAT.
+    pub fn translated(mut self, device: &str) -> Result<Self> {
+        self.client_address =
+            ours::address_of(&self.client, device, FIRST_PACKET).with_context(|| self.logs())?;
+        self.client.sh(&format!(
+            "ip route replace {BEYOND}/32 via {GATEWAY} dev {device}"
+        ))?;
+        let listener = self.far().within(|| TcpListener::bind((BEYOND, 0)))??;
+        let address = listener.local_addr()?;
+        process::eventually(FIRST_PACKET, "the first connection through the NAT", || {
+            let dialled = self
+                .client
+                .within(|| TcpStream::connect_timeout(&address, Duration::from_secs(2)))?;
+            Ok(dialled.ok().map(drop))
+        })
+        .with_context(|| self.logs())?;
+        Ok(self)
     }
 
     /// Gives the devices at the ends of the tunnel their addresses, and waits until a packet has come through and back.
@@ -103,12 +143,17 @@ impl Path {
         ] {
             device_with_address(host, device, address).with_context(|| self.logs())?;
         }
-        (self.client_address, self.server_address) = (CLIENT_INSIDE, SERVER_INSIDE);
+        (self.client_address, self.far_address) = (CLIENT_INSIDE, SERVER_INSIDE);
         process::eventually(FIRST_PACKET, "the first packet through the tunnel", || {
-            Ok(ping::answers(&self.client, self.server_address)?.then_some(()))
+            Ok(ping::answers(&self.client, self.far_address)?.then_some(()))
         })
         .with_context(|| self.logs())?;
         Ok(self)
+    }
+
+    /// Where the far ends of streams are.
+    pub fn far(&self) -> &Host {
+        self.beyond.as_ref().unwrap_or(&self.server)
     }
 
     /// What both programs have said, for the error when something does not work.

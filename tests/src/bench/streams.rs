@@ -25,9 +25,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Which way the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From the client to the server.
+    /// From the client to the far end.
     Up,
-    /// From the server to the client.
+    /// From the far end to the client.
     Down,
 }
 
@@ -42,17 +42,17 @@ pub struct Streams {
 impl Streams {
     /// Opens `count` streams over `path` and begins to send.
     pub fn open(path: &Path, direction: Direction, count: usize) -> Result<Self> {
-        let (from, to, address) = match direction {
-            Direction::Up => (&path.client, &path.server, path.server_address),
-            Direction::Down => (&path.server, &path.client, path.client_address),
-        };
-        let pairs = pairs(from, to, address, count)?;
+        let pairs = pairs(&path.client, path.far(), path.far_address, count)?;
         let mut streams = Self {
             received: Arc::default(),
             sockets: Vec::new(),
             threads: Vec::new(),
         };
-        for (sender, receiver) in pairs {
+        for (near, far) in pairs {
+            let (sender, receiver) = match direction {
+                Direction::Up => (near, far),
+                Direction::Down => (far, near),
+            };
             streams.start(sender, receiver, path.tls)?;
         }
         Ok(streams)
@@ -93,16 +93,16 @@ impl Drop for Streams {
     }
 }
 
-/// Connected pairs of sockets, one on either host.
+/// Connected pairs of sockets, one on either host. The client opens them, as a station behind a NAT must.
 fn pairs(from: &Host, to: &Host, address: Ipv4Addr, count: usize) -> Result<Vec<(TcpStream, TcpStream)>> {
     let listener = to.within(|| TcpListener::bind((address, 0)))??;
     let address: SocketAddr = listener.local_addr()?;
     from.within(|| -> Result<_> {
         (0..count)
             .map(|_| {
-                let sender = TcpStream::connect_timeout(&address, CONNECT)
+                let near = TcpStream::connect_timeout(&address, CONNECT)
                     .with_context(|| format!("TCP to {address}"))?;
-                Ok((sender, listener.accept()?.0))
+                Ok((near, listener.accept()?.0))
             })
             .collect()
     })?

@@ -48,6 +48,10 @@ pub fn spreads(results: &Results) -> String {
 /// The medians as multiples of a contestant's.
 pub fn ratios(results: &Results, base: Contestant) -> String {
     let rows = |contestant: Contestant, figure: Figure| {
+        // The way through a NAT and the way past it are different ways.
+        if contestant.is_translated() != base.is_translated() {
+            return None;
+        }
         let ratio = results.median(contestant, figure)? / results.median(base, figure)?;
         Some(format!("{ratio:.2}"))
     };

@@ -24,7 +24,7 @@ struct Target {
 
 const BOTH_WAYS: &[Figure] = &[Figure::Up, Figure::Down];
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 10] = [
     Target {
         what: "TCP up and down, to SoftEther at its fastest",
         ours: Contestant::Ours,
@@ -66,6 +66,34 @@ const TARGETS: [Target; 6] = [
         stock: Contestant::Stock,
         figures: &[Figure::Loaded],
         bound: Bound::AtMost(0.6),
+    },
+    Target {
+        what: "SecureNAT by the kernel, up, stock client, to SoftEther's",
+        ours: Contestant::StockOnKernelNat,
+        stock: Contestant::StockNat,
+        figures: &[Figure::Up],
+        bound: Bound::AtLeast(8.0),
+    },
+    Target {
+        what: "SecureNAT by the kernel, down, stock client, to SoftEther's",
+        ours: Contestant::StockOnKernelNat,
+        stock: Contestant::StockNat,
+        figures: &[Figure::Down],
+        bound: Bound::AtLeast(2.0),
+    },
+    Target {
+        what: "SecureNAT without privileges, up, stock client, to SoftEther's",
+        ours: Contestant::StockOnUserNat,
+        stock: Contestant::StockNat,
+        figures: &[Figure::Up],
+        bound: Bound::AtLeast(4.0),
+    },
+    Target {
+        what: "SecureNAT without privileges, down, stock client, to SoftEther's",
+        ours: Contestant::StockOnUserNat,
+        stock: Contestant::StockNat,
+        figures: &[Figure::Down],
+        bound: Bound::AtLeast(1.3),
     },
 ];
 

@@ -33,6 +33,16 @@ pub enum Contestant {
     OursOrdinary,
     /// Our client on our server, with compression: for integrity, since what compresses well says nothing of speed.
     OursCompressed,
+    /// The stock client through the SecureNAT of the stock server, as it comes, to a host behind it.
+    StockNat,
+    /// The stock client through our SecureNAT in kernel mode.
+    StockOnKernelNat,
+    /// The stock client through our SecureNAT in user mode.
+    StockOnUserNat,
+    /// Our client through our SecureNAT in kernel mode.
+    KernelNat,
+    /// Our client through our SecureNAT in user mode.
+    UserNat,
     /// A TCP stream over the cable itself.
     BareTcp,
     /// A TLS stream over the cable itself.
@@ -41,7 +51,7 @@ pub enum Contestant {
 
 impl Contestant {
     /// All of them, in the order of the table and of a round.
-    pub const ALL: [Contestant; 11] = [
+    pub const ALL: [Contestant; 16] = [
         Contestant::Stock,
         Contestant::StockDefault,
         Contestant::OpenvpnTcp,
@@ -51,6 +61,11 @@ impl Contestant {
         Contestant::OursUdp,
         Contestant::OursOrdinary,
         Contestant::OursCompressed,
+        Contestant::StockNat,
+        Contestant::StockOnKernelNat,
+        Contestant::StockOnUserNat,
+        Contestant::KernelNat,
+        Contestant::UserNat,
         Contestant::BareTcp,
         Contestant::BareTls,
     ];
@@ -67,9 +82,26 @@ impl Contestant {
             Contestant::OursUdp => "by UDP acceleration",
             Contestant::OursOrdinary => "without super-frames",
             Contestant::OursCompressed => "with compression",
+            Contestant::StockNat => "SoftEther, SecureNAT",
+            Contestant::StockOnKernelNat => "kernel NAT, stock client",
+            Contestant::StockOnUserNat => "user NAT, stock client",
+            Contestant::KernelNat => "kernel NAT, vpnclient",
+            Contestant::UserNat => "user NAT, vpnclient",
             Contestant::BareTcp => "bare TCP",
             Contestant::BareTls => "bare TLS",
         }
+    }
+
+    /// Whether its far end is behind a SecureNAT: such paths are compared with each other.
+    pub fn is_translated(self) -> bool {
+        matches!(
+            self,
+            Contestant::StockNat
+                | Contestant::StockOnKernelNat
+                | Contestant::StockOnUserNat
+                | Contestant::KernelNat
+                | Contestant::UserNat
+        )
     }
 
     /// Whether this is measured of it, and in which rounds: ceilings are for streams, and what costs time and says little is measured once.
@@ -77,15 +109,16 @@ impl Contestant {
         match (self, what) {
             (_, What::Idle) => false,
             (Contestant::OursCompressed, _) => what == What::Integrity && round == 1,
-            (Contestant::OursOrdinary, _) => matches!(what, What::Tcp | What::Integrity),
+            // Nothing is promised beside these.
+            (Contestant::OpenvpnTcp | Contestant::OpenvpnUdp, _) if round > 2 => false,
+            (Contestant::StockNat, _) => what == What::Tcp,
+            (translated, What::Integrity) if translated.is_translated() => round == 1,
+            (translated, _) if translated.is_translated() => what == What::Tcp,
+            (Contestant::OursOrdinary | Contestant::StockOnOurs, What::Integrity) => round == 1,
+            (Contestant::OursOrdinary, _) => what == What::Tcp,
             (Contestant::BareTls, _) => matches!(what, What::Tcp | What::Four),
             (Contestant::BareTcp, _) => matches!(what, What::Rtt | What::Tcp | What::Four),
-            (_, What::Integrity) => {
-                matches!(
-                    self,
-                    Contestant::StockOnOurs | Contestant::Ours | Contestant::OursUdp
-                )
-            }
+            (_, What::Integrity) => matches!(self, Contestant::Ours | Contestant::OursUdp),
             _ => true,
         }
     }
@@ -97,7 +130,10 @@ impl Contestant {
 
     /// Builds its path, fresh, and waits until it carries packets.
     pub fn path(self, lab: &Lab, options: &Options) -> Result<Path> {
-        let path = Path::cable(lab)?;
+        let path = match self.is_translated() {
+            true => Path::with_a_host_beyond(lab)?,
+            false => Path::cable(lab)?,
+        };
         match self {
             Contestant::Stock => stock::fastest(path),
             Contestant::StockDefault => stock::as_it_comes(path),
@@ -108,6 +144,11 @@ impl Contestant {
             Contestant::OursUdp => ours::by_udp(path, options),
             Contestant::OursOrdinary => ours::with_our_client(path, options, &["--no-super-frames"]),
             Contestant::OursCompressed => ours::with_our_client(path, options, &["--compress"]),
+            Contestant::StockNat => stock::through_secure_nat(path),
+            Contestant::StockOnKernelNat => ours::stock_client_through_nat(path, options, "kernel"),
+            Contestant::StockOnUserNat => ours::stock_client_through_nat(path, options, "user"),
+            Contestant::KernelNat => ours::our_client_through_nat(path, options, "kernel"),
+            Contestant::UserNat => ours::our_client_through_nat(path, options, "user"),
             Contestant::BareTcp => Ok(path),
             Contestant::BareTls => Ok(Path { tls: true, ..path }),
         }

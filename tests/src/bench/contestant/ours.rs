@@ -60,6 +60,30 @@ pub(super) fn with_our_client(path: Path, options: &Options, settings: &[&str]) 
     path.tunnelled(DEVICE, "tap_bench")
 }
 
+/// A server with a hub, a user and SecureNAT in `mode`.
+fn translating(mut path: Path, options: &Options, mode: &str) -> Result<Path> {
+    let mut arguments = vec!["--nat-mode", mode];
+    arguments.extend(options.server_option.iter().map(String::as_str));
+    path.server_end = Some(End::OurServer(Server::start(&path.server, &arguments)?));
+    ours::set_up(&path.server)?;
+    Ok(path)
+}
+
+/// The stock client at its fastest setting, through SecureNAT.
+pub(super) fn stock_client_through_nat(path: Path, options: &Options, mode: &str) -> Result<Path> {
+    let path = translating(path, options, mode)?;
+    stock::leased(path, &Stock::unpacked()?, Proof::Plain(PASSWORD))
+}
+
+/// Our client as it comes, but for its routes, through SecureNAT.
+pub(super) fn our_client_through_nat(path: Path, options: &Options, mode: &str) -> Result<Path> {
+    let mut path = translating(path, options, mode)?;
+    let mut arguments = vec!["--tap", DEVICE, "--insecure", "--no-routes", "--no-dns"];
+    arguments.extend(options.client_option.iter().map(String::as_str));
+    path.client_end = Some(End::OurClient(Client::connect(&path.client, SERVER, &arguments)?));
+    path.translated(DEVICE)
+}
+
 /// How long it may take until frames go by UDP.
 const ACCELERATION: Duration = Duration::from_secs(60);
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::bench::path::{End, Path, SERVER};
+use crate::ours;
 use crate::stock::{Account, Client, Proof, Stock};
 
 const HUB: &str = "bench";
@@ -47,6 +48,22 @@ fn connected(mut path: Path, account: &Account<'_>) -> Result<Path> {
     path.server_end = Some(End::Daemon(server));
     path.client_end = Some(End::StockClient(client(&stock, &path, account)?));
     path.tunnelled(Client::DEVICE, "tap_bench")
+}
+
+/// Through the server's SecureNAT, over TCP alone.
+pub(super) fn through_secure_nat(mut path: Path) -> Result<Path> {
+    let stock = Stock::unpacked()?;
+    path.server_end = Some(End::Daemon(stock.server(&path.server)?));
+    stock.set_up(&path.server)?;
+    leased(path, &stock, Proof::Standard(ours::PASSWORD))
+}
+
+/// The stock client on whatever server has been set up, with a lease of its SecureNAT.
+pub(super) fn leased(mut path: Path, stock: &Stock, proof: Proof<'_>) -> Result<Path> {
+    let account = Account::new(SERVER, ours::HUB, ours::USER, proof);
+    path.client_end = Some(End::StockClient(client(stock, &path, &account)?));
+    stock.lease(&path.client, Client::DEVICE)?;
+    path.translated(Client::DEVICE)
 }
 
 /// The stock client with a session that stands.
