@@ -8,7 +8,7 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 use hub_core::buffer;
-use hub_core::frame::{Frame, MAX_SUPER_FRAME, Offload};
+use hub_core::frame::{Frame, MAX_SUPER_FRAME, Offload, SegmentKind, Segmentation};
 use netdev::segment::{self, Joiner};
 use netdev::{PacketSocket, Tap, VnetHeader};
 
@@ -98,12 +98,22 @@ impl Finisher {
     /// Cuts the super-frames among `frames` and completes checksums. A frame that is not what its header says is dropped;
     /// how many were.
     pub fn finish(&mut self, frames: &mut Vec<Frame>) -> usize {
-        if frames.iter().all(|frame| frame.offload.is_finished()) {
+        self.finish_those(frames, |offload| !offload.is_finished())
+    }
+
+    /// Cuts trains of datagrams, and leaves everything else as it is.
+    pub fn finish_datagrams(&mut self, frames: &mut Vec<Frame>) -> usize {
+        let is_train = |train: Segmentation| train.kind == SegmentKind::Udp;
+        self.finish_those(frames, |offload| offload.segmentation.is_some_and(is_train))
+    }
+
+    fn finish_those(&mut self, frames: &mut Vec<Frame>, wanted: impl Fn(&Offload) -> bool) -> usize {
+        if !frames.iter().any(|frame| wanted(&frame.offload)) {
             return 0;
         }
         let mut dropped = 0;
         for frame in frames.drain(..) {
-            if frame.offload.is_finished() {
+            if !wanted(&frame.offload) {
                 self.finished.push(frame);
                 continue;
             }
@@ -121,7 +131,7 @@ impl Finisher {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use hub_core::frame::{Checksum, SegmentKind, Segmentation};
+    use hub_core::frame::Checksum;
 
     use super::*;
 

@@ -122,10 +122,11 @@ impl Pieces {
     }
 }
 
-/// Cuts a packet of ours into ones of at most `mtu` bytes, which share `ident`. A packet that fits stays whole.
+/// Cuts a packet of ours into ones of at most `mtu` bytes, which share `ident`. A packet that fits stays whole, and so does a
+/// train of segments, which is cut by those.
 pub(crate) fn cut(packet: Outgoing, mtu: usize, ident: u16) -> Vec<Outgoing> {
     const HEADER: usize = 20; // what we write has no options
-    if packet.ip().len() <= mtu {
+    if packet.ip().len() <= mtu || packet.is_train() {
         return vec![packet];
     }
     let (header, payload) = packet.ip().split_at(HEADER);

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
 
 use bytes::Bytes;
-use hub_core::frame::{Checksum, Frame, FrameView, Network};
+use hub_core::frame::{Checksum, Frame, FrameView, Network, Offload, SegmentKind, Segmentation};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, Icmpv4TimeExceeded, IpAddress, IpProtocol, Ipv4Packet,
@@ -18,6 +19,11 @@ const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const HOP_LIMIT: u8 = 64;
 /// Bytes of an offending packet's payload that an ICMP error quotes (RFC 792).
 const QUOTED: usize = 8;
+
+/// Bytes of an IPv4 header as we write it, and of a TCP header without options; where in that the checksum is.
+const IPV4_HEADER: usize = 20;
+const TCP_HEADER: usize = 20;
+const TCP_CHECKSUM: usize = 16;
 
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
@@ -167,26 +173,85 @@ pub(crate) struct Echo<'a> {
     pub(crate) data: &'a [u8],
 }
 
-/// An IPv4 packet of ours with room for its Ethernet header in front, so that it is written once.
+/// An IPv4 packet of ours with room for its Ethernet header in front, so that it is written once, and what is left to do
+/// in it for whoever cannot take it as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outgoing(Vec<u8>);
+pub(crate) struct Outgoing {
+    bytes: Vec<u8>,
+    offload: Offload,
+}
 
 impl Outgoing {
     /// Room for a packet of `len` bytes, all zero.
     pub(crate) fn zeroed(len: usize) -> Self {
         let mut bytes = vec![0; ETHERNET + len];
         bytes[12..14].copy_from_slice(&ETHERTYPE_IPV4);
-        Outgoing(bytes)
+        Outgoing {
+            bytes,
+            offload: Offload::NONE,
+        }
+    }
+
+    /// Leaves the checksum of a TCP segment to whoever needs it, and the cutting into segments of `size` bytes if it is
+    /// a train of them. What stands in the checksum's place then is the sum of the pseudo-header (virtio 1.2, §5.1.6.2).
+    pub(crate) fn leave_tcp_unfinished(&mut self, size: Option<NonZeroU16>) {
+        const START: usize = ETHERNET + IPV4_HEADER;
+        let is_tcp = self.bytes.get(ETHERNET + 9) == Some(&TCP);
+        let segment = self
+            .bytes
+            .get(START..)
+            .filter(|bytes| is_tcp && bytes.len() >= TCP_HEADER);
+        let Some(segment) = segment else { return };
+        let header_len = START + usize::from(segment[12] >> 4) * 4;
+        let addresses = &self.bytes[ETHERNET + 12..START];
+        let mut sum = u32::from(TCP) + segment.len() as u32;
+        for word in addresses.chunks_exact(2) {
+            sum += u32::from(u16::from_be_bytes([word[0], word[1]]));
+        }
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        let at = START + TCP_CHECKSUM;
+        self.bytes[at..at + 2].copy_from_slice(&(sum as u16).to_be_bytes());
+        self.offload = Offload {
+            segmentation: size.map(|size| Segmentation {
+                kind: SegmentKind::TcpV4,
+                size: size.get(),
+                header_len: header_len as u16,
+                ecn: false,
+            }),
+            checksum: Checksum::Partial {
+                start: START as u16,
+                offset: TCP_CHECKSUM as u16,
+            },
+        };
+    }
+
+    /// The sequence number and the length of the payload, of a TCP segment with any.
+    pub(crate) fn tcp_payload(&self) -> Option<(u32, u32)> {
+        let packet = self.ip();
+        let segment = packet.get(IPV4_HEADER..).filter(|_| packet[9] == TCP)?;
+        let &[a, b, c, d] = segment.get(4..8)? else {
+            return None;
+        };
+        let header = usize::from(segment.get(12)? >> 4) * 4;
+        let length = segment.len().checked_sub(header).filter(|length| *length > 0)?;
+        Some((u32::from_be_bytes([a, b, c, d]), length as u32))
+    }
+
+    /// Whether it is to be cut by segments, and so never into fragments.
+    pub(crate) fn is_train(&self) -> bool {
+        self.offload.segmentation.is_some()
     }
 
     /// The packet.
     pub(crate) fn ip(&self) -> &[u8] {
-        &self.0[ETHERNET..]
+        &self.bytes[ETHERNET..]
     }
 
     /// The packet, to be written.
     pub(crate) fn ip_mut(&mut self) -> &mut [u8] {
-        &mut self.0[ETHERNET..]
+        &mut self.bytes[ETHERNET..]
     }
 
     /// Whom it is for.
@@ -199,9 +264,12 @@ impl Outgoing {
 
     /// The frame that carries it.
     pub(crate) fn into_frame(mut self, to: [u8; 6], from: [u8; 6]) -> Frame {
-        self.0[..6].copy_from_slice(&to);
-        self.0[6..12].copy_from_slice(&from);
-        Frame::new(self.0)
+        self.bytes[..6].copy_from_slice(&to);
+        self.bytes[6..12].copy_from_slice(&from);
+        Frame {
+            bytes: self.bytes.into(),
+            offload: self.offload,
+        }
     }
 
     /// A packet with this payload length, its header written; `fill` writes the payload.

@@ -219,7 +219,7 @@ impl VirtualHost {
             return;
         }
         let mtu = self.config.mtu as usize;
-        if packet.ip().len() > mtu {
+        if packet.ip().len() > mtu && !packet.is_train() {
             self.ident = self.ident.wrapping_add(1);
         }
         for piece in fragment::cut(packet, mtu, self.ident) {

@@ -6,20 +6,23 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
+use smoltcp::iface::{Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet};
+use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium, PacketMeta};
 use smoltcp::socket::tcp::{self, Socket, SocketBuffer};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use crate::packet::Outgoing;
 
-/// Bytes sent at once before the station's acknowledgements set the pace. smoltcp would begin with two segments; a
-/// page should not need five round trips, and the queue before a station holds this many times over.
-const HEAD_START: usize = 32 * 1024;
+/// Bytes on their way at first. smoltcp would begin with two segments; a page should not need five round trips, and the
+/// queue before a station holds this many times over.
+const FIRST_WINDOW: usize = 32 * 1024;
+/// The longest IPv4 packet, and so the longest train of segments that is made at once.
+const MAX_TRAIN: usize = 65_535;
 /// How long a station may leave our data unacknowledged.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
@@ -34,14 +37,20 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Large ones as long as there are few connections, so that all of them together stay below 1 GiB.
+    /// Large ones as long as there are few connections. What waits in an [`Inbox`](super::inbox::Inbox) comes to the receive
+    /// buffer once more; with that, as many connections as there may be ([`Limits`](super::Limits)) hold less than 1.25 GiB.
     pub(crate) fn among(connections: u32) -> Self {
-        let (receive, send) = match connections {
-            0..=256 => (512 * 1024, 512 * 1024),
-            257..=1024 => (128 * 1024, 256 * 1024),
-            _ => (64 * 1024, 64 * 1024),
-        };
-        Buffers { receive, send }
+        let each = match connections {
+            0..=32 => 1024,
+            33..=256 => 256,
+            257..=1024 => 128,
+            1025..=4096 => 32,
+            _ => 8,
+        } * 1024;
+        Buffers {
+            receive: each,
+            send: each,
+        }
     }
 }
 
@@ -52,8 +61,10 @@ pub(crate) struct Endpoint {
     handle: SocketHandle,
     wire: Wire,
     started: Instant,
-    /// What is left of the head start; `None` once acknowledgements set the pace.
-    head_start: Option<usize>,
+    /// Bytes that may be on their way while nothing has been lost; smoltcp's Cubic has the say afterwards. Until then this
+    /// grows by what is acknowledged (slow start by bytes, RFC 3465), where Cubic would grow by one segment for each
+    /// acknowledgement, of which a station that takes trains of segments sends one in 64 KiB.
+    opening: Option<usize>,
 }
 
 impl Endpoint {
@@ -76,6 +87,7 @@ impl Endpoint {
             mtu,
             inbox: VecDeque::new(),
             outbox: Vec::new(),
+            sent: Sent::default(),
         };
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
@@ -89,6 +101,9 @@ impl Endpoint {
             SocketBuffer::new(vec![0; buffers.send]),
         );
         socket.set_nagle_enabled(false);
+        // Packets come in batches, and a batch gets one acknowledgement. To wait for a second packet would stop a station
+        // that sends one train of segments at a time.
+        socket.set_ack_delay(None);
         socket.set_timeout(Some(UNANSWERED.into()));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
@@ -98,67 +113,63 @@ impl Endpoint {
             handle,
             wire,
             started: now,
-            head_start: Some(HEAD_START),
-        }
+            opening: Some(FIRST_WINDOW),
+        })
     }
 
-    /// An end that asks `remote` for a connection at the first [`poll`](Self::poll).
-    pub(crate) fn connect(
-        now: Instant,
-        local: SocketAddrV4,
-        remote: SocketAddrV4,
-        mtu: usize,
-        buffers: Buffers,
-        seed: u64,
-    ) -> Option<Self> {
-        let mut endpoint = Self::idle(now, *local.ip(), mtu, buffers, seed);
-        let end = |address: SocketAddrV4| (IpAddress::Ipv4(*address.ip()), address.port());
-        let (interface, handle) = (&mut endpoint.interface, endpoint.handle);
-        let socket = endpoint.sockets.get_mut::<Socket<'_>>(handle);
-        socket
-            .connect(interface.context(), end(remote), end(local))
-            .ok()?;
-        Some(endpoint)
-    }
-
-    /// Takes a packet of the connection; [`poll`](Self::poll) looks at it.
+    /// Takes a packet of the connection; [`take_in`](Self::take_in) looks at it.
     pub(crate) fn input(&mut self, packet: Bytes) {
         self.wire.inbox.push_back(packet);
     }
 
-    /// Looks at what came in, and makes packets of what is to be sent by `now`.
-    pub(crate) fn poll(&mut self, now: Instant) {
+    /// Looks at what came in.
+    pub(crate) fn take_in(&mut self, now: Instant) {
         let now = self.time(now);
-        self.interface.poll(now, &mut self.wire, &mut self.sockets);
-        if self.head_start == Some(0) {
+        let before = self.socket().send_queue();
+        while self
+            .interface
+            .poll_ingress_single(now, &mut self.wire, &mut self.sockets)
+            != PollIngressSingleResult::None
+        {}
+        let acknowledged = before.saturating_sub(self.socket().send_queue());
+        if let Some(window) = &mut self.opening {
+            *window = window.saturating_add(acknowledged);
+        }
+    }
+
+    /// Makes packets of what is to be sent by `now`.
+    pub(crate) fn put_out(&mut self, now: Instant) {
+        let now = self.time(now);
+        while self.interface.poll_egress(now, &mut self.wire, &mut self.sockets)
+            == PollResult::SocketStateChanged
+        {}
+        if self.wire.sent.twice && self.opening.take().is_some() {
             // Many connections share the way to a station, whose queue drops what it cannot hold.
-            self.head_start = None;
             self.socket()
                 .set_congestion_control(tcp::CongestionControl::Cubic);
         }
     }
 
     /// Lets `read` fill room for bytes to the station and say how many it wrote; `None` if there is no room now. Some
-    /// may come with the next [`poll`](Self::poll).
+    /// may come with the next [`put_out`](Self::put_out).
     pub(crate) fn send(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
-        let allowed = self.head_start.unwrap_or(usize::MAX);
         let socket = self.sockets.get_mut::<Socket<'_>>(self.handle);
+        let allowed = self
+            .opening
+            .map_or(usize::MAX, |window| window.saturating_sub(socket.send_queue()));
         if allowed == 0 || !socket.can_send() {
             return None;
         }
         let mut outcome = Ok(0);
-        let moved = socket.send(|room| {
+        let _ = socket.send(|room| {
             let len = room.len().min(allowed);
             outcome = read(&mut room[..len]);
             let moved = *outcome.as_ref().unwrap_or(&0);
             (moved, moved)
         });
-        if let (Ok(moved), Some(left)) = (moved, &mut self.head_start) {
-            *left -= moved;
-        }
         Some(outcome)
     }
 
@@ -185,7 +196,7 @@ impl Endpoint {
         self.wire.outbox.drain(..)
     }
 
-    /// When [`poll`](Self::poll) wants to be called without any packet.
+    /// When [`put_out`](Self::put_out) wants to be called without any packet.
     pub(crate) fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         let at = self.interface.poll_at(self.time(now), &self.sockets)?;
         Some(self.started + Duration::from_micros(at.total_micros().max(0) as u64))
@@ -226,11 +237,51 @@ struct Wire {
     mtu: usize,
     inbox: VecDeque<Bytes>,
     outbox: Vec<Outgoing>,
+    sent: Sent,
+}
+
+/// Which bytes of the stream have been sent.
+#[derive(Debug, Default)]
+struct Sent {
+    /// The sequence number behind the last one.
+    end: Option<u32>,
+    /// Some were sent again, so some were lost.
+    twice: bool,
+}
+
+impl Sent {
+    fn note(&mut self, packet: &Outgoing) {
+        // One byte is a question to a station whose window is closed, and asked again and again.
+        let Some((first, length @ 2..)) = packet.tcp_payload() else {
+            return;
+        };
+        let end = first.wrapping_add(length);
+        match self.end {
+            // Sequence numbers are compared around their circle (RFC 9293 §3.4).
+            Some(before) if (end.wrapping_sub(before) as i32) <= 0 => self.twice = true,
+            _ => self.end = Some(end),
+        }
+    }
 }
 
 struct Received(Bytes);
 
-struct Slot<'a>(&'a mut Vec<Outgoing>);
+struct Slot<'a> {
+    outbox: &'a mut Vec<Outgoing>,
+    sent: &'a mut Sent,
+    /// Bytes of each segment, if the packet is a train of them.
+    segment: Option<NonZeroU16>,
+}
+
+impl<'a> Slot<'a> {
+    fn of(outbox: &'a mut Vec<Outgoing>, sent: &'a mut Sent) -> Self {
+        Slot {
+            outbox,
+            sent,
+            segment: None,
+        }
+    }
+}
 
 impl phy::Device for Wire {
     type RxToken<'a> = Received;
@@ -238,11 +289,11 @@ impl phy::Device for Wire {
 
     fn receive(&mut self, _now: smoltcp::time::Instant) -> Option<(Received, Slot<'_>)> {
         let packet = self.inbox.pop_front()?;
-        Some((Received(packet), Slot(&mut self.outbox)))
+        Some((Received(packet), Slot::of(&mut self.outbox, &mut self.sent)))
     }
 
     fn transmit(&mut self, _now: smoltcp::time::Instant) -> Option<Slot<'_>> {
-        Some(Slot(&mut self.outbox))
+        Some(Slot::of(&mut self.outbox, &mut self.sent))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -250,10 +301,12 @@ impl phy::Device for Wire {
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.mtu;
         // What comes in was verified when it was taken from its frame, or is a frame whose checksum is yet to be made.
+        // What goes out is finished by who needs it: a stock client's session, but no other station.
         let mut checksum = ChecksumCapabilities::default();
         checksum.ipv4 = Checksum::Tx;
-        checksum.tcp = Checksum::Tx;
+        checksum.tcp = Checksum::None;
         capabilities.checksum = checksum;
+        capabilities.segmentation.tcpv4 = NonZeroUsize::new(MAX_TRAIN);
         capabilities
     }
 }
@@ -268,7 +321,197 @@ impl phy::TxToken for Slot<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut packet = Outgoing::zeroed(len);
         let result = f(packet.ip_mut());
-        self.0.push(packet);
+        packet.leave_tcp_unfinished(self.segment);
+        self.sent.note(&packet);
+        self.outbox.push(packet);
         result
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.segment = meta.segmentation_offload_size;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{PacketBuilder, TcpHeader, TcpOptionElement};
+    use hub_core::frame::Checksum;
+
+    use super::*;
+
+    const STATION: [u8; 4] = [192, 168, 30, 9];
+    const SERVER: [u8; 4] = [10, 0, 1, 26];
+    const WINDOW: u16 = 0xffff;
+
+    /// A connection that stands, and what a station would say in it.
+    struct Open {
+        endpoint: Endpoint,
+        now: Instant,
+        /// What the station expects next.
+        next: u32,
+    }
+
+    fn packet(sequence: u32, acknowledged: Option<u32>, payload: &[u8]) -> Bytes {
+        let mut header = TcpHeader::new(4000, 80, sequence, WINDOW);
+        match acknowledged {
+            Some(number) => (header.ack, header.acknowledgment_number) = (true, number),
+            None => {
+                header.syn = true;
+                let options = [
+                    TcpOptionElement::MaximumSegmentSize(1460),
+                    TcpOptionElement::WindowScale(7),
+                ];
+                header.set_options(&options).unwrap();
+            }
+        }
+        let mut bytes = Vec::new();
+        PacketBuilder::ipv4(STATION, SERVER, 64)
+            .tcp_header(header)
+            .write(&mut bytes, payload)
+            .unwrap();
+        bytes.into()
+    }
+
+    impl Open {
+        fn new() -> Self {
+            let now = Instant::now();
+            let local = SocketAddrV4::new(SERVER.into(), 80);
+            let endpoint = Endpoint::listen(now, local, 1500, Buffers::among(1), 7).unwrap();
+            let mut open = Open {
+                endpoint,
+                now,
+                next: 0,
+            };
+            let answer = open.hear(packet(999, None, &[])).remove(0);
+            let number = answer.ip()[24..28].try_into().unwrap();
+            open.next = u32::from_be_bytes(number).wrapping_add(1);
+            open.acknowledge(0);
+            open
+        }
+
+        /// What is said to a packet.
+        fn hear(&mut self, packet: Bytes) -> Vec<Outgoing> {
+            self.endpoint.input(packet);
+            self.endpoint.take_in(self.now);
+            self.put_out()
+        }
+
+        fn put_out(&mut self) -> Vec<Outgoing> {
+            self.endpoint.put_out(self.now);
+            self.endpoint.output().collect()
+        }
+
+        /// The station has got `bytes` more.
+        fn acknowledge(&mut self, bytes: usize) -> Vec<Outgoing> {
+            self.next = self.next.wrapping_add(bytes as u32);
+            self.hear(packet(1000, Some(self.next), &[]))
+        }
+
+        /// The destination gives as much as is wanted; how much that was.
+        fn fill(&mut self) -> usize {
+            let mut given = 0;
+            while let Some(Ok(moved)) = self.endpoint.send(|room| {
+                room.fill(0x5a);
+                Ok(room.len())
+            }) {
+                given += moved;
+            }
+            given
+        }
+    }
+
+    fn payload(packets: &[Outgoing]) -> usize {
+        packets
+            .iter()
+            .filter_map(Outgoing::tcp_payload)
+            .map(|(_, length)| length as usize)
+            .sum()
+    }
+
+    #[test]
+    fn a_stream_leaves_in_trains_that_others_finish() {
+        let mut open = Open::new();
+        open.fill();
+        let packets = open.put_out();
+        assert_eq!((packets.len(), payload(&packets)), (1, FIRST_WINDOW));
+        let frame = packets[0].clone().into_frame([2; 6], [4; 6]);
+        let train = frame.offload.segmentation.unwrap();
+        assert_eq!((train.size, train.header_len), (1460, 54));
+        assert_eq!(
+            frame.offload.checksum,
+            Checksum::Partial {
+                start: 34,
+                offset: 16
+            }
+        );
+        let mut batch = vec![frame];
+        crate::device::Finisher::default().finish(&mut batch);
+        assert_eq!(batch.len(), FIRST_WINDOW.div_ceil(1460));
+        for piece in batch {
+            let view = hub_core::frame::FrameView::parse(&piece.bytes).unwrap();
+            let packet = crate::packet::Packet::from_frame(&piece, &view).unwrap();
+            assert!(
+                packet.tcp(Checksum::Complete).is_some(),
+                "the checksum of a piece"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_on_its_way_grows_by_what_was_acknowledged() {
+        let mut open = Open::new();
+        for window in [FIRST_WINDOW, 2 * FIRST_WINDOW, 4 * FIRST_WINDOW] {
+            open.fill();
+            open.put_out();
+            assert_eq!(open.endpoint.socket().send_queue(), window);
+            // One acknowledgement for all of it, as a station that takes trains sends them.
+            open.acknowledge(window);
+        }
+    }
+
+    #[test]
+    fn after_a_loss_the_window_is_cubics() {
+        let mut open = Open::new();
+        open.fill();
+        open.put_out();
+        open.now += Duration::from_secs(5);
+        assert!(payload(&open.put_out()) >= 1460, "sent again");
+        assert_eq!(open.endpoint.opening, None);
+        open.acknowledge(FIRST_WINDOW);
+        open.fill();
+        assert!(payload(&open.put_out()) <= 4 * 1460, "it begins anew with little");
+    }
+
+    #[test]
+    fn a_train_is_taken_whole_and_acknowledged_once_it_has_gone_on() {
+        let mut open = Open::new();
+        let train = packet(1000, Some(open.next), &[7; 40_000]);
+        open.endpoint.input(train);
+        open.endpoint.take_in(open.now);
+        assert_eq!(
+            open.endpoint.output().count(),
+            0,
+            "not before the destination has it"
+        );
+        let mut taken = 0;
+        while let Some(Ok(part)) = open.endpoint.receive(|bytes| Ok(bytes.len())) {
+            taken += part;
+        }
+        let answers = open.put_out();
+        assert_eq!((taken, answers.len()), (40_000, 1));
+        let acknowledged = u32::from_be_bytes(answers[0].ip()[28..32].try_into().unwrap());
+        assert_eq!(acknowledged, 41_000);
+    }
+
+    #[test]
+    fn as_many_connections_as_there_may_be_hold_less_than_they_are_said_to() {
+        let most = super::super::Limits::default().total;
+        let held = |connections| {
+            let buffers = Buffers::among(connections);
+            // The inbox holds as much as the receive buffer.
+            2 * buffers.receive + buffers.send
+        };
+        let bytes: usize = (0..most).map(held).sum();
+        assert!(bytes < 5 << 28, "{} MiB", bytes >> 20);
     }
 }

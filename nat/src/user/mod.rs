@@ -6,6 +6,7 @@
 mod datagrams;
 pub(crate) mod endpoint;
 mod flows;
+mod inbox;
 mod proxy;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use hub_core::Port;
 use hub_core::frame::{Checksum, Frame};
 use smoltcp::wire::Icmpv4DstUnreachable;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
@@ -29,14 +30,14 @@ use crate::packet::{ICMP, Outgoing, Packet, TCP, UDP};
 use crate::refused::is_refused;
 use crate::resolver::{DNS_PORT, Resolvers};
 use datagrams::{Datagram, Sent, Sockets};
+use endpoint::Buffers;
 pub(crate) use flows::Flows;
 pub use flows::Limits;
+use inbox::Inbox;
 use proxy::{Connection, Destination};
 
 /// Bytes of frames taken from the hub at one time.
 const BATCH: usize = 256 * 1024;
-/// Packets of one connection that wait for its task: a receive buffer's worth.
-const QUEUE: usize = 512;
 
 /// What the tasks of one SecureNAT share.
 pub(crate) struct Shared {
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
     published: Option<Publisher>,
     events: Events,
     sockets: Sockets,
-    connections: Mutex<HashMap<(SocketAddrV4, SocketAddrV4), mpsc::Sender<Packet>>>,
+    connections: Mutex<HashMap<(SocketAddrV4, SocketAddrV4), Arc<Inbox>>>,
     /// The host's next time-out may have come nearer.
     sooner: Notify,
     /// Flows must end: the settings they were opened under are gone.
@@ -83,7 +84,7 @@ impl Shared {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connections(&self) -> MutexGuard<'_, HashMap<(SocketAddrV4, SocketAddrV4), mpsc::Sender<Packet>>> {
+    fn connections(&self) -> MutexGuard<'_, HashMap<(SocketAddrV4, SocketAddrV4), Arc<Inbox>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -176,6 +177,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared,
         tasks: JoinSet::new(),
         finisher: Finisher::default(),
+        called: Vec::new(),
     };
     let mut batch = Vec::new();
     loop {
@@ -210,14 +212,16 @@ struct Sorter {
     shared: Arc<Shared>,
     /// The flows; dropping the set ends them.
     tasks: JoinSet<()>,
-    /// Cuts what stations with offload send: datagrams and segments are passed on one by one.
+    /// Cuts trains of datagrams, which are passed on one by one. Trains of segments are taken whole.
     finisher: Finisher,
+    /// Connections that got packets of the batch, to be woken when all of it is sorted.
+    called: Vec<Arc<Inbox>>,
 }
 
 impl Sorter {
     fn handle_frames(&mut self, batch: &mut Vec<Frame>) {
         let now = Instant::now();
-        self.finisher.finish(batch);
+        self.finisher.finish_datagrams(batch);
         let mut host = self.shared.host();
         let passed: Vec<_> = batch
             .drain(..)
@@ -227,6 +231,7 @@ impl Sorter {
         for (packet, checksum) in passed {
             self.handle_packet(now, &packet, checksum);
         }
+        self.called.drain(..).for_each(|inbox| inbox.announce());
     }
 
     fn handle_packet(&mut self, now: Instant, packet: &Packet, checksum: Checksum) {
@@ -263,9 +268,10 @@ impl Sorter {
             return;
         };
         let key = (packet.client(), packet.target());
-        if let Some(queue) = self.shared.connections().get(&key) {
-            // A full queue is a station that ignores our window; TCP repeats what is dropped.
-            let _ = queue.try_send(packet.clone());
+        if let Some(inbox) = self.shared.connections().get(&key) {
+            if inbox.push(packet.bytes.clone()) {
+                self.called.push(Arc::clone(inbox));
+            }
             return;
         }
         if segment.rst() {
@@ -298,8 +304,11 @@ impl Sorter {
         let Some(flow) = self.shared.flows.open(FlowProtocol::Tcp, client, target) else {
             return;
         };
-        let (queue, packets) = mpsc::channel(QUEUE);
-        self.shared.connections().insert((client, target), queue);
+        let buffers = Buffers::among(self.shared.flows.count(FlowProtocol::Tcp));
+        let inbox = Arc::new(Inbox::new(buffers.receive));
+        self.shared
+            .connections()
+            .insert((client, target), Arc::clone(&inbox));
         let registration = Registration {
             shared: Arc::clone(&self.shared),
             key: (client, target),
@@ -309,7 +318,8 @@ impl Sorter {
             flow,
             request: request.clone(),
             destination,
-            packets,
+            inbox,
+            buffers,
             seed: rand::random(),
         };
         self.tasks.spawn(async move {
@@ -398,7 +408,10 @@ impl Sorter {
     async fn end_flows(&mut self) {
         self.tasks.shutdown().await;
         self.shared.sockets.clear();
-        self.shared.connections().clear();
+        self.shared
+            .connections()
+            .drain()
+            .for_each(|(_, inbox)| inbox.close());
     }
 }
 

@@ -13,20 +13,17 @@ use hub_core::frame::Checksum;
 use smoltcp::wire::Icmpv4DstUnreachable;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use super::Shared;
 use super::endpoint::{Buffers, Endpoint};
 use super::flows::Flow;
-use crate::event::FlowProtocol;
+use super::inbox::Inbox;
 use crate::packet::{Outgoing, Packet};
 use crate::table::TcpState;
 
 /// How long a destination may take to answer.
 const CONNECT: Duration = Duration::from_secs(30);
-/// Packets taken from the hub at one time.
-const BATCH: usize = 64;
 
 /// Where a connection really goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +42,8 @@ pub(crate) struct Connection {
     pub(crate) request: Packet,
     pub(crate) destination: Destination,
     /// Further packets of the connection.
-    pub(crate) packets: mpsc::Receiver<Packet>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) buffers: Buffers,
     pub(crate) seed: u64,
 }
 
@@ -94,11 +92,11 @@ impl Connection {
         self.shared.send(Instant::now(), answer);
     }
 
-    async fn carry(mut self, stream: TcpStream) {
+    async fn carry(self, stream: TcpStream) {
         let started = Instant::now();
         let mtu = self.shared.mtu();
-        let buffers = Buffers::among(self.shared.flows.count(FlowProtocol::Tcp));
-        let Some(endpoint) = Endpoint::listen(started, self.request.target(), mtu, buffers, self.seed) else {
+        let Some(endpoint) = Endpoint::listen(started, self.request.target(), mtu, self.buffers, self.seed)
+        else {
             return;
         };
         self.flow.set_tcp_state(TcpState::Established);
@@ -109,7 +107,7 @@ impl Connection {
             shut: false,
         };
         pair.endpoint.input(self.request.bytes.clone());
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
         loop {
             let now = Instant::now();
             pair.turn(now, &self.flow).await;
@@ -120,18 +118,18 @@ impl Connection {
             }
             let due = pair.endpoint.poll_timeout(now).map_or(idle, |at| at.min(idle));
             tokio::select! {
-                received = self.packets.recv_many(&mut batch, BATCH) => {
-                    if received == 0 {
+                more = self.inbox.receive(&mut batch) => {
+                    if !more {
                         break;
                     }
-                    batch.drain(..).for_each(|packet| pair.endpoint.input(packet.bytes));
+                    batch.drain(..).for_each(|packet| pair.endpoint.input(packet));
                 }
                 () = pair.stream_ready() => {}
                 () = sleep_until(due.into()) => {}
             }
         }
         pair.end();
-        pair.endpoint.poll(Instant::now());
+        pair.endpoint.put_out(Instant::now());
         self.shared.send(Instant::now(), pair.endpoint.output());
     }
 }
@@ -149,7 +147,7 @@ struct Pair {
 impl Pair {
     /// Moves what can be moved without waiting.
     async fn turn(&mut self, now: Instant, flow: &Flow) {
-        self.endpoint.poll(now);
+        self.endpoint.take_in(now);
         let sent = self.station_to_destination(now, flow).await;
         let received = self.destination_to_station(now, flow);
         if let Err(error) = sent.and(received)
@@ -157,8 +155,8 @@ impl Pair {
         {
             self.endpoint.socket().abort();
         }
-        // What was moved becomes segments, acknowledgements and wider windows.
-        self.endpoint.poll(now);
+        // What was moved becomes segments, and one acknowledgement that tells of the room there is again.
+        self.endpoint.put_out(now);
     }
 
     async fn station_to_destination(&mut self, now: Instant, flow: &Flow) -> io::Result<()> {
