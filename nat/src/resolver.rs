@@ -1,15 +1,22 @@
 //! The virtual host's name service: questions of stations are passed on to the resolvers of this machine.
 //!
-//! Nothing is cached or looked into: what the host's resolvers say is what a station hears.
+//! Answers are kept as long as they hold (RFC 1035 §7.4), and so is the news that there is nothing (RFC 2308); a question that
+//! is being asked already is not asked twice. What EDNS adds to a question is passed on as it is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod cache;
+mod message;
+mod upstream;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::net::UdpSocket;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, oneshot};
+
+use cache::{Answer, Cache};
+use message::{Question, failure, is_disappointing, is_question};
 
 /// The port of name services.
 pub(crate) const DNS_PORT: u16 = 53;
@@ -19,12 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 2;
 /// Resolvers of the file that count (resolv.conf(5) knows three).
 const MAX_SERVERS: usize = 3;
-/// Questions open at one time.
+/// Questions open at one time, and those that wait for the answer to one of them.
 const MAX_OPEN: usize = 512;
+const MAX_WAITING: usize = 4096;
 /// The longest resolv.conf that is read, bytes.
 const MAX_FILE: u64 = 64 * 1024;
-const HEADER: usize = 12;
-const SERVER_FAILURE: u8 = 2;
 
 /// The resolvers of this machine, as its resolv.conf names them.
 #[derive(Debug)]
@@ -32,6 +38,10 @@ pub(crate) struct Resolvers {
     path: PathBuf,
     known: Mutex<Option<(SystemTime, Vec<SocketAddr>)>>,
     open: Semaphore,
+    waiting: Semaphore,
+    cache: Mutex<Cache>,
+    /// The questions being asked, and who else wants to know.
+    asked: Mutex<HashMap<Box<[u8]>, Vec<oneshot::Sender<Answer>>>>,
 }
 
 impl Resolvers {
@@ -41,6 +51,9 @@ impl Resolvers {
             path,
             known: Mutex::default(),
             open: Semaphore::new(MAX_OPEN),
+            waiting: Semaphore::new(MAX_WAITING),
+            cache: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -72,57 +85,118 @@ impl Resolvers {
         };
         let servers = parse_resolv_conf(&String::from_utf8_lossy(&text));
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((changed, servers.clone()));
+        self.cache().clear();
         servers
     }
 
-    /// Answers a question that the virtual host `own` was asked. When no resolver does, the answer is that the server failed; what is no question is
-    /// not answered.
-    pub(crate) async fn ask(&self, own: Ipv4Addr, question: &[u8]) -> Option<Vec<u8>> {
-        if !is_question(question) {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Vec<oneshot::Sender<Answer>>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a question that the virtual host `own` was asked by UDP. When no resolver does, the answer is that the server
+    /// failed; what is no question is not answered.
+    pub(crate) async fn ask(&self, own: Ipv4Addr, message: &[u8]) -> Option<Vec<u8>> {
+        if !is_question(message) {
             return None;
         }
-        let _permit = self.open.try_acquire().ok()?;
-        let servers = self.servers(own).await;
-        for server in std::iter::repeat_n(&servers, ROUNDS).flatten() {
-            if let Ok(Some(answer)) = timeout(PATIENCE, ask_one(*server, question)).await {
-                return Some(answer);
-            }
-        }
-        Some(failure(question))
-    }
-}
-
-/// Asks one resolver from a port of its own, which only that resolver can answer to.
-async fn ask_one(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
-    let any: IpAddr = if server.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let socket = UdpSocket::bind((any, 0)).await.ok()?;
-    socket.connect(server).await.ok()?;
-    socket.send(question).await.ok()?;
-    let mut answer = Vec::with_capacity(65_535);
-    loop {
-        answer.clear();
-        socket.recv_buf(&mut answer).await.ok()?;
-        let is_answer = answer.len() >= HEADER && answer[2] & 0x80 != 0 && answer[..2] == question[..2];
-        if is_answer {
+        let Some(question) = Question::parse(message) else {
+            let _permit = self.open.try_acquire().ok()?;
+            let answer = self.ask_servers(own, message).await;
+            return Some(answer.map_or_else(
+                || failure(message),
+                |mut answer| {
+                    answer.whole[..2].copy_from_slice(&message[..2]);
+                    answer.whole
+                },
+            ));
+        };
+        // The file first: when it changes, what was kept is forgotten.
+        let _ = self.listed().await;
+        let key = question.key();
+        if let Some(answer) = self.cache().answer(Instant::now(), &question, &key) {
             return Some(answer);
         }
+        let answer = self.ask_once(own, message, &key).await?;
+        Some(answer.map_or_else(|| failure(message), |answer| answer.to(&question, Duration::ZERO)))
+    }
+
+    /// Asks, or waits for who is asking the same. The outer `None`: too many are open already.
+    async fn ask_once(&self, own: Ipv4Addr, message: &[u8], key: &[u8]) -> Option<Option<Answer>> {
+        let waits = {
+            let mut asked = self.asked();
+            match asked.get_mut(key) {
+                Some(others) => {
+                    let (tell, told) = oneshot::channel();
+                    others.push(tell);
+                    Some(told)
+                }
+                None => {
+                    asked.insert(key.into(), Vec::new());
+                    None
+                }
+            }
+        };
+        if let Some(told) = waits {
+            let _permit = self.waiting.try_acquire().ok()?;
+            return Some(told.await.ok());
+        }
+        let mut asking = Asking {
+            resolvers: self,
+            key,
+            is_over: false,
+        };
+        let _permit = self.open.try_acquire().ok()?;
+        let answer = self.ask_servers(own, message).await;
+        if let Some(answer) = &answer {
+            self.cache().keep(Instant::now(), key, answer);
+            asking.tell(answer);
+        }
+        Some(answer)
+    }
+
+    async fn ask_servers(&self, own: Ipv4Addr, message: &[u8]) -> Option<Answer> {
+        let servers = self.servers(own).await;
+        let mut worst = None;
+        for server in std::iter::repeat_n(&servers, ROUNDS).flatten() {
+            match upstream::ask(*server, message).await {
+                Some(answer) if is_disappointing(&answer.whole) => worst = Some(answer),
+                Some(answer) => return Some(answer),
+                None => {}
+            }
+        }
+        worst
     }
 }
 
-fn is_question(message: &[u8]) -> bool {
-    message.len() >= HEADER && message[2] & 0x80 == 0
+/// A question being asked. Whatever becomes of it, in the end it is not asked any more, and who waits learns that.
+struct Asking<'a> {
+    resolvers: &'a Resolvers,
+    key: &'a [u8],
+    is_over: bool,
 }
 
-/// The question back, as an answer that says "server failure" (RFC 1035 §4.1.1).
-fn failure(question: &[u8]) -> Vec<u8> {
-    let mut answer = question.to_vec();
-    answer[2] |= 0x80;
-    answer[3] = answer[3] & 0x70 | 0x80 | SERVER_FAILURE;
-    answer
+impl Asking<'_> {
+    fn tell(&mut self, answer: &Answer) {
+        self.is_over = true;
+        let others = self.resolvers.asked().remove(self.key).unwrap_or_default();
+        for other in others {
+            // One that has gone needs no answer.
+            let _ = other.send(answer.clone());
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        // Once it is over somebody else may be asking the same anew.
+        if !self.is_over {
+            self.resolvers.asked().remove(self.key);
+        }
+    }
 }
 
 fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
@@ -148,56 +222,4 @@ fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_files_servers_are_found_among_everything_else() {
-        let text = "# a comment\nsearch example.org\nnameserver 127.0.0.53\n; nameserver 9.9.9.9\n\
-                    nameserver  2001:db8::1 \nnameserver nonsense\noptions edns0\nnameserver 1.1.1.1\nnameserver 8.8.8.8";
-        let servers = parse_resolv_conf(text);
-        assert_eq!(
-            servers,
-            ["127.0.0.53:53", "[2001:db8::1]:53", "1.1.1.1:53"].map(|s| s.parse().unwrap())
-        );
-        assert_eq!(parse_resolv_conf(""), ["127.0.0.1:53".parse().unwrap()]);
-    }
-
-    #[test]
-    fn a_failure_keeps_the_question() {
-        let question = [
-            0xab, 0xcd, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'x', 0, 0, 1, 0, 1,
-        ];
-        let answer = failure(&question);
-        assert_eq!(answer[..4], [0xab, 0xcd, 0x81, 0xa2]);
-        assert_eq!(answer[4..], question[4..]);
-        assert!(is_question(&question) && !is_question(&answer) && !is_question(&question[..11]));
-    }
-
-    #[tokio::test]
-    async fn a_dead_resolver_gives_a_failure_and_no_silence() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("resolv.conf");
-        // Port 53 of this address is closed: the socket learns at once.
-        std::fs::write(&path, "nameserver 127.11.22.33\n").unwrap();
-        let (resolvers, own) = (Resolvers::new(path.clone()), Ipv4Addr::new(192, 168, 30, 1));
-        let question = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'x', 0, 0, 1, 0, 1];
-        let answer = resolvers.ask(own, &question).await.unwrap();
-        assert_eq!((answer[1], answer[3] & 0x0f), (7, SERVER_FAILURE));
-        std::fs::write(
-            &path,
-            "# a file of another time\nnameserver 192.168.30.1\nnameserver 9.9.9.9\n",
-        )
-        .unwrap();
-        let changed = std::fs::File::options().append(true).open(&path).unwrap();
-        changed
-            .set_modified(SystemTime::now() + Duration::from_secs(5))
-            .unwrap();
-        assert_eq!(
-            resolvers.servers(own).await,
-            ["9.9.9.9:53".parse().unwrap()],
-            "the new file, without ourselves"
-        );
-        std::fs::remove_dir_all(folder).unwrap();
-    }
-}
+mod tests;
