@@ -16,6 +16,11 @@ const FORWARD: (&str, &str) = ("net.ipv4.ip_forward", "1");
 /// No ICMP redirects. The kernel asks this setting *or* the device's own, so the device's alone would not do.
 const NO_REDIRECTS: (&str, &str) = ("net.ipv4.conf.all.send_redirects", "0");
 
+/// The kernel counts what its connections carry, for who looks at them. A kernel without connections has no such setting.
+const COUNT: (&str, &str) = ("net.netfilter.nf_conntrack_acct", "1");
+
+const OURS: [&str; 3] = [FORWARD.0, NO_REDIRECTS.0, COUNT.0];
+
 const NOTE: &str = "found";
 
 static HELD: Mutex<BTreeMap<String, Held>> = Mutex::new(BTreeMap::new());
@@ -98,9 +103,7 @@ impl Former {
         if words.next() != Some(NOTE) {
             return Former::default();
         }
-        let ours = |(key, value): &(&str, &str)| {
-            (*key == FORWARD.0 || *key == NO_REDIRECTS.0) && matches!(*value, "0" | "1")
-        };
+        let ours = |(key, value): &(&str, &str)| OURS.contains(key) && matches!(*value, "0" | "1");
         let pairs = words.filter_map(|word| word.split_once('=')).filter(ours);
         Former(
             pairs
@@ -122,6 +125,7 @@ impl Former {
 #[derive(Debug)]
 pub(crate) struct Forwarding {
     _settings: [Setting; 2],
+    _count: Option<Setting>,
 }
 
 impl Forwarding {
@@ -131,6 +135,7 @@ impl Forwarding {
             |(key, value): (&str, &str)| Setting::hold(key, value, former.0.get(key).map(String::as_str));
         Ok(Forwarding {
             _settings: [hold(FORWARD)?, hold(NO_REDIRECTS)?],
+            _count: hold(COUNT).ok(),
         })
     }
 
@@ -138,7 +143,7 @@ impl Forwarding {
     pub(crate) fn note(&self) -> String {
         let table = held();
         let former = |key: &str| table.get(key).and_then(|entry| entry.former.clone());
-        let changed = [FORWARD.0, NO_REDIRECTS.0]
+        let changed = OURS
             .into_iter()
             .filter_map(|key| Some(format!("{key}={}", former(key)?)));
         std::iter::once(NOTE.to_owned())
@@ -154,11 +159,12 @@ mod tests {
 
     #[test]
     fn a_note_is_read_back_and_nothing_else_is() {
-        let note = "found net.ipv4.ip_forward=0 net.ipv4.conf.all.send_redirects=1";
+        let note = "found net.ipv4.ip_forward=0 net.ipv4.conf.all.send_redirects=1 net.netfilter.nf_conntrack_acct=0";
         assert!(note.len() <= 128);
         let former = Former::from_comments(["web", note].into_iter());
         assert_eq!(former.0["net.ipv4.ip_forward"], "0");
         assert_eq!(former.0["net.ipv4.conf.all.send_redirects"], "1");
+        assert_eq!(former.0["net.netfilter.nf_conntrack_acct"], "0");
         for other in [
             "",
             "web",

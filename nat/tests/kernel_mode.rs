@@ -15,12 +15,13 @@ const SHORT: Duration = Duration::from_secs(2);
 const OTHER_TABLE: &str = "add table inet other { chain c { type filter hook input priority 0; counter; }; }";
 
 /// What stop must leave as it was.
-fn machine() -> (String, String, String, String) {
+fn machine() -> (String, String, String, String, String) {
     (
         ruleset(),
         run("ip", "-4 -o addr") + &run("ls", "/sys/class/net"),
         setting("net.ipv4.ip_forward"),
         setting("net.ipv4.conf.all.send_redirects"),
+        setting("net.netfilter.nf_conntrack_acct"),
     )
 }
 
@@ -66,19 +67,28 @@ fn the_hub_reaches_the_outside_masqueraded_and_stop_leaves_nothing() {
         assert!(station.ping("10.0.1.26".parse().unwrap()).await);
         assert!(station.ping(support::GATEWAY).await);
         let table = nat.nat_table().await;
-        if std::fs::File::open("/proc/net/nf_conntrack").is_ok() {
-            let udp = table
-                .iter()
-                .find(|entry| entry.protocol == FlowProtocol::Udp)
-                .expect("the datagram's flow");
-            assert_eq!(
-                (udp.client, udp.destination),
-                (
-                    "192.168.30.50:5000".parse().unwrap(),
-                    "10.0.1.26:7".parse().unwrap()
-                )
-            );
-        }
+        let udp = table
+            .iter()
+            .find(|entry| entry.protocol == FlowProtocol::Udp)
+            .expect("the datagram's flow");
+        assert_eq!(
+            (udp.client, udp.destination, udp.sent),
+            (
+                "192.168.30.50:5000".parse().unwrap(),
+                "10.0.1.26:7".parse().unwrap(),
+                Some(20 + 8 + 3)
+            )
+        );
+        let tcp = table
+            .iter()
+            .find(|entry| entry.protocol == FlowProtocol::Tcp)
+            .unwrap();
+        assert!(
+            tcp.sent > Some(4 << 20) && tcp.received > Some(4 << 20),
+            "{tcp:?}"
+        );
+        let status = nat.status().await;
+        assert_eq!((status.tcp, status.udp, status.icmp), (1, 1, 1), "{status:?}");
         nat.stop().await.unwrap();
         assert_eq!(machine(), before);
     });
