@@ -229,6 +229,11 @@ impl SecureNat {
         Ok(())
     }
 
+    /// Takes other bounds of user mode. Flows that are open stay.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.flows.set_limits(limits);
+    }
+
     /// Ends it: every flow, the device, the ruleset and the kernel settings. The port is closed.
     pub async fn stop(self) -> Result<(), StartError> {
         self.shared.port.close();

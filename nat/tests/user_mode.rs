@@ -5,11 +5,12 @@ mod support;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hub_core::Switch;
+use hub_core::{Frame, Switch};
 use nat::dnat::{DnatRule, Publisher};
-use nat::{Event, Events, FlowProtocol, Mode, SecureNat, SecureNatConfig, Setup, Tag, TcpState};
+use nat::{Event, Events, FlowProtocol, Mode, NatEntry, SecureNat, SecureNatConfig, Setup, Tag, TcpState};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use support::hosts::{echo, resolver, serve};
 use support::station::{Connected, Station};
 use support::{config, hub, in_namespace, noise, resolv_conf, ruleset, run, session, setting};
@@ -396,6 +397,87 @@ fn open_flows_that_carry_nothing_cost_nothing() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(ticks() - before <= 4, "{} ticks of 200", ticks() - before);
         assert_eq!(lab.nat.status().await.tcp, 20);
+    });
+}
+
+/// Bytes of this program that are in memory.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// Stations of the flood, and the connections and peers of datagrams that each of them has.
+const STATIONS: u8 = 5;
+const CONNECTIONS: u16 = 1600;
+const PEERS: u16 = 2400;
+
+/// Frames of all stations that open `each` flows each; `write` makes one of what is in front and the flow's number.
+fn flood(
+    each: u16,
+    write: impl Fn(etherparse::PacketBuilderStep<etherparse::IpHeaders>, u16) -> Vec<u8>,
+) -> Vec<Frame> {
+    let flows = (0..STATIONS).flat_map(|station| (0..each).map(move |flow| (station, flow)));
+    let frame = |(station, flow)| {
+        let packet =
+            etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 1, station], config().mac_address.octets())
+                .ipv4([192, 168, 30, 100 + station], SERVER.octets(), 64);
+        Frame::new(write(packet, flow))
+    };
+    flows.map(frame).collect()
+}
+
+#[test]
+fn twenty_thousand_flows_stay_within_their_bound() {
+    in_namespace(|| async {
+        // Both ends of the connections are ours.
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert!(hard > 17_000, "this test needs 17,000 descriptors (ulimit -Hn)");
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+        let lab = Lab::new(|setup| setup.limits.connecting_per_client = CONNECTIONS.into()).await;
+        let listener = TcpListener::bind("10.0.1.26:80").unwrap();
+        std::thread::spawn(move || listener.incoming().flatten().collect::<Vec<_>>());
+        let mut frames = flood(CONNECTIONS, |packet, flow| {
+            let mut bytes = Vec::new();
+            let syn = packet.tcp(1000 + flow, 80, 77, 8192).syn();
+            syn.write(&mut bytes, &[]).unwrap();
+            bytes
+        });
+        frames.extend(flood(PEERS, |packet, flow| {
+            let mut bytes = Vec::new();
+            // A few sockets of each station, which talk to 256 peers each.
+            let datagram = packet.udp(5000 + flow / 256, 10_000 + flow % 256);
+            datagram.write(&mut bytes, b"x").unwrap();
+            bytes
+        }));
+        let port = session(&lab.switch);
+        let (tcp, udp) = (
+            STATIONS as usize * CONNECTIONS as usize,
+            STATIONS as usize * PEERS as usize,
+        );
+        assert_eq!(tcp + udp, 20_000);
+        let before = resident();
+        let open = async || {
+            let table = lab.nat.nat_table().await;
+            let open = |entry: &&NatEntry| entry.tcp_state != Some(TcpState::Connecting);
+            table.iter().filter(open).count()
+        };
+        // The listener takes a while; who waits asks again, as TCP does.
+        let all = async {
+            while open().await < tcp + udp {
+                for part in frames.chunks(512) {
+                    port.send(Instant::now(), &mut part.iter().cloned());
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(50), all)
+            .await
+            .expect("every flow opens");
+        let grown = resident().saturating_sub(before);
+        assert!(grown < tcp * 40 * 1024 + udp * 4096, "{} MiB", grown >> 20);
+        let status = lab.nat.status().await;
+        assert_eq!((status.tcp as usize, status.udp as usize), (tcp, udp));
+        lab.nat.stop().await.unwrap();
     });
 }
 

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -198,10 +198,9 @@ impl Socket {
 
     /// Carries answers to the station until nobody has been written or listened to for the configured time.
     pub(crate) async fn run(self: Arc<Self>, shared: Arc<Shared>) {
+        // Before this nobody can have been silent for long enough: there may be thousands of peers to look through.
+        let mut due = Instant::now() + shared.udp_timeout();
         loop {
-            let timeout = shared.udp_timeout();
-            let oldest = self.peers().values().map(|peer| peer.flow.last_active()).min();
-            let due = oldest.unwrap_or_else(Instant::now) + timeout;
             tokio::select! {
                 ready = self.socket.readable() => {
                     if ready.is_err() {
@@ -210,14 +209,21 @@ impl Socket {
                     self.receive(&shared);
                 }
                 () = sleep_until(due.into()) => {
-                    let now = Instant::now();
-                    self.peers().retain(|_, peer| peer.flow.last_active() + timeout > now);
+                    let (now, timeout) = (Instant::now(), shared.udp_timeout());
+                    due = self.forget_silent(now, timeout).unwrap_or(now) + timeout;
                     if shared.sockets.close_if_idle(&self) {
                         return;
                     }
                 }
             }
         }
+    }
+
+    /// Ends the flows of peers that were silent for `timeout`; when the one that is silent longest last was not.
+    fn forget_silent(&self, now: Instant, timeout: Duration) -> Option<Instant> {
+        let mut peers = self.peers();
+        peers.retain(|_, peer| peer.flow.last_active() + timeout > now);
+        peers.values().map(|peer| peer.flow.last_active()).min()
     }
 
     fn receive(&self, shared: &Shared) {

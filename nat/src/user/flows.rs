@@ -1,5 +1,6 @@
 //! The flows of user mode: how many there may be, and what each has carried.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -29,12 +30,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            tcp_per_client: 1024,
-            udp_per_client: 1024,
+            tcp_per_client: 4096,
+            udp_per_client: 4096,
             icmp_per_client: 64,
             dns_per_client: 128,
             connecting_per_client: 256,
-            total: 4096,
+            total: 20_480,
         }
     }
 }
@@ -54,17 +55,19 @@ impl Limits {
 #[derive(Debug)]
 pub(crate) struct Flows {
     table: Mutex<Table>,
-    limits: Limits,
     events: Events,
     started: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Table {
+    limits: Limits,
     next: u64,
     rows: BTreeMap<u64, Arc<Meter>>,
     counts: HashMap<(FlowProtocol, Ipv4Addr), u32>,
     totals: HashMap<FlowProtocol, u32>,
+    /// TCP connections of each client that wait to open.
+    connecting: HashMap<Ipv4Addr, u32>,
     /// Clients that were told to be at their limit.
     limited: HashSet<(FlowProtocol, Ipv4Addr)>,
 }
@@ -87,8 +90,10 @@ pub(crate) struct Meter {
 impl Flows {
     pub(crate) fn new(limits: Limits, events: Events) -> Arc<Self> {
         Arc::new(Flows {
-            table: Mutex::default(),
-            limits,
+            table: Mutex::new(Table {
+                limits,
+                ..Table::default()
+            }),
             events,
             started: Instant::now(),
         })
@@ -109,7 +114,7 @@ impl Flows {
         let mut table = self.table();
         let of_client = table.counts.get(&key).copied().unwrap_or(0);
         let of_all = table.totals.get(&protocol).copied().unwrap_or(0);
-        if of_client >= self.limits.per_client(protocol) || of_all >= self.limits.total {
+        if of_client >= table.limits.per_client(protocol) || of_all >= table.limits.total {
             let first = table.limited.insert(key);
             drop(table);
             if first {
@@ -135,6 +140,9 @@ impl Flows {
             state: AtomicU8::new(TcpState::Connecting as u8),
         });
         table.rows.insert(meter.id, Arc::clone(&meter));
+        if protocol == FlowProtocol::Tcp {
+            *table.connecting.entry(*client.ip()).or_default() += 1;
+        }
         drop(table);
         self.events.tell(Event::FlowOpened {
             protocol,
@@ -147,6 +155,11 @@ impl Flows {
         })
     }
 
+    /// Takes other limits. Flows that are open stay.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.table().limits = limits;
+    }
+
     /// How many flows of a protocol there are.
     pub(crate) fn count(&self, protocol: FlowProtocol) -> u32 {
         self.table().totals.get(&protocol).copied().unwrap_or(0)
@@ -155,20 +168,8 @@ impl Flows {
     /// Whether a client waits for too many connections to open already.
     pub(crate) fn too_many_connecting(&self, client: Ipv4Addr) -> bool {
         let table = self.table();
-        let of_client = table
-            .counts
-            .get(&(FlowProtocol::Tcp, client))
-            .copied()
-            .unwrap_or(0);
-        // Counting is only needed once there are that many at all.
-        of_client >= self.limits.connecting_per_client && {
-            let waiting = |meter: &&Arc<Meter>| {
-                meter.protocol == FlowProtocol::Tcp
-                    && *meter.client.ip() == client
-                    && meter.state.load(Ordering::Relaxed) == TcpState::Connecting as u8
-            };
-            table.rows.values().filter(waiting).count() >= self.limits.connecting_per_client as usize
-        }
+        let waiting = table.connecting.get(&client).copied().unwrap_or(0);
+        waiting >= table.limits.connecting_per_client
     }
 
     /// All flows, oldest first.
@@ -194,6 +195,16 @@ impl Flows {
 
     fn elapsed(&self, now: Instant) -> u64 {
         now.duration_since(self.started).as_millis() as u64
+    }
+
+    /// A TCP connection waits no more: it is open, or has ended.
+    fn connected(&self, client: Ipv4Addr) {
+        if let Entry::Occupied(mut waiting) = self.table().connecting.entry(client) {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
     }
 
     fn close(&self, meter: &Meter) {
@@ -257,12 +268,17 @@ impl Flow {
 
     /// Notes how far a TCP connection is.
     pub(crate) fn set_tcp_state(&self, state: TcpState) {
-        self.meter.state.store(state as u8, Ordering::Relaxed);
+        let former = self.meter.state.swap(state as u8, Ordering::Relaxed);
+        let was_connecting = former == TcpState::Connecting as u8 && state != TcpState::Connecting;
+        if was_connecting && self.meter.protocol == FlowProtocol::Tcp {
+            self.flows.connected(*self.meter.client.ip());
+        }
     }
 }
 
 impl Drop for Flow {
     fn drop(&mut self) {
+        self.set_tcp_state(TcpState::Closing);
         self.flows.close(&self.meter);
         let Meter {
             protocol,
@@ -320,6 +336,36 @@ mod tests {
         drop((held, other));
         assert_eq!((flows.count(FlowProtocol::Udp), flows.entries().len()), (0, 0));
         assert!(open("10.0.0.1:3").is_some());
+    }
+
+    #[test]
+    fn a_client_waits_for_so_many_connections_and_no_more() {
+        let limits = Limits {
+            connecting_per_client: 2,
+            ..Limits::default()
+        };
+        let flows = Flows::new(limits, Events::ignored());
+        let open = || {
+            flows
+                .open(FlowProtocol::Tcp, at("10.0.0.1:1"), at("1.1.1.1:80"))
+                .unwrap()
+        };
+        let too_many = || flows.too_many_connecting(*at("10.0.0.1:1").ip());
+        let (first, second) = (open(), open());
+        assert!(too_many() && !flows.too_many_connecting(*at("10.0.0.2:1").ip()));
+        first.set_tcp_state(TcpState::Established);
+        first.set_tcp_state(TcpState::Closing);
+        assert!(!too_many());
+        let third = open();
+        assert!(too_many());
+        drop((second, third));
+        assert!(flows.table().connecting.is_empty());
+        flows.set_limits(Limits {
+            connecting_per_client: 0,
+            ..limits
+        });
+        assert!(too_many(), "other limits are in force at once");
+        drop(first);
     }
 
     #[test]
