@@ -98,6 +98,43 @@ pub fn port_of_secure_nat(name: String) -> PortConfig {
     port
 }
 
+/// Where SecureNAT may do its work: what the hub's options leave of what the server offers, best first. Nothing may be left.
+#[must_use]
+pub fn nat_modes(options: &HubOptions, offered: nat::Mode, is_forced: bool) -> Vec<nat::Mode> {
+    let mut modes = vec![offered];
+    if offered != nat::Mode::User && !is_forced {
+        modes.push(nat::Mode::User);
+    }
+    modes.retain(|mode| {
+        !options.is_on(match mode {
+            nat::Mode::Kernel => HubOption::DisableKernelModeSecureNat,
+            nat::Mode::User => HubOption::DisableUserModeSecureNat,
+        })
+    });
+    modes
+}
+
+/// How much each station may hold of SecureNAT in user mode, and all together; an option that is 0 leaves the usual bound.
+#[must_use]
+pub fn nat_limits(options: &HubOptions, descriptors: u32) -> nat::Limits {
+    let usual = nat::Limits::default();
+    let bound = |option, usual| match options.get(option) {
+        0 => usual,
+        chosen => chosen,
+    };
+    nat::Limits {
+        tcp_per_client: bound(HubOption::SecureNatMaxTcpSessionsPerIp, usual.tcp_per_client),
+        connecting_per_client: bound(
+            HubOption::SecureNatMaxTcpSynSentPerIp,
+            usual.connecting_per_client,
+        ),
+        udp_per_client: bound(HubOption::SecureNatMaxUdpSessionsPerIp, usual.udp_per_client),
+        dns_per_client: bound(HubOption::SecureNatMaxDnsSessionsPerIp, usual.dns_per_client),
+        icmp_per_client: bound(HubOption::SecureNatMaxIcmpSessionsPerIp, usual.icmp_per_client),
+        total: usual.total.min(descriptors),
+    }
+}
+
 /// A hub with these options; `config` is what it was before.
 #[must_use]
 pub fn hub_with(config: HubConfig, options: &HubOptions) -> HubConfig {
@@ -224,6 +261,47 @@ mod tests {
             (port.max_macs, port.max_ipv4, port.max_ipv6),
             (Some(3), Some(4), Some(5))
         );
+    }
+
+    #[test]
+    fn options_leave_the_modes_that_they_do_not_forbid() {
+        use nat::Mode::{Kernel, User};
+        let modes = |kernel_off: bool, user_off: bool, offered, is_forced| {
+            let mut options = HubOptions::default();
+            options.set(HubOption::DisableKernelModeSecureNat, kernel_off.into());
+            options.set(HubOption::DisableUserModeSecureNat, user_off.into());
+            nat_modes(&options, offered, is_forced)
+        };
+        for (kernel_off, user_off, offered, is_forced, expected) in [
+            (false, false, Kernel, false, &[Kernel, User][..]),
+            (false, false, Kernel, true, &[Kernel]),
+            (false, false, User, false, &[User]),
+            (true, false, Kernel, false, &[User]),
+            (true, false, Kernel, true, &[]),
+            (false, true, Kernel, false, &[Kernel]),
+            (false, true, User, false, &[]),
+            (true, true, Kernel, false, &[]),
+        ] {
+            assert_eq!(modes(kernel_off, user_off, offered, is_forced), expected);
+        }
+    }
+
+    #[test]
+    fn every_bound_of_a_station_has_its_option() {
+        for option in [
+            HubOption::SecureNatMaxTcpSessionsPerIp,
+            HubOption::SecureNatMaxTcpSynSentPerIp,
+            HubOption::SecureNatMaxUdpSessionsPerIp,
+            HubOption::SecureNatMaxDnsSessionsPerIp,
+            HubOption::SecureNatMaxIcmpSessionsPerIp,
+        ] {
+            let mut options = HubOptions::default();
+            assert_eq!(nat_limits(&options, u32::MAX), nat::Limits::default());
+            options.set(option, 7);
+            let limits = nat_limits(&options, u32::MAX);
+            assert_ne!(limits, nat::Limits::default(), "{}", option.row().name);
+        }
+        assert_eq!(nat_limits(&HubOptions::default(), 256).total, 256);
     }
 
     #[test]

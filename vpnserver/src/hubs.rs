@@ -12,13 +12,14 @@ use hub_core::access::Rule;
 use hub_core::hub::{Hub, HubConfig, PortConfig};
 use hub_core::switch::{Port, Switch};
 use nat::dnat::Publisher;
-use nat::{LeaseEntry, NatEntry, SecureNat, Setup, Status, Tag};
+use nat::{LeaseEntry, NatEntry, SecureNat, SecureNatConfig, Setup, Status, Tag};
 
 use crate::access_list;
 use crate::bridge::Bridge;
-use crate::enforcement::{hub_with, port_of_bridge, port_of_secure_nat};
+use crate::enforcement::{hub_with, nat_limits, nat_modes, port_of_bridge, port_of_secure_nat};
 use crate::events::{Event, Events};
 use crate::packet_log;
+use crate::privileges::descriptors_for_nat;
 use crate::releaser::Releaser;
 use crate::store::{self, HubOption, LocalBridge, folded};
 
@@ -55,6 +56,8 @@ struct Activity {
 #[derive(Default)]
 struct Parts {
     secure_nat: Option<SecureNat>,
+    /// The modes that it was started under.
+    nat_modes: Vec<nat::Mode>,
     bridges: BTreeMap<String, Bridge>,
     access_list: access_list::InForce,
     releaser: Option<Releaser>,
@@ -305,23 +308,37 @@ impl VirtualHub {
     }
 
     async fn bring_secure_nat(&self, parts: &mut Parts, wanted: &Wanted) {
-        let config = &wanted.hub.secure_nat.config;
-        let part = format!("SecureNAT in {} mode", wanted.nat_mode);
-        let outcome = match (
-            &parts.secure_nat,
-            wanted.hub.online && wanted.hub.secure_nat.enabled,
-        ) {
-            (None, false) => return,
-            (Some(running), true) if running.config() == *config => return,
-            (Some(running), true) => running.set_config(config).await,
-            (Some(_), false) => match parts.secure_nat.take() {
-                Some(running) => running.stop().await,
-                None => return,
-            },
-            (None, true) => match self.start_secure_nat(wanted).await {
+        let options = &wanted.hub.options;
+        let modes = nat_modes(options, wanted.nat_mode, wanted.nat_mode_is_forced);
+        let mut config = wanted.hub.secure_nat.config.clone();
+        // Without a mode there is still a virtual host, as in the stock server: it answers and leases addresses.
+        let is_stranded = config.use_nat && modes.is_empty();
+        config.use_nat &= !is_stranded;
+        if let Some(running) = &parts.secure_nat {
+            running.set_limits(nat_limits(options, descriptors_for_nat()));
+        }
+        let is_wanted = wanted.hub.online && wanted.hub.secure_nat.enabled;
+        let is_over = !is_wanted || parts.nat_modes != modes;
+        if let Some(running) = parts.secure_nat.take_if(|_| is_over)
+            && let Err(error) = running.stop().await
+        {
+            self.report_failure(parts, part_in(wanted.nat_mode), error.to_string());
+        }
+        if !is_wanted {
+            return;
+        }
+        let part = part_in(modes.first().copied().unwrap_or(nat::Mode::User));
+        let outcome = match &parts.secure_nat {
+            Some(running) if running.config() == config => return,
+            Some(running) => running.set_config(&config).await,
+            None => match self.start_secure_nat(wanted, &config, &modes).await {
                 Ok(started) => {
-                    let part = format!("SecureNAT in {} mode", started.mode());
+                    let part = part_in(started.mode());
                     parts.secure_nat = Some(started);
+                    parts.nat_modes = modes;
+                    if is_stranded {
+                        return self.report_failure(parts, part, stranded(wanted));
+                    }
                     return self.report_start(parts, part);
                 }
                 Err(error) => Err(error),
@@ -333,21 +350,35 @@ impl VirtualHub {
     }
 
     /// The kernel can have a network once. A second hub with the same one, and that is what new hubs have, works in user
-    /// space unless the mode is forced.
-    async fn start_secure_nat(&self, wanted: &Wanted) -> Result<SecureNat, nat::StartError> {
-        match SecureNat::start(self.secure_nat_setup(wanted, wanted.nat_mode)).await {
-            Err(nat::StartError::NetworkTaken { .. }) if !wanted.nat_mode_is_forced => {
-                SecureNat::start(self.secure_nat_setup(wanted, nat::Mode::User)).await
+    /// space where that is allowed.
+    async fn start_secure_nat(
+        &self,
+        wanted: &Wanted,
+        config: &SecureNatConfig,
+        modes: &[nat::Mode],
+    ) -> Result<SecureNat, nat::StartError> {
+        let (first, second) = match modes {
+            [first, second, ..] => (*first, Some(*second)),
+            [only] => (*only, None),
+            [] => (nat::Mode::User, None),
+        };
+        match (
+            SecureNat::start(self.secure_nat_setup(wanted, config, first)).await,
+            second,
+        ) {
+            (Err(nat::StartError::NetworkTaken { .. }), Some(second)) => {
+                SecureNat::start(self.secure_nat_setup(wanted, config, second)).await
             }
-            outcome => outcome,
+            (outcome, _) => outcome,
         }
     }
 
-    fn secure_nat_setup(&self, wanted: &Wanted, mode: nat::Mode) -> Setup {
+    fn secure_nat_setup(&self, wanted: &Wanted, config: &SecureNatConfig, mode: nat::Mode) -> Setup {
         let name = self.session_name("SecureNAT");
         let port = self.plug(port_of_secure_nat(name), PART_QUEUE_BYTES);
         let tag = Tag::new(&format!("{}{}", wanted.tag, short(&self.name)));
-        let mut setup = Setup::new(port, wanted.hub.secure_nat.config.clone(), mode, tag);
+        let mut setup = Setup::new(port, config.clone(), mode, tag);
+        setup.limits = nat_limits(&wanted.hub.options, descriptors_for_nat());
         setup.published = Some(wanted.published.clone());
         setup.events = self.nat_events();
         setup.offload = wanted.offload;
@@ -466,6 +497,23 @@ impl Hubs {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<VirtualHub>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn part_in(mode: nat::Mode) -> String {
+    format!("SecureNAT in {mode} mode")
+}
+
+/// Why SecureNAT reaches nothing outside.
+fn stranded(wanted: &Wanted) -> String {
+    let offered = match (wanted.nat_mode_is_forced, wanted.nat_mode) {
+        (true, mode) => format!("the server was started with --nat-mode {mode}, which"),
+        (false, nat::Mode::User) => "the server may use user mode only, which".to_owned(),
+        (false, nat::Mode::Kernel) => "both modes are what".to_owned(),
+    };
+    format!(
+        "{offered} the hub's options forbid (DisableKernelModeSecureNAT, DisableUserModeSecureNAT): stations get addresses \
+         and reach nothing outside; set the option to 0 (ExtOptionSet)"
+    )
 }
 
 /// The name of the port that a station is behind.

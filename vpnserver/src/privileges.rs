@@ -42,6 +42,13 @@ pub fn keep_memory_private() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How many descriptors flows of one protocol may take of one SecureNAT in user mode, so that sessions have some left.
+#[must_use]
+pub fn descriptors_for_nat() -> u32 {
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(DESCRIPTORS, |(soft, _)| soft);
+    u32::try_from(soft / 4).unwrap_or(u32::MAX)
+}
+
 /// Gives up every capability but those for the network, for this process and all that it will start. Must be called
 /// before there is a second thread.
 ///
