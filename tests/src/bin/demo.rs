@@ -90,9 +90,11 @@ fn play(story: &mut Story) -> Result<String> {
         administer(story, &stage)?;
         publish(story, &stage)?;
         let ours = our_client(story, &stage)?;
-        Ok((ours, stock_client(story, &stage, &page)?))
+        let user_mode = without_privileges(story, &stage)?;
+        Ok((ours, user_mode, stock_client(story, &stage, &page)?))
     })();
-    let (ours, stock) = visits.inspect_err(|_| eprintln!("\nvpnserver said:\n{}", server.log()))?;
+    let (ours, user_mode, stock) =
+        visits.inspect_err(|_| eprintln!("\nvpnserver said:\n{}", server.log()))?;
 
     story.step("The server stops, leaves the machine as it was, and its log has told the story");
     story.show(&stage.nat, "systemctl stop vpnserver   # here: SIGTERM");
@@ -108,15 +110,17 @@ fn play(story: &mut Story) -> Result<String> {
 
     Ok(match stock {
         Ok(took) => format!(
-            "Proven: the private page is out of reach without the VPN, and came through it by vpnclient in {} and by \
-             the stock SoftEther client in {}, counted from starting to connect.",
+            "Proven: the private page is out of reach without the VPN, and came through it by vpnclient in {} with SecureNAT \
+             in kernel mode and in {} in user mode, and by the stock SoftEther client in {}, counted from starting to connect.",
             human(ours),
+            human(user_mode),
             human(took)
         ),
         Err(reason) => format!(
             "Proven: the private page is out of reach without the VPN, and came through it by vpnclient in {}. \
-             Not shown: the stock client ({reason}).",
-            human(ours)
+             With SecureNAT in user mode it took {}. Not shown: the stock client ({reason}).",
+            human(ours),
+            human(user_mode)
         ),
     })
 }
@@ -215,6 +219,7 @@ fn our_client(story: &mut Story, stage: &Stage) -> Result<Duration> {
     );
     get(story, user, PRIVATE_PAGE)?;
     let took = begun.elapsed();
+    secure_nat_is_in(story, stage, "kernel")?;
 
     let vpncmd = ours::program("vpncmd")?;
     for command in ["SessionList", "DhcpTable"] {
@@ -234,6 +239,52 @@ fn our_client(story: &mut Story, stage: &Stage) -> Result<Duration> {
     ensure!(left.is_empty(), "vpnclient left a route behind: {left}");
     story.done("disconnected; routes and device are gone", begun.elapsed());
     Ok(took)
+}
+
+/// The same page by the other way: no device, no rule, no privilege; the server's own sockets.
+fn without_privileges(story: &mut Story, stage: &Stage) -> Result<Duration> {
+    story
+        .step("The hub's administrator takes SecureNAT from the kernel: user mode needs no privilege at all");
+    let (user, hub) = (&stage.user, format!("/ADMINHUB:{HUB}"));
+    let vpncmd = ours::program("vpncmd")?;
+    for command in [
+        &["ExtOptionSet", "DisableKernelModeSecureNAT", "/VALUE:1"][..],
+        &["SecureNatStatusGet"],
+    ] {
+        let arguments = [&["localhost", "/SERVER", &hub, "/CMD"][..], command].concat();
+        story.run(&stage.nat, &vpncmd, &arguments)?;
+    }
+    let begun = Instant::now();
+    let client = Client::connect(user, "203.0.113.1", &["--insecure"])?;
+    process::eventually(Duration::from_secs(20), "a lease for vpnclient", || {
+        let routes = user.sh("ip -4 route show 10.0.1.0/24")?;
+        Ok((!routes.is_empty()).then_some(()))
+    })
+    .with_context(|| client.daemon().log())?;
+    get(story, user, PRIVATE_PAGE)?;
+    let took = begun.elapsed();
+    secure_nat_is_in(story, stage, "user")?;
+    client.stop()?;
+    Ok(took)
+}
+
+/// Says in which mode SecureNAT works, and checks that it is the one.
+fn secure_nat_is_in(story: &Story, stage: &Stage, mode: &str) -> Result<()> {
+    let said = ours::administer(&stage.nat, HUB, &["SecureNatStatusGet", "NatTable"])?;
+    let active =
+        stock::item(&said, "Kernel-mode NAT is Active").context("SecureNatStatusGet tells no mode")?;
+    ensure!(
+        (active == "Yes") == (mode == "kernel"),
+        "SecureNAT should be in {mode} mode:\n{said}"
+    );
+    ensure!(
+        said.contains("10.0.1.26"),
+        "NatTable does not tell of the page in {mode} mode:\n{said}"
+    );
+    story.say(&format!(
+        "SecureNAT in {mode} mode fetched it; NatTable shows the connection."
+    ));
+    Ok(())
 }
 
 fn stock_client(story: &mut Story, stage: &Stage, page: &Page) -> Result<Result<Duration, String>> {
