@@ -23,7 +23,7 @@ impl Keeper {
         Keeper(tokio::spawn(async move {
             loop {
                 sleep(every).await;
-                forwarding::reassert();
+                forwarding::reassert().await;
                 put_back(&table, &document).await;
             }
         }))

@@ -20,6 +20,7 @@ pub mod dhcp;
 pub mod dnat;
 pub mod event;
 pub mod host;
+pub mod leftovers;
 pub mod net;
 pub mod routes;
 pub mod station;
@@ -39,6 +40,7 @@ mod user;
 
 pub use config::{ConfigError, SecureNatConfig};
 pub use event::{Event, Events, FlowProtocol};
+pub use forwarding::{Forwarding, HoldError};
 pub use net::Ipv4Net;
 pub use packet::Packet;
 pub use routes::{PushRoute, PushRoutes};

@@ -22,6 +22,7 @@ use tokio::process::Command;
 
 use crate::dnat::PortRange;
 use crate::net::Ipv4Net;
+use crate::tag::Tag;
 
 /// A healthy `nft` answers within milliseconds; one that hangs must not hang the server.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -159,6 +160,39 @@ pub(crate) async fn rules(table: &str) -> Result<Option<Vec<Rule<'static>>>, Nft
 /// Removes a table of ours, if it exists.
 pub(crate) async fn remove(table: &str) -> Result<(), NftError> {
     apply(&Ruleset::remove(table).into_document()).await
+}
+
+/// A table of ours, of whatever family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OurTable {
+    pub(crate) family: String,
+    pub(crate) name: String,
+}
+
+impl OurTable {
+    /// Removes it.
+    pub(crate) async fn remove(&self) -> Result<(), NftError> {
+        match run(&["delete", "table", &self.family, &self.name], &[]).await {
+            Err(NftError::Refused(reason)) if reason.contains("No such file") => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+}
+
+/// The tables on this machine that are ours by their name, of this process or of another.
+pub(crate) async fn tables() -> Result<Vec<OurTable>, NftError> {
+    let answer: serde_json::Value = serde_json::from_slice(&run(&["-j", "list", "tables"], &[]).await?)?;
+    let objects = answer["nftables"].as_array().into_iter().flatten();
+    let named = objects.filter_map(|object| {
+        let text = |key: &str| object["table"][key].as_str().map(str::to_owned);
+        Some(OurTable {
+            family: text("family")?,
+            name: text("name")?,
+        })
+    });
+    Ok(named
+        .filter(|table| Tag::of_table(&table.name).is_some())
+        .collect())
 }
 
 /// Chains of others that drop forwarded packets nobody allows, in words for an administrator.

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::config::{ConfigError, SecureNatConfig};
 use crate::dnat::Publisher;
 use crate::event::{Events, FlowProtocol};
+use crate::forwarding::HoldError;
 use crate::host::VirtualHost;
 use crate::keeper;
 use crate::kernel::{KernelNat, conntrack};
@@ -89,6 +90,9 @@ pub enum StartError {
     /// The ruleset of kernel mode.
     #[error(transparent)]
     Nft(#[from] NftError),
+    /// The kernel settings of kernel mode.
+    #[error(transparent)]
+    Forwarding(#[from] HoldError),
 }
 
 /// A SecureNAT in operation.

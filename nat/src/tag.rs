@@ -12,6 +12,8 @@ const MAX: usize = 11;
 const STEM: usize = 6;
 /// How the names of our devices begin.
 const DEVICE: &str = "hwn_";
+/// How the names of our nftables tables begin.
+const TABLE: &str = "hubward_";
 
 impl Tag {
     /// The tag for a hub or instance name. A name that is a tag already stays as it is; any other becomes its
@@ -47,13 +49,28 @@ impl Tag {
 
     /// Name of the nftables table of kernel mode.
     pub(crate) fn nat_table(&self) -> String {
-        format!("hubward_{}", self.0)
+        format!("{TABLE}{}", self.0)
+    }
+
+    /// Name of the nftables table that says which kernel settings to put back.
+    pub(crate) fn settings_table(&self) -> String {
+        format!("{TABLE}{}.found", self.0)
+    }
+
+    /// The tag, as text, of one of our tables of whatever kind.
+    pub(crate) fn of_table(name: &str) -> Option<&str> {
+        name.strip_prefix(TABLE)?.split('.').next()
     }
 
     /// Name of the nftables table of published hosts.
     pub(crate) fn dnat_table(&self) -> String {
-        format!("hubward_{}.dnat", self.0) // a tag has no dots, so the two kinds of table never meet
+        format!("{TABLE}{}.dnat", self.0) // a tag has no dots, so the two kinds of table never meet
     }
+}
+
+/// The tag, as text, of a device of kernel mode.
+pub(crate) fn of_device(name: &str) -> Option<&str> {
+    name.strip_prefix(DEVICE)
 }
 
 impl fmt::Display for Tag {

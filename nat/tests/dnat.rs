@@ -204,10 +204,11 @@ fn what_a_killed_process_left_is_cleared_away() {
         let lab = Lab::new();
         let before = ruleset();
         run("nft", "add table ip hubward_t1.dnat");
-        run("nft", "add chain ip hubward_t1.dnat notes");
+        run("nft", "add table ip hubward_t1.found");
+        run("nft", "add chain ip hubward_t1.found notes");
         run(
             "nft",
-            "add rule ip hubward_t1.dnat notes counter comment \"found net.ipv4.ip_forward=0\"",
+            "add rule ip hubward_t1.found notes counter comment \"found net.ipv4.ip_forward=0\"",
         );
         netdev::sysctl::write("net.ipv4.ip_forward", "1").unwrap();
         lab.publisher.clear().await.unwrap();

@@ -143,13 +143,14 @@ fn what_a_killed_process_left_is_taken_over_and_undone() {
     in_namespace(|| async {
         prepare();
         let before = machine();
-        // As a killed process leaves it: the table with its note, and forwarding on.
+        // As a killed process leaves it: its table, its notes, and forwarding on.
         run("nft", "add table ip hubward_t1");
-        run("nft", "add chain ip hubward_t1 notes");
-        run(
-            "nft",
-            "add rule ip hubward_t1 notes counter comment \"found net.ipv4.ip_forward=0 net.ipv4.conf.all.send_redirects=1\"",
-        );
+        run("nft", "add table ip hubward_t1.found");
+        run("nft", "add chain ip hubward_t1.found notes");
+        for note in ["net.ipv4.ip_forward=0", "net.ipv4.conf.all.send_redirects=1"] {
+            let rule = format!("add rule ip hubward_t1.found notes counter comment \"found {note}\"");
+            run("nft", &rule);
+        }
         netdev::sysctl::write("net.ipv4.ip_forward", "1").unwrap();
         netdev::sysctl::write("net.ipv4.conf.all.send_redirects", "0").unwrap();
         let (nat, _station, _switch) = start(|_| {}).await;

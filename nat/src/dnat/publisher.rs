@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::render::render;
 use super::rule::{DnatRule, Protocol, RuleError, check};
-use crate::forwarding::{Former, Forwarding};
+use crate::forwarding::{self, Forwarding, HoldError};
 use crate::keeper::{self, Keeper};
 use crate::net::Ipv4Net;
 use crate::nft::{self, NftError};
@@ -44,7 +44,10 @@ pub enum DnatError {
     /// nftables did not take them.
     #[error(transparent)]
     Nft(#[from] NftError),
-    /// A kernel setting or the list of addresses is out of reach.
+    /// Forwarding cannot be switched on.
+    #[error(transparent)]
+    Forwarding(#[from] HoldError),
+    /// The list of addresses is out of reach.
     #[error(transparent)]
     Device(#[from] netdev::Error),
 }
@@ -190,51 +193,49 @@ impl Kernel {
                 keeper.stop().await;
                 (Some(document), forwarding)
             }
-            None => (None, Forwarding::hold(&left_behind(tag).await?)?),
+            None => (None, Forwarding::hold(tag, &[]).await?),
         };
-        let document = render(rules, tag, &links, &counters, &forwarding.note());
+        let document = render(rules, tag, &links, &counters);
         let outcome = nft::apply(&document).await;
-        let in_force = if outcome.is_ok() { Some(document) } else { before };
-        self.in_force = in_force.map(|document| InForce {
-            keeper: Keeper::start(tag.dnat_table(), document.clone(), self.watch),
-            document,
-            forwarding,
-        });
+        match if outcome.is_ok() { Some(document) } else { before } {
+            Some(document) => {
+                self.in_force = Some(InForce {
+                    keeper: Keeper::start(tag.dnat_table(), document.clone(), self.watch),
+                    document,
+                    forwarding,
+                });
+            }
+            None => forwarding.release().await,
+        }
         Ok(outcome?)
     }
 
     async fn clear(&mut self, tag: &Tag) -> Result<(), DnatError> {
-        let stale = match left_behind(tag).await {
-            Ok(former) => former,
-            // Nothing of ours is in force, and what cannot be asked has nothing of ours either.
-            Err(NftError::Missing | NftError::Forbidden) if self.in_force.is_none() => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
         match self.in_force.take() {
             Some(InForce {
                 keeper, forwarding, ..
             }) => {
                 keeper.stop().await;
                 nft::remove(&tag.dnat_table()).await?;
-                drop(forwarding);
+                forwarding.release().await;
+                Ok(())
             }
-            None => {
-                nft::remove(&tag.dnat_table()).await?;
-                if stale != Former::default() {
-                    // A killed process turned forwarding on: hold it for a moment to put back what it had found.
-                    drop(Forwarding::hold(&stale)?);
-                }
-            }
+            None => match clear_left_behind(tag).await {
+                // Nothing of ours is in force, and what cannot be asked has nothing of ours either.
+                Err(NftError::Missing | NftError::Forbidden) => Ok(()),
+                outcome => Ok(outcome?),
+            },
         }
-        Ok(())
     }
 }
 
-async fn left_behind(tag: &Tag) -> Result<Former, NftError> {
-    let rules = nft::rules(&tag.dnat_table()).await?.unwrap_or_default();
-    Ok(Former::from_comments(
-        rules.iter().filter_map(|rule| rule.comment.as_deref()),
-    ))
+/// Takes away what a killed process left.
+async fn clear_left_behind(tag: &Tag) -> Result<(), NftError> {
+    nft::remove(&tag.dnat_table()).await?;
+    for notes in forwarding::unclaimed(|other| other == tag.as_str()).await? {
+        notes.settle().await;
+    }
+    Ok(())
 }
 
 async fn read_counters(tag: &Tag) -> Result<HashMap<String, RuleCounter>, NftError> {

@@ -19,21 +19,18 @@ const LOOPBACK: Ipv4Net = Ipv4Net::new(std::net::Ipv4Addr::LOCALHOST, 8);
 /// The transaction that makes `rules` the content of the table of `tag`, and touches no other table.
 ///
 /// `links` are the networks this machine is directly connected to: a client on the same one as the target would
-/// be answered past us, so its connections alone are masqueraded. `counters` are values to go on from; `note` is
-/// kept in the table as a comment for whoever finds it.
+/// be answered past us, so its connections alone are masqueraded. `counters` are values to go on from.
 pub fn render(
     rules: &[DnatRule],
     tag: &Tag,
     links: &[Ipv4Net],
     counters: &HashMap<String, RuleCounter>,
-    note: &str,
 ) -> Nftables<'static> {
     let mut set = Ruleset::replace(&tag.dnat_table());
     // The priorities are `dstnat` and `srcnat` of nft(8).
     set.base_chain("prerouting", NfChainType::NAT, NfHook::Prerouting, -100);
     set.base_chain("output", NfChainType::NAT, NfHook::Output, -100);
     set.base_chain("postrouting", NfChainType::NAT, NfHook::Postrouting, 100);
-    set.note(note);
     for rule in rules {
         let seen = counters.get(&rule.name).copied().unwrap_or_default();
         set.rule("prerouting", translation(rule, seen), &rule.name);
@@ -108,7 +105,7 @@ mod tests {
 
     fn rendered(rules: &[DnatRule], links: &[&str]) -> Vec<Value> {
         let links: Vec<Ipv4Net> = links.iter().map(|l| l.parse().unwrap()).collect();
-        let document = render(rules, &Tag::new("t1"), &links, &HashMap::new(), "found");
+        let document = render(rules, &Tag::new("t1"), &links, &HashMap::new());
         serde_json::to_value(document).unwrap()["nftables"]
             .as_array()
             .unwrap()
@@ -220,7 +217,7 @@ mod tests {
                 bytes: 420,
             },
         )]);
-        let document = render(&[web()], &Tag::new("t1"), &[], &counters, "found");
+        let document = render(&[web()], &Tag::new("t1"), &[], &counters);
         let commands = serde_json::to_value(document).unwrap()["nftables"]
             .as_array()
             .unwrap()

@@ -14,14 +14,15 @@ use std::time::{Duration, Instant};
 use hub_core::frame::Frame;
 use hub_core::{Closed, MacAddr};
 use netdev::{Links, Tap, TapOptions, sysctl};
+use nftables::schema::Nftables;
 use tokio::task::JoinSet;
 
 use crate::config::SecureNatConfig;
 use crate::device::{self, read_batch};
-use crate::forwarding::{Former, Forwarding};
+use crate::forwarding::Forwarding;
 use crate::keeper::Keeper;
 use crate::net::Ipv4Net;
-use crate::nft::{self, NftError};
+use crate::nft;
 use crate::secure_nat::StartError;
 use crate::tag::Tag;
 use crate::user::Shared;
@@ -36,8 +37,7 @@ pub(crate) struct KernelNat {
     tasks: JoinSet<()>,
     table: String,
     keeper: Keeper,
-    /// Held only to be put back.
-    _forwarding: Forwarding,
+    forwarding: Forwarding,
 }
 
 impl KernelNat {
@@ -50,12 +50,16 @@ impl KernelNat {
     ) -> Result<Self, StartError> {
         let config = shared.host().config().clone();
         let table = tag.nat_table();
-        let former = left_behind(&table).await?;
-        let forwarding = Forwarding::hold(&former)?;
+        nft::remove(&table).await?; // what a killed process left
         refuse_taken_network(config.network()).await?;
-        let tap = make_device(&config, &tag.device(), offload).await?;
-        let document = ruleset::render(&config, &table, tap.name(), &forwarding.note());
-        nft::apply(&document).await?;
+        let forwarding = Forwarding::hold(tag, &[]).await?;
+        let (tap, document) = match set_up(&config, tag, offload).await {
+            Ok(done) => done,
+            Err(error) => {
+                forwarding.release().await;
+                return Err(error);
+            }
+        };
         for warning in nft::dropping_forward_chains().await.unwrap_or_default() {
             tracing::warn!(hub = %config.network(), "SecureNAT may not reach the outside: {warning}");
         }
@@ -69,7 +73,7 @@ impl KernelNat {
             tasks,
             table,
             keeper,
-            _forwarding: forwarding,
+            forwarding,
         })
     }
 
@@ -79,19 +83,21 @@ impl KernelNat {
         self.tasks.shutdown().await;
         self.keeper.stop().await;
         nft::remove(&self.table).await?;
+        self.forwarding.release().await;
         Ok(())
     }
 }
 
-/// What a killed process found before it changed it, and its table away.
-async fn left_behind(table: &str) -> Result<Former, NftError> {
-    let Some(rules) = nft::rules(table).await? else {
-        return Ok(Former::default());
-    };
-    nft::remove(table).await?;
-    Ok(Former::from_comments(
-        rules.iter().filter_map(|rule| rule.comment.as_deref()),
-    ))
+/// The device and the rules; the device goes when they cannot be had.
+async fn set_up(
+    config: &SecureNatConfig,
+    tag: &Tag,
+    offload: bool,
+) -> Result<(Tap, Nftables<'static>), StartError> {
+    let tap = make_device(config, &tag.device(), offload).await?;
+    let document = ruleset::render(config, &tag.nat_table(), tap.name());
+    nft::apply(&document).await?;
+    Ok((tap, document))
 }
 
 /// Two devices with one network confuse the kernel's routing: answers would leave by either. New hubs all begin with

@@ -10,12 +10,12 @@ use crate::nft::{Ruleset, address, ct, ct_has, field, is, is_not, meta, network,
 use crate::refused::REFUSED;
 use crate::resolver::DNS_PORT;
 
-/// The transaction that makes the table of `config` the content of `table`. `note` is kept in it as a comment.
+/// The transaction that makes the table of `config` the content of `table`.
 ///
 /// Its chains say what user mode does: stations with addresses of the hub's network reach the outside under this
 /// machine's address; of the virtual host itself they reach the name service and ping; nobody outside opens
 /// connections to them, unless published.
-pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str, note: &str) -> Nftables<'static> {
+pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str) -> Nftables<'static> {
     let hub = config.network();
     let from_hub = || is(meta(MetaKey::Iifname), word(device.to_owned()));
     let to_hub = || is(meta(MetaKey::Oifname), word(device.to_owned()));
@@ -25,7 +25,6 @@ pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str, note: 
     let accept = || Statement::Accept(Some(nftables::stmt::Accept {}));
 
     let mut set = Ruleset::replace(table);
-    set.note(note);
 
     set.base_chain("postrouting", NfChainType::NAT, NfHook::Postrouting, 100);
     let outside = is_not(meta(MetaKey::Oifname), word(device.to_owned()));
@@ -125,7 +124,7 @@ mod tests {
 
     fn rendered() -> Vec<Value> {
         let config = SecureNatConfig::with_random_mac([0; 5]);
-        let document = render(&config, "hubward_t1", "hwn_t1", "found");
+        let document = render(&config, "hubward_t1", "hwn_t1");
         serde_json::to_value(document).unwrap()["nftables"]
             .as_array()
             .unwrap()
