@@ -5,6 +5,7 @@
 //! - [`PacketSocket`]: all frames of an existing interface, for a local bridge.
 //! - [`segment`]: what is left undone in a frame ([`VnetHeader`]), and doing it; joining segments.
 //! - [`Links`]: links, addresses and routes of this network namespace.
+//! - [`News`]: that links or addresses have changed.
 //! - [`sysctl`]: kernel settings below `/proc/sys`.
 //! - [`capability`]: what is possible here, and what to do when something is not.
 //! - [`memory`]: how the process holds its memory; here because `unsafe` is.
@@ -26,10 +27,12 @@ pub mod sysctl;
 pub mod tap;
 
 mod links;
+mod news;
 mod routes;
 
 pub use error::{Error, Result};
-pub use links::{Address, Link, Links};
+pub use links::{Address, Link, Links, index_of};
+pub use news::News;
 pub use packet::PacketSocket;
 pub use routes::Route;
 pub use segment::VnetHeader;

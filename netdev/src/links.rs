@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use nix::libc;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec};
 use tokio::task::AbortHandle;
 
@@ -46,6 +46,10 @@ pub struct Link {
     pub up: bool,
     /// Whether it is the loopback device.
     pub loopback: bool,
+    /// Whether it is a bridge of the kernel, whose ports are other devices.
+    pub is_bridge: bool,
+    /// The number of the bridge (or bond) that it is a port of.
+    pub master: Option<u32>,
 }
 
 /// An address of a device with the length of its network's prefix.
@@ -139,6 +143,12 @@ impl Links {
             .await
     }
 
+    /// Makes the device a port of the bridge with this number.
+    pub async fn set_master(&self, device: &str, bridge: u32) -> Result<()> {
+        self.change(device, "joining to a bridge", |link| link.controller(bridge))
+            .await
+    }
+
     /// Takes the device away, if it is one that can be (not a real card).
     pub async fn delete_link(&self, device: &str) -> Result<()> {
         let index = self.index(device).await?;
@@ -203,7 +213,7 @@ impl Links {
 }
 
 /// The number of a device, without a netlink socket.
-pub(crate) fn index_of(device: &str) -> Result<u32> {
+pub fn index_of(device: &str) -> Result<u32> {
     nix::net::if_::if_nametoindex(device).map_err(|e| match e {
         nix::errno::Errno::ENODEV => Error::NoDevice {
             device: device.to_owned(),
@@ -221,12 +231,18 @@ fn describe(message: &LinkMessage) -> Link {
         mtu: 0,
         up: flags.contains(LinkFlags::Up),
         loopback: flags.contains(LinkFlags::Loopback),
+        is_bridge: false,
+        master: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(bytes) => link.mac = bytes.as_slice().try_into().ok(),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Controller(index) => link.master = Some(*index),
+            LinkAttribute::LinkInfo(infos) => {
+                link.is_bridge = infos.contains(&LinkInfo::Kind(InfoKind::Bridge));
+            }
             _ => {}
         }
     }

@@ -4,9 +4,10 @@
 mod namespace;
 
 use std::net::IpAddr;
+use std::process::Command;
 
 use namespace::in_namespace;
-use netdev::{Address, Error, Links, Route, Tap, TapOptions, capability, sysctl};
+use netdev::{Address, Error, Links, News, Route, Tap, TapOptions, capability, sysctl};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -237,5 +238,40 @@ fn inside_the_namespace_everything_is_allowed() {
         let found = capability::probe();
         assert!(found.net_admin);
         found.require_tap().unwrap();
+    });
+}
+
+#[test]
+fn a_bridge_of_the_kernel_and_its_ports_are_told_apart_from_others() {
+    in_namespace(|| async {
+        let links = Links::new().unwrap();
+        let made = Command::new("ip")
+            .args(["link", "add", "br0", "type", "bridge"])
+            .status();
+        assert!(made.unwrap().success());
+        let tap = Tap::create(&TapOptions::new("tap0")).unwrap();
+        let bridge = links.link("br0").await.unwrap();
+        assert!(bridge.is_bridge);
+        let before = links.link("tap0").await.unwrap();
+        assert_eq!((before.is_bridge, before.master), (false, None));
+        links.set_master("tap0", bridge.index).await.unwrap();
+        assert_eq!(links.link("tap0").await.unwrap().master, Some(bridge.index));
+        drop(tap);
+    });
+}
+
+#[test]
+fn news_come_when_a_device_comes_changes_and_goes() {
+    in_namespace(|| async {
+        let mut news = News::listen().unwrap();
+        let tap = Tap::create(&TapOptions::new("tap0")).unwrap();
+        assert!(news.changed().await);
+        let links = Links::new().unwrap();
+        links.set_up("tap0").await.unwrap();
+        assert!(news.changed().await);
+        links.add_address("tap0", ip("10.1.0.1"), 24).await.unwrap();
+        assert!(news.changed().await);
+        drop(tap);
+        assert!(news.changed().await);
     });
 }

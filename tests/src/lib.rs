@@ -25,4 +25,4 @@ pub mod stock;
 pub mod story;
 pub mod stranger;
 pub mod transfer;
-pub mod typist;
+pub mod trap;

@@ -35,16 +35,22 @@ pub struct Server {
 impl Server {
     /// Starts it with `options` beside `run`, and waits until it says that it is ready, as it says it to systemd.
     pub fn start(host: &Host, options: &[&str]) -> Result<Self> {
+        Self::start_other(host, "run", options)
+    }
+
+    /// The same with another command of `vpnserver` that serves, such as `nat-instance`.
+    pub fn start_other(host: &Host, what: &str, options: &[&str]) -> Result<Self> {
+        let mut command = host.command(program("vpnserver")?);
+        Self::start_command(command.arg(what).args(options))
+    }
+
+    /// The same by any command that says when it is ready.
+    pub fn start_command(command: &mut Command) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let path = format!("/run/lab/ready-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let ready = UnixDatagram::bind(&path)?;
-        let mut command = host.command(program("vpnserver")?);
-        command
-            .arg("run")
-            .args(options)
-            .env("NOTIFY_SOCKET", &path)
-            .env("RUST_BACKTRACE", "1");
-        let mut daemon = Daemon::start("vpnserver", &mut command)?;
+        command.env("NOTIFY_SOCKET", &path).env("RUST_BACKTRACE", "1");
+        let mut daemon = Daemon::start("vpnserver", command)?;
         await_ready(&ready, &mut daemon)?;
         Ok(Self { daemon })
     }

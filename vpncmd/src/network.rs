@@ -27,6 +27,20 @@ pub fn parse_v6(text: &str) -> Option<(Ipv6Addr, Ipv6Addr)> {
     Some((address.trim().parse().ok()?, Ipv6Addr::from_bits(mask)))
 }
 
+/// Whether a text is the address of a host with the length of its network, such as 192.168.30.1/24.
+#[must_use]
+pub fn is_host_address(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
+    };
+    let (Ok(address), Ok(length)) = (address.parse::<Ipv4Addr>(), length.parse::<u32>()) else {
+        return false;
+    };
+    let host_bits = u32::MAX.checked_shr(length).unwrap_or(0);
+    let host = address.to_bits() & host_bits;
+    (1..=32).contains(&length) && (length > 30 || (host != 0 && host != host_bits))
+}
+
 /// `a.b.c.d/len`, or the whole mask where it has holes.
 #[must_use]
 pub fn show(address: IpAddr, mask: IpAddr) -> String {
@@ -85,6 +99,24 @@ mod tests {
             "10.0.0.0/",
         ] {
             assert_eq!(shown(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hosts_address_has_the_length_of_its_network_and_is_no_broadcast() {
+        for text in ["192.168.30.1/24", "10.0.0.0/31", "10.0.0.7/32"] {
+            assert!(is_host_address(text), "{text}");
+        }
+        for text in [
+            "",
+            "192.168.30.1",
+            "192.168.30.0/24",
+            "192.168.30.255/24",
+            "10.0.0.1/0",
+            "10.0.0.1/33",
+            "x/24",
+        ] {
+            assert!(!is_host_address(text), "{text}");
         }
     }
 }

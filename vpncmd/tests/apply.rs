@@ -225,6 +225,11 @@ fn mistakes_are_told_with_their_lines_and_nothing_is_changed() {
             1,
             "no Ethernet device eth7",
         ),
+        (
+            "[[bridges]]\nhub = \"office\"\ndevice = \"lab\"\ntap = true\nip = \"10.9.0.0/24\"",
+            1,
+            "such as \"192.168.30.1/24\"",
+        ),
         ("listeners = [0]", 1, "a list of ports"),
         ("listeners = [\n443,\n443]", 3, "port 443 is declared twice"),
         ("[dnat.web]\nport = 80\nprotocol = \"tcp\"", 1, "web needs \"to\""),
@@ -490,6 +495,7 @@ fn random_state(rng: &mut StdRng) -> State {
                 device_name: device.to_owned(),
                 hub_name: "a".to_owned(),
                 tap_mode: false,
+                ..LocalBridge::default()
             });
         }
     }
@@ -616,6 +622,23 @@ fn any_server_becomes_like_any_other_and_then_there_is_nothing_to_do() {
             );
         }
     }
+}
+
+#[test]
+fn the_address_of_a_bridge_is_given_changed_and_left_alone() {
+    let model = Model::with(small());
+    let declared = |ip: &str| format!("[[bridges]]\nhub = \"Office\"\ndevice = \"lab\"\ntap = true\n{ip}");
+    for (ip, then) in [
+        ("ip = \"10.9.0.1/24\"", "10.9.0.1/24"),
+        ("ip = \"10.9.0.2/16\"", "10.9.0.2/16"),
+        ("", "10.9.0.2/16"),
+    ] {
+        let (code, said) = apply(&model, &declared(ip), &[]);
+        assert_eq!(code, 0, "{said}");
+        let address = model.state.borrow().bridges[0].host_address.clone();
+        assert_eq!(address.as_deref(), Some(then), "{said}");
+    }
+    assert!(export(&model).contains("ip = \"10.9.0.2/16\""));
 }
 
 /// Sections that are empty, so that --prune applies to them too.

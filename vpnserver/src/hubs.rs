@@ -15,8 +15,8 @@ use nat::dnat::Publisher;
 use nat::{LeaseEntry, NatEntry, SecureNat, SecureNatConfig, Setup, Status, Tag};
 
 use crate::access_list;
-use crate::bridge::Bridge;
-use crate::enforcement::{hub_with, nat_limits, nat_modes, port_of_bridge, port_of_secure_nat};
+use crate::bridge::{self, Bridge};
+use crate::enforcement::{hub_with, port_of_bridge, port_of_secure_nat};
 use crate::events::{Event, Events};
 use crate::packet_log;
 use crate::privileges::descriptors_for_nat;
@@ -25,6 +25,9 @@ use crate::store::{self, HubOption, LocalBridge, folded};
 
 /// Bytes that may wait for SecureNAT or a device.
 const PART_QUEUE_BYTES: usize = 4 << 20;
+/// How bridges and their addresses are called in the log.
+const BRIDGE_PART: &str = "bridge to ";
+const ADDRESS_PART: &str = "address of ";
 
 /// One hub as it runs.
 pub struct VirtualHub {
@@ -56,15 +59,19 @@ struct Activity {
 #[derive(Default)]
 struct Parts {
     secure_nat: Option<SecureNat>,
-    /// The modes that it was started under.
-    nat_modes: Vec<nat::Mode>,
-    bridges: BTreeMap<String, Bridge>,
+    bridges: BTreeMap<String, RunningBridge>,
     access_list: access_list::InForce,
     releaser: Option<Releaser>,
     /// What there should be.
     wanted: Option<Wanted>,
     /// What was last said about parts that cannot work.
     troubles: BTreeMap<String, String>,
+}
+
+/// A bridge, and the TAP device that it was made with.
+struct RunningBridge {
+    tap: Option<[u8; 6]>,
+    bridge: Bridge,
 }
 
 /// What one hub should be.
@@ -166,7 +173,14 @@ impl VirtualHub {
             .await
             .bridges
             .get(device)
-            .is_some_and(Bridge::is_working)
+            .is_some_and(|running| running.bridge.is_working())
+    }
+
+    /// Why the bridge with this record, or its address, does not work, as it was last said.
+    pub async fn bridge_trouble(&self, record: &LocalBridge) -> Option<String> {
+        let troubles = &self.parts.lock().await.troubles;
+        let trouble = |part: &str| troubles.get(part).cloned();
+        trouble(&part_of(record)).or_else(|| trouble(&address_part_of(record)))
     }
 
     /// When frames last passed, to the second; when it began to run, if none has.
@@ -415,36 +429,85 @@ impl VirtualHub {
         } else {
             &[]
         };
-        parts.bridges.retain(|device, bridge| {
-            bridge.is_working() && wanted_bridges.iter().any(|wanted| wanted.device == *device)
+        // What is wanted no more is no trouble any more.
+        parts.troubles.retain(|part, _| {
+            let is_bridges = part.starts_with(BRIDGE_PART) || part.starts_with(ADDRESS_PART);
+            let mut wanted = wanted_bridges.iter();
+            !is_bridges || wanted.any(|record| *part == part_of(record) || *part == address_part_of(record))
         });
-        for bridge in wanted_bridges {
-            if parts.bridges.contains_key(&bridge.device) {
-                continue;
-            }
-            let config = port_of_bridge(self.session_name("LOCALBRIDGE"));
-            let port = self.plug(config, PART_QUEUE_BYTES);
-            let (part, started) = match bridge.tap {
-                Some(mac) => {
-                    let part = format!("bridge to {}", crate::bridge::tap_device(&bridge.device));
-                    (
-                        part,
-                        Bridge::to_tap(port, &bridge.device, mac, wanted.offload).await,
-                    )
-                }
-                None => (
-                    format!("bridge to {}", bridge.device),
-                    Bridge::to_interface(port, &bridge.device).await,
-                ),
-            };
-            match started {
-                Ok(running) => {
-                    parts.bridges.insert(bridge.device.clone(), running);
-                    self.report_start(parts, part);
-                }
-                Err(error) => self.report_failure(parts, part, error.to_string()),
+        for (device, running) in std::mem::take(&mut parts.bridges) {
+            let stays = running.bridge.is_working()
+                && wanted_bridges
+                    .iter()
+                    .any(|record| record.device == device && record.tap == running.tap);
+            if stays {
+                parts.bridges.insert(device, running);
+            } else {
+                running.bridge.end().await;
             }
         }
+        for record in wanted_bridges {
+            if !parts.bridges.contains_key(&record.device) {
+                self.start_bridge(parts, record, wanted.offload).await;
+            }
+            if let Some(mut running) = parts.bridges.remove(&record.device) {
+                self.set_address(parts, &mut running.bridge, record, &wanted.tag)
+                    .await;
+                parts.bridges.insert(record.device.clone(), running);
+            }
+        }
+    }
+
+    async fn start_bridge(&self, parts: &mut Parts, record: &LocalBridge, offload: bool) {
+        let config = port_of_bridge(self.session_name("LOCALBRIDGE"));
+        let port = self.plug(config, PART_QUEUE_BYTES);
+        match Bridge::start(port, record, offload).await {
+            Ok(bridge) => {
+                if let Some(advice) = bridge.advice() {
+                    tracing::warn!(hub = self.name, advice, "a bridge leaves this machine out");
+                }
+                self.report_start(parts, part_of(record));
+                let tap = record.tap;
+                parts
+                    .bridges
+                    .insert(record.device.clone(), RunningBridge { tap, bridge });
+            }
+            Err(error) => self.report_failure(parts, part_of(record), error.to_string()),
+        }
+    }
+
+    /// Brings a bridge's address to that of its record. Without it the bridge carries frames all the same.
+    async fn set_address(&self, parts: &mut Parts, bridge: &mut Bridge, record: &LocalBridge, tag: &str) {
+        let part = address_part_of(record);
+        let station = record
+            .address
+            .filter(|address| bridge.address() != Some(*address))
+            .and_then(|address| self.station_with(address.ip(), bridge.mac()));
+        if let Some(mac) = station {
+            let reason = match bridge.set_address(None, tag).await {
+                Ok(_) => format!("the station {mac} of this hub has that address"),
+                Err(error) => error.to_string(),
+            };
+            return self.report_failure(parts, part, reason);
+        }
+        match (bridge.set_address(record.address, tag).await, record.address) {
+            (Ok(true), Some(address)) => {
+                parts.troubles.remove(&part);
+                self.report_start(parts, format!("{part} ({address})"));
+            }
+            (Ok(_), None) => drop(parts.troubles.remove(&part)),
+            (Ok(false), Some(_)) => {}
+            (Err(error), _) => self.report_failure(parts, part, error.to_string()),
+        }
+    }
+
+    /// The station that was seen with this address, other than `own`.
+    fn station_with(&self, ip: Ipv4Addr, own: Option<[u8; 6]>) -> Option<MacAddr> {
+        let seen = self.switch.with(|hub| hub.ip_table(Instant::now()));
+        let entry = seen
+            .into_iter()
+            .find(|entry| entry.ip == ip && Some(entry.mac.octets()) != own)?;
+        Some(entry.mac)
     }
 
     /// Ends its parts; sessions are ended by who knows them.
@@ -452,7 +515,9 @@ impl VirtualHub {
         self.close();
         let mut parts = self.parts.lock().await;
         parts.wanted = None;
-        parts.bridges.clear();
+        for (_, running) in std::mem::take(&mut parts.bridges) {
+            running.bridge.end().await;
+        }
         parts.releaser = None;
         if let Some(Err(error)) = match parts.secure_nat.take() {
             Some(running) => Some(running.stop().await),
@@ -499,21 +564,14 @@ impl Hubs {
     }
 }
 
-fn part_in(mode: nat::Mode) -> String {
-    format!("SecureNAT in {mode} mode")
+/// What a bridge is called in the log.
+fn part_of(record: &LocalBridge) -> String {
+    format!("{BRIDGE_PART}{}", bridge::device_of(record))
 }
 
-/// Why SecureNAT reaches nothing outside.
-fn stranded(wanted: &Wanted) -> String {
-    let offered = match (wanted.nat_mode_is_forced, wanted.nat_mode) {
-        (true, mode) => format!("the server was started with --nat-mode {mode}, which"),
-        (false, nat::Mode::User) => "the server may use user mode only, which".to_owned(),
-        (false, nat::Mode::Kernel) => "both modes are what".to_owned(),
-    };
-    format!(
-        "{offered} the hub's options forbid (DisableKernelModeSecureNAT, DisableUserModeSecureNAT): stations get addresses \
-         and reach nothing outside; set the option to 0 (ExtOptionSet)"
-    )
+/// What its address is called there.
+fn address_part_of(record: &LocalBridge) -> String {
+    format!("{ADDRESS_PART}{}", bridge::device_of(record))
 }
 
 /// The name of the port that a station is behind.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use netdev::News;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::events::Event;
@@ -12,6 +13,8 @@ use crate::server::Server;
 const USAGE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often parts of hubs that do not work are tried again.
 const MENDING_INTERVAL: Duration = Duration::from_secs(10);
+/// The least time between two looks that news of devices caused.
+const MENDING_REST: Duration = Duration::from_millis(200);
 /// How often it is said that log lines were lost, if any were.
 const LOST_LINES_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the store is asked for passwords that another process imported.
@@ -132,14 +135,36 @@ impl Server {
         }
     }
 
+    /// By the clock, and at once when a device of this machine came, went or changed.
     async fn mend_hubs(&self) {
         let mut ticks = interval(MENDING_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut news = News::listen()
+            .inspect_err(|error| tracing::warn!(%error, "devices that come back are found by the clock"))
+            .ok();
         loop {
-            ticks.tick().await;
+            let is_news = tokio::select! {
+                _ = ticks.tick() => false,
+                heard = hear(&mut news) => heard,
+            };
             for hub in self.hubs.all() {
                 hub.mend().await;
             }
+            if is_news {
+                // Mending makes news itself, and what fails would make them for ever.
+                sleep(MENDING_REST).await;
+            }
         }
     }
+}
+
+/// Waits for news of devices; for ever when there are none to be had.
+pub(crate) async fn hear(news: &mut Option<News>) -> bool {
+    if let Some(listening) = news {
+        if listening.changed().await {
+            return true;
+        }
+        *news = None;
+    }
+    std::future::pending().await
 }

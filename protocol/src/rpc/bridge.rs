@@ -6,7 +6,7 @@ message! {
     /// One Ethernet device in an [`EthernetList`].
     pub struct EthernetRow {
         device_name: str "DeviceName",
-        /// What Windows calls it; empty elsewhere.
+        /// What Windows calls it; of ours, what it is and which addresses it has.
         network_connection_name: unistr "NetworkConnectionName",
     }
 
@@ -21,6 +21,10 @@ message! {
         hub_name: hub str "HubNameLB",
         /// A new TAP device `tap_NAME`, rather than an existing one.
         tap_mode: bool "TapMode",
+        /// The server's address on the TAP device, such as 192.168.30.1/24; ours.
+        host_address: optional str "HostAddress",
+        /// In an answer, what to know about the device; ours.
+        advice: optional unistr "Advice",
     }
 
     /// One bridge in a [`LocalBridgeList`].
@@ -32,6 +36,10 @@ message! {
         /// The device works.
         active: bool "Active",
         tap_mode: bool "TapMode",
+        /// The server's address on the TAP device; ours.
+        host_address: optional str "HostAddress",
+        /// Why it does not work; ours.
+        problem: optional unistr "Problem",
     }
 
     /// All bridges.

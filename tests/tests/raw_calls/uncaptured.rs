@@ -61,6 +61,13 @@ const PROOFS: &[(&str, Proof)] = &[
     ("EnumEthVLan", Alike("")),
     ("SetEnableEthVLan", Alike("DeviceName=s:eth0 Enable=i:1")),
     (
+        "SetLocalBridge",
+        Test(
+            "tests/tests/bridge/address.rs",
+            "it_changes_in_place_and_is_there_after_a_restart_and_after_kill_9",
+        ),
+    ),
+    (
         "AddDnat",
         Test(
             "vpnserver/tests/serving/published.rs",

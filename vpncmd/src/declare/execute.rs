@@ -15,7 +15,8 @@ use protocol::{
             AddDnat, AddLocalBridge, CreateGroup, CreateHub, CreateListener, CreateUser, DeleteDnat,
             DeleteGroup, DeleteHub, DeleteListener, DeleteLocalBridge, DeleteUser, DisableSecureNAT,
             EnableListener, EnableSecureNAT, GetUser, SetAcList, SetAccessList, SetGroup, SetHub,
-            SetHubAdminOptions, SetHubExtOptions, SetHubMsg, SetHubRadius, SetSecureNATOption, SetUser,
+            SetHubAdminOptions, SetHubExtOptions, SetHubMsg, SetHubRadius, SetLocalBridge,
+            SetSecureNATOption, SetUser,
         },
         option::HubOptions,
         user::User,
@@ -188,6 +189,7 @@ fn carry_out(shell: &mut Shell, change: &Change) -> Outcome {
         Change::SecureNatSwitch { hub, on } => secure_nat(shell, hub, *on),
         Change::Bridge { bridge, made: true } => shell.call::<AddLocalBridge>(bridge).map(drop),
         Change::Bridge { bridge, made: false } => shell.call::<DeleteLocalBridge>(bridge).map(drop),
+        Change::BridgeAddress { after, .. } => shell.call::<SetLocalBridge>(after).map(drop),
         Change::Dnat { before, after } => dnat(shell, before.as_ref(), after.as_ref()),
         Change::Listener { port, before, after } => listener(shell, *port, *before, *after),
     }

@@ -39,6 +39,9 @@ pub fn document(observed: &Observed) -> String {
             quoted(&bridge.device_name),
             bridge.tap_mode
         );
+        if let Some(address) = &bridge.host_address {
+            let _ = writeln!(out, "ip = {}", quoted(address));
+        }
     }
     for host in &observed.dnat {
         let _ = writeln!(out, "\n[dnat.{}]", key(&host.name));

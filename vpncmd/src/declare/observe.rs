@@ -154,6 +154,8 @@ fn bridges(shell: &mut Shell, observed: &mut Observed) -> Outcome {
             device_name: row.device_name,
             hub_name: row.hub_name,
             tap_mode: row.tap_mode,
+            host_address: row.host_address.filter(|text| !text.is_empty()),
+            advice: None,
         })
         .collect();
     let devices = ask::<EnumEthernet>(shell, &Nothing {}, "local bridges ([[bridges]])")?;

@@ -122,6 +122,13 @@ pub enum Change {
         /// Whether it is made.
         made: bool,
     },
+    /// The server's address on a bridge's TAP device changes.
+    BridgeAddress {
+        /// What it was.
+        before: LocalBridge,
+        /// What it will be.
+        after: LocalBridge,
+    },
     /// A published host is made, replaced or deleted.
     Dnat {
         /// What it was.
@@ -213,6 +220,10 @@ impl Change {
             Change::SecureNatOfNew { .. } => return None,
             Change::SecureNatSwitch { hub, on } => Change::SecureNatSwitch { hub, on: !on },
             Change::Bridge { bridge, made } => Change::Bridge { bridge, made: !made },
+            Change::BridgeAddress { before, after } => Change::BridgeAddress {
+                before: after,
+                after: before,
+            },
             Change::Dnat { before, after } => Change::Dnat {
                 before: after,
                 after: before,

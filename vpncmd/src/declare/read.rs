@@ -29,7 +29,7 @@ use crate::{
         value::{Access, Declared, Key, Object, Setting, Value},
     },
     failure::{Failure, Outcome},
-    matching,
+    matching, network,
 };
 
 /// Something that cannot be as the file says.
@@ -235,15 +235,28 @@ impl Reader {
             let Some(table) = self.table(item, "bridges") else {
                 continue;
             };
-            self.known(table, "bridges", &["hub", "device", "tap"]);
+            self.known(table, "bridges", &["hub", "device", "tap", "ip"]);
             let (hub, device) = (self.text(table, "hub"), self.text(table, "device"));
             let tap_mode = self.flag(table, "tap");
+            let host_address = self.text(table, "ip");
+            if host_address
+                .as_deref()
+                .is_some_and(|text| !tap_mode || !network::is_host_address(text))
+            {
+                self.mistake(
+                    &item.span(),
+                    "ip is the server's address on a TAP device (tap = true), such as \"192.168.30.1/24\""
+                        .to_owned(),
+                );
+            }
             match (hub, device) {
                 (Some(hub_name), Some(device_name)) => bridges.push(At {
                     item: LocalBridge {
                         device_name,
                         hub_name,
                         tap_mode,
+                        host_address,
+                        advice: None,
                     },
                     line: self.line(&item.span()),
                 }),

@@ -268,6 +268,7 @@ impl Model {
                     device_name: bridge.device_name.clone(),
                     hub_name: bridge.hub_name.clone(),
                     tap_mode: bridge.tap_mode,
+                    host_address: bridge.host_address.clone(),
                     ..LocalBridgeRow::default()
                 };
                 LocalBridgeList {
@@ -320,6 +321,14 @@ impl Model {
                 remove(&mut state.hubs, |hub| is(&hub.settings.hub_name, &name))?;
             }
             "AddLocalBridge" => state.bridges.push(LocalBridge::from_pack(request).unwrap()),
+            "SetLocalBridge" => {
+                let bridge = LocalBridge::from_pack(request).unwrap();
+                for known in &mut state.bridges {
+                    if known.device_name == bridge.device_name {
+                        known.host_address.clone_from(&bridge.host_address);
+                    }
+                }
+            }
             "DeleteLocalBridge" => {
                 let bridge = LocalBridge::from_pack(request).unwrap();
                 remove(&mut state.bridges, |known| {

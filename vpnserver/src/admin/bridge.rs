@@ -8,8 +8,9 @@ use protocol::rpc::bridge::{
 };
 
 use super::{Administrator, Reply};
+use crate::bridge;
 use crate::server::Server;
-use crate::store::{self, HubName};
+use crate::store::{self, HostAddress, HubName};
 
 /// Longest name after `tap_`: a device's has 15 characters at most.
 const TAP_NAME: usize = 11;
@@ -17,24 +18,21 @@ const TAP_NAME: usize = 11;
 const DEVICE_NAME: usize = 15;
 
 pub(super) async fn devices(_: &Server, _: &Administrator, _: Nothing) -> Reply<EthernetList> {
-    let links = Links::new()
-        .map_err(|error| failed(&error))?
-        .list()
-        .await
-        .map_err(|error| failed(&error))?;
-    let mut names: Vec<String> = links
-        .into_iter()
-        .filter(|link| !link.loopback && link.mac.is_some() && !nat::Tag::has_device(&link.name))
-        .map(|link| link.name)
-        .collect();
-    names.sort_unstable();
-    let devices = names.into_iter().map(|device_name| EthernetRow {
-        device_name,
-        network_connection_name: String::new(),
+    let links = Links::new().map_err(|error| failed(&error))?;
+    let mut all = links.list().await.map_err(|error| failed(&error))?;
+    all.retain(|link| {
+        let is_ours = nat::Tag::has_device(&link.name) || bridge::is_port_of_ours(&link.name);
+        !link.loopback && link.mac.is_some() && !is_ours
     });
-    Ok(EthernetList {
-        devices: devices.collect(),
-    })
+    all.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    let mut devices = Vec::with_capacity(all.len());
+    for link in all {
+        devices.push(EthernetRow {
+            network_connection_name: bridge::about(&link, &links).await,
+            device_name: link.name,
+        });
+    }
+    Ok(EthernetList { devices })
 }
 
 pub(super) async fn create(server: &Server, _: &Administrator, request: LocalBridge) -> Reply<LocalBridge> {
@@ -49,12 +47,42 @@ pub(super) async fn create(server: &Server, _: &Administrator, request: LocalBri
         hub: HubName::parse(&request.hub_name).map_err(|_| ErrorCode::InvalidParameter)?,
         device: request.device_name.clone(),
         tap: request.tap_mode.then_some(mac),
+        address: address(&request)?,
     };
     server
         .db
         .run(move |store| store.add_local_bridge(&bridge))
         .await?;
+    let advice = match request.tap_mode {
+        true => None,
+        false => advice(&request.device_name).await,
+    };
+    Ok(LocalBridge { advice, ..request })
+}
+
+/// Changes the address alone: what else a bridge is, is its name.
+pub(super) async fn set(server: &Server, _: &Administrator, request: LocalBridge) -> Reply<LocalBridge> {
+    let address = address(&request)?;
+    let (hub, device) = (request.hub_name.clone(), request.device_name.clone());
+    server
+        .db
+        .run(move |store| store.set_bridge_address(&hub, &device, address))
+        .await?;
     Ok(request)
+}
+
+fn address(request: &LocalBridge) -> Reply<Option<HostAddress>> {
+    match request.host_address.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| ErrorCode::InvalidParameter),
+    }
+}
+
+/// An interface that cannot be looked at is explained by the bridge that does not start.
+async fn advice(device: &str) -> Option<String> {
+    let links = Links::new().ok()?;
+    let link = links.link(device).await.ok()?;
+    bridge::advice(&link, &links).await
 }
 
 pub(super) async fn delete(server: &Server, _: &Administrator, request: LocalBridge) -> Reply<LocalBridge> {
@@ -77,11 +105,16 @@ pub(super) async fn list(server: &Server, caller: &Administrator, _: Nothing) ->
         .into_iter()
         .filter(|bridge| caller.sees(bridge.hub.as_str()))
     {
-        let active = match server.hubs.named(bridge.hub.as_str()) {
-            Some(hub) => hub.bridge_is_working(&bridge.device).await,
-            None => false,
+        let (active, problem) = match server.hubs.named(bridge.hub.as_str()) {
+            Some(hub) => (
+                hub.bridge_is_working(&bridge.device).await,
+                hub.bridge_trouble(&bridge).await,
+            ),
+            None => (false, None),
         };
         rows.push(LocalBridgeRow {
+            host_address: bridge.address.map(|address| address.to_string()),
+            problem,
             online: online(&bridge.hub),
             hub_name: bridge.hub.to_string(),
             device_name: bridge.device,

@@ -304,6 +304,7 @@ methods! {
     EnumDHCP => securenat::dhcp_table,
     EnumEthernet => bridge::devices,
     AddLocalBridge => bridge::create,
+    SetLocalBridge => bridge::set,
     DeleteLocalBridge => bridge::delete,
     EnumLocalBridge => bridge::list,
     GetBridgeSupport => bridge::support,

@@ -5,9 +5,11 @@ use protocol::config::Folder;
 
 use super::place::Place;
 use super::{Exporter, Import, ImportError, count};
-use crate::store::{HubName, LocalBridge, StoreError};
+use crate::store::{HostAddress, HubName, LocalBridge, StoreError};
 
 const FOLDER: &str = "LocalBridgeList";
+/// This machine's address on a TAP device; ours.
+const ADDRESS: &str = "HubwardAddress";
 
 impl Import<'_> {
     pub(super) fn bridges(&mut self, root: &Place<'_>) -> Result<(), ImportError> {
@@ -36,6 +38,7 @@ fn bridge(place: &Place<'_>) -> Result<LocalBridge, ImportError> {
     let hub = place.text("HubName")?;
     let mac = place.parsed::<MacAddr>("TapMacAddress", "a MAC address such as 5E-00-00-00-00-01")?;
     let tap = place.flag("TapMode")?;
+    let address = place.parsed::<HostAddress>(ADDRESS, "an address such as 192.168.30.1/24")?;
     Ok(LocalBridge {
         hub: HubName::parse(&hub).map_err(|error| place.wrong("HubName", error))?,
         device: place.text("DeviceName")?,
@@ -43,6 +46,7 @@ fn bridge(place: &Place<'_>) -> Result<LocalBridge, ImportError> {
             mac.filter(|mac| mac.is_unicast())
                 .map_or_else(new_mac, MacAddr::octets)
         }),
+        address: address.filter(|_| tap),
     })
 }
 
@@ -67,6 +71,9 @@ impl Exporter<'_> {
             folder.set("TapMode", bridge.tap.is_some());
             if let Some(mac) = bridge.tap {
                 folder.set("TapMacAddress", mac_text(mac));
+            }
+            if let Some(address) = bridge.address {
+                folder.set(ADDRESS, address.to_string());
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ mod admin_option;
 mod cascade;
 mod change;
 mod error;
+mod host_address;
 mod layer3;
 mod name;
 mod option;
@@ -33,6 +34,7 @@ pub use admin_option::{AdminOption, AdminOptions};
 pub use cascade::{Cascade, CascadeProof, CascadeProxy, ProxyKind};
 pub use change::{Action, Change, Feed, Noun};
 pub use error::{OpenError, StoreError};
+pub use host_address::{HostAddress, NoHostAddress};
 pub use layer3::{Layer3Interface, Layer3Route, Layer3Switch};
 pub use name::{HubName, MAX_NAME, NameError, UserName, folded};
 pub use nat::dnat::DnatRule;
@@ -169,6 +171,8 @@ pub trait Store: Send + Sync {
     fn local_bridges(&self) -> Result<Vec<LocalBridge>>;
     /// Adds one. A device is bridged once.
     fn add_local_bridge(&self, bridge: &LocalBridge) -> Result<()>;
+    /// Gives the TAP device of one another address, or none.
+    fn set_bridge_address(&self, hub: &str, device: &str, address: Option<HostAddress>) -> Result<()>;
     /// Removes one.
     fn delete_local_bridge(&self, hub: &str, device: &str) -> Result<()>;
 

@@ -7,6 +7,7 @@ use nat::SecureNatConfig;
 use protocol::policy::Policy;
 
 use super::admin_option::AdminOptions;
+use super::host_address::HostAddress;
 use super::name::{HubName, UserName};
 use super::option::HubOptions;
 use super::server_settings::{KeepAlive, ServerCertificate, Syslog};
@@ -425,6 +426,8 @@ pub struct LocalBridge {
     pub device: String,
     /// The hardware address of a TAP that the server makes; `None` joins an existing interface.
     pub tap: Option<[u8; 6]>,
+    /// This machine's address on the TAP.
+    pub address: Option<HostAddress>,
 }
 
 /// An address lent to a client of a hub.

@@ -225,6 +225,8 @@ methods! {
     EnumEthernet(Nothing) -> EthernetList, server;
     /// Bridges a hub to a device.
     AddLocalBridge(LocalBridge) -> LocalBridge, server;
+    /// Gives the TAP device of a bridge another address, or none; ours.
+    SetLocalBridge(LocalBridge) -> LocalBridge, server;
     /// Ends a bridge.
     DeleteLocalBridge(LocalBridge) -> LocalBridge, server;
     /// All bridges.

@@ -167,7 +167,8 @@ impl Work<'_> {
             }
         }
         for At { item: bridge, line } in bridges {
-            if observed.bridges.iter().any(|known| is_same(known, bridge)) {
+            if let Some(known) = observed.bridges.iter().find(|known| is_same(known, bridge)) {
+                self.bridge_address(known, bridge, what(bridge));
                 continue;
             }
             if !bridge.tap_mode && !observed.devices.contains(&bridge.device_name) {
@@ -184,6 +185,27 @@ impl Work<'_> {
                 .rest
                 .push(step(change, Verb::Create, what(bridge), Vec::new()));
         }
+    }
+
+    /// An address that is not declared stays as it is.
+    fn bridge_address(&mut self, known: &LocalBridge, declared: &LocalBridge, what: String) {
+        let (before, after) = (&known.host_address, &declared.host_address);
+        if after.is_none() || before == after {
+            return;
+        }
+        let text = |address: &Option<String>| address.clone().unwrap_or_else(|| "none".to_owned());
+        let detail = Detail {
+            key: "ip".to_owned(),
+            old: Some(text(before)),
+            new: text(after),
+        };
+        let change = Change::BridgeAddress {
+            before: known.clone(),
+            after: declared.clone(),
+        };
+        self.phases
+            .rest
+            .push(step(change, Verb::Change, what, vec![detail]));
     }
 
     fn dnat(&mut self, declared: &Declaration) {

@@ -31,9 +31,10 @@ use tokio::sync::watch;
 
 use self::access::{Access, Write};
 use super::{
-    AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub,
-    HubSummary, ImportedPassword, Layer3Switch, Lease, Listener, LocalBridge, Noun, OpenError, Result,
-    Revocation, RevokedCertificate, Server, SourceRule, Store, StoreError, Traffic, UsageReport, User,
+    AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group,
+    HostAddress, Hub, HubSummary, ImportedPassword, Layer3Switch, Lease, Listener, LocalBridge, Noun,
+    OpenError, Result, Revocation, RevokedCertificate, Server, SourceRule, Store, StoreError, Traffic,
+    UsageReport, User,
 };
 use crate::secret::PasswordRecord;
 pub use open::Opened;
@@ -293,6 +294,10 @@ impl<A: Access> Store for A {
 
     fn add_local_bridge(&self, bridge: &LocalBridge) -> Result<()> {
         self.write(|write| server::add_local_bridge(write, bridge))
+    }
+
+    fn set_bridge_address(&self, hub: &str, device: &str, address: Option<HostAddress>) -> Result<()> {
+        self.write(|write| server::set_bridge_address(write, hub, device, address))
     }
 
     fn delete_local_bridge(&self, hub: &str, device: &str) -> Result<()> {

@@ -6,7 +6,9 @@ use rusqlite::{Connection, Row, params};
 use super::row::{self, get};
 use super::{Action, DnatRule, Edit, Listener, LocalBridge, Noun, Result, Server, StoreError, Write};
 use crate::secret::Sealed;
-use crate::store::{HubName, KeepAlive, KeepProtocol, ServerCertificate, Syslog, server_settings};
+use crate::store::{
+    HostAddress, HubName, KeepAlive, KeepProtocol, ServerCertificate, Syslog, server_settings,
+};
 
 /// Linux' limit for the name of an interface, and ours for what follows `tap_`.
 const MAX_DEVICE: usize = 15;
@@ -136,12 +138,17 @@ pub(super) fn delete_listener(write: &Write<'_>, port: u16) -> Result<()> {
 }
 
 pub(super) fn local_bridges(connection: &Connection) -> Result<Vec<LocalBridge>> {
-    let mut query = connection.prepare("SELECT hub, device, tap FROM local_bridge ORDER BY number")?;
+    let mut query =
+        connection.prepare("SELECT hub, device, tap, address FROM local_bridge ORDER BY number")?;
     let rows = query.query_map([], |row| {
         Ok(LocalBridge {
             hub: HubName::stored(row.get("hub")?),
             device: row.get("device")?,
             tap: row.get("tap")?,
+            // What cannot be read is no address, as after a hand in the file; the bridge works without.
+            address: row
+                .get::<_, Option<String>>("address")?
+                .and_then(|text| text.parse().ok()),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -157,9 +164,17 @@ pub(super) fn add_local_bridge(write: &Write<'_>, bridge: &LocalBridge) -> Resul
     if exists {
         return Err(StoreError::BridgeExists(bridge.device.clone()));
     }
+    if bridge.address.is_some() && bridge.tap.is_none() {
+        return Err(only_taps(&bridge.device));
+    }
     write.execute(
-        "INSERT INTO local_bridge (hub, device, tap) VALUES (?1, ?2, ?3)",
-        params![bridge.hub.as_str(), bridge.device, bridge.tap],
+        "INSERT INTO local_bridge (hub, device, tap, address) VALUES (?1, ?2, ?3, ?4)",
+        params![
+            bridge.hub.as_str(),
+            bridge.device,
+            bridge.tap,
+            bridge.address.map(|address| address.to_string())
+        ],
     )?;
     write.note(
         Noun::LocalBridge,
@@ -179,6 +194,36 @@ fn check_device(bridge: &LocalBridge) -> Result<()> {
     Err(StoreError::Invalid(format!(
         "{name:?} cannot name a device: use 1 to {most} letters, digits, `-`, `_` or `.`"
     )))
+}
+
+fn only_taps(device: &str) -> StoreError {
+    StoreError::Invalid(format!(
+        "{device} is no TAP device made for a bridge: give an interface its address with the system's own tools"
+    ))
+}
+
+pub(super) fn set_bridge_address(
+    write: &Write<'_>,
+    hub: &str,
+    device: &str,
+    address: Option<HostAddress>,
+) -> Result<()> {
+    let all = local_bridges(write)?;
+    let bridge = all
+        .iter()
+        .find(|bridge| bridge.hub.as_str().eq_ignore_ascii_case(hub) && bridge.device == device)
+        .ok_or_else(|| StoreError::BridgeNotFound {
+            hub: hub.into(),
+            device: device.into(),
+        })?;
+    if bridge.tap.is_none() {
+        return Err(only_taps(device));
+    }
+    write.execute(
+        "UPDATE local_bridge SET address = ?3 WHERE hub = ?1 AND device = ?2",
+        params![hub, device, address.map(|address| address.to_string())],
+    )?;
+    write.note(Noun::LocalBridge, Action::Changed, bridge.hub.as_str(), device)
 }
 
 pub(super) fn delete_local_bridge(write: &Write<'_>, hub: &str, device: &str) -> Result<()> {

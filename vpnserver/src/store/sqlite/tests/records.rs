@@ -411,6 +411,7 @@ fn local_bridges_are_one_per_device() {
         hub: HubName::parse("later").unwrap(),
         device: device.into(),
         tap,
+        address: None,
     };
     store
         .add_local_bridge(&bridge("vpn", Some([0x5E, 0, 0, 0, 0, 1])))
@@ -434,6 +435,46 @@ fn local_bridges_are_one_per_device() {
     );
     store.delete_local_bridge("LATER", "vpn").unwrap();
     assert_eq!(store.local_bridges().unwrap().len(), 1);
+}
+
+#[test]
+fn a_tap_device_has_an_address_that_changes_and_an_interface_has_none() {
+    let Fixture { store, .. } = Fixture::new();
+    let address = |text: &str| Some(text.parse().unwrap());
+    let bridge = |tap| LocalBridge {
+        hub: HubName::parse("later").unwrap(),
+        device: "lab".into(),
+        tap,
+        address: address("192.168.30.1/24"),
+    };
+    assert_eq!(
+        code(store.add_local_bridge(&bridge(None))),
+        ErrorCode::InvalidParameter
+    );
+    store.add_local_bridge(&bridge(Some([2; 6]))).unwrap();
+    assert_eq!(
+        store.local_bridges().unwrap()[0].address,
+        address("192.168.30.1/24")
+    );
+    for change in [address("10.9.0.1/16"), None] {
+        store.set_bridge_address("LATER", "lab", change).unwrap();
+        assert_eq!(store.local_bridges().unwrap()[0].address, change);
+    }
+    assert_eq!(
+        code(store.set_bridge_address("later", "other", None)),
+        ErrorCode::ObjectNotFound
+    );
+    store
+        .add_local_bridge(&LocalBridge {
+            device: "eth0".into(),
+            address: None,
+            ..bridge(None)
+        })
+        .unwrap();
+    assert_eq!(
+        code(store.set_bridge_address("later", "eth0", address("10.9.0.1/16"))),
+        ErrorCode::InvalidParameter
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A local bridge: a hub's port whose other side is a network device of this machine.
+//! Frames between a hub's port and a device, both ways.
 
 use std::io;
 use std::sync::Arc;
@@ -8,82 +8,27 @@ use hub_core::frame::Frame;
 use hub_core::relay::Relay;
 use hub_core::switch::Port;
 use nat::device;
-use netdev::{Links, PacketSocket, Tap, TapOptions, sysctl};
+use netdev::{PacketSocket, Tap};
 use nix::libc;
-use tokio::task::JoinHandle;
 
 /// Bytes that are taken from the hub at once.
 const BATCH_BYTES: usize = 256 * 1024;
 /// How long a device that cannot be read (it is down, say) is left alone.
 const REST: Duration = Duration::from_millis(50);
 
-/// A working bridge. Dropping it takes the port off the hub and a TAP device off the machine.
-#[derive(Debug)]
-pub struct Bridge {
-    task: JoinHandle<()>,
-}
-
-/// The TAP device of a bridge made for the name `NAME`.
-#[must_use]
-pub fn tap_device(name: &str) -> String {
-    format!("tap_{name}")
-}
-
-enum Device {
+/// The device's side of a bridge.
+pub(super) enum Device {
     Tap(Arc<Tap>),
     Interface(PacketSocket),
 }
 
-impl Bridge {
-    /// Joins the hub behind `port` to a TAP device of this name, made and brought up here, with `offload` if wanted.
-    ///
-    /// # Errors
-    /// When the device cannot be made; the error says what is missing.
-    pub async fn to_tap(port: Port, name: &str, mac: [u8; 6], offload: bool) -> netdev::Result<Self> {
-        let device = tap_device(name);
-        let tap = Tap::create(&TapOptions {
-            mac: Some(mac),
-            offload,
-            ..TapOptions::new(&device)
-        })?;
-        // The host must not tell stations of the segment of a shorter way that goes around it.
-        sysctl::write(&format!("net.ipv4.conf.{device}.send_redirects"), "0")?;
-        Links::new()?.set_up(&device).await?;
-        Ok(Self::run(port, Device::Tap(Arc::new(tap))))
+/// Carries frames until the device is gone or the port was closed, and closes the port.
+pub(super) async fn carry(port: Port, device: Device) {
+    tokio::select! {
+        () = outward(&port, &device) => {}
+        () = inward(&port, &device) => {}
     }
-
-    /// Joins the hub behind `port` to an interface that exists.
-    ///
-    /// # Errors
-    /// When there is none of that name or it may not be opened.
-    pub async fn to_interface(port: Port, device: &str) -> netdev::Result<Self> {
-        let socket = PacketSocket::open(device)?;
-        Links::new()?.set_up(device).await?;
-        Ok(Self::run(port, Device::Interface(socket)))
-    }
-
-    fn run(port: Port, device: Device) -> Self {
-        let task = tokio::spawn(async move {
-            tokio::select! {
-                () = outward(&port, &device) => {}
-                () = inward(&port, &device) => {}
-            }
-            port.close();
-        });
-        Self { task }
-    }
-
-    /// Whether it still works: a device that vanished has ended it.
-    #[must_use]
-    pub fn is_working(&self) -> bool {
-        !self.task.is_finished()
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    port.close();
 }
 
 /// Hub to device: what came segment by segment is joined for it. A device that is full or down loses frames, as a cable

@@ -1,4 +1,8 @@
-//! Local bridges: TCP through a hub to a TAP device and to an interface of the server's machine, where frames are joined and cut.
+//! Local bridges: TCP through a hub to a TAP device and to an interface of the server's machine, where frames are joined and cut;
+//! the server's address on a TAP device; and who sees whom.
+
+mod address;
+mod host;
 
 use std::net::Ipv4Addr;
 
