@@ -20,6 +20,7 @@ pub mod dhcp;
 pub mod dnat;
 pub mod event;
 pub mod host;
+pub mod instance;
 pub mod leftovers;
 pub mod net;
 pub mod routes;

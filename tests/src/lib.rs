@@ -13,7 +13,7 @@ pub mod lab;
 pub mod language;
 pub mod line;
 pub mod load;
-pub mod machine;
+pub mod metadata;
 pub mod ours;
 pub mod package;
 pub mod page;

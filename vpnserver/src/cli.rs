@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nat::Ipv4Net;
 
 use crate::setup::{Published, TapAddress};
 
@@ -34,6 +35,10 @@ pub enum Command {
     Import(Import),
     /// Write what is configured as a vpn_server.config
     Export(Export),
+    /// Let the networks of a cloud reach the Internet through this machine, a NAT instance, until SIGTERM
+    NatInstance(NatInstance),
+    /// Take away what killed servers left on this machine: rules, devices, addresses, kernel settings
+    Cleanup(Cleanup),
     /// List the last states of the configuration, or put one back
     #[command(subcommand)]
     Backup(Backup),
@@ -76,63 +81,46 @@ pub struct Run {
     pub log_format: LogFormat,
 }
 
-impl Run {
-    /// A run that nothing was said about.
-    pub(crate) fn in_folder(folder: &Path) -> Self {
-        Self {
-            folder: Folder {
-                data_dir: Some(folder.to_owned()),
-            },
-            listen: Vec::new(),
-            admin_password_file: None,
-            tls_cert: None,
-            tls_key: None,
-            nat_mode: NatMode::User,
-            no_offload: false,
-            log_format: LogFormat::Text,
-        }
-    }
+/// Whose packets to translate.
+#[derive(Args, Clone, Debug)]
+pub struct NatInstance {
+    /// The public interface [default: that of the default route]
+    #[arg(long, value_name = "IFACE")]
+    pub out: Option<String>,
+    /// A network to translate where no metadata service says which (may be repeated)
+    #[arg(long, value_name = "NETWORK")]
+    pub cidr: Vec<Ipv4Net>,
+    /// Ask no metadata service
+    #[arg(long, requires = "cidr")]
+    pub no_metadata: bool,
+    /// Where the metadata service is
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "HUBWARD_METADATA",
+        default_value = "169.254.169.254:80"
+    )]
+    pub metadata: SocketAddr,
+    /// Seconds between two looks whether the networks have changed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub interval: u64,
+    /// Seconds to wait for the metadata service at the start [default: 30, with --cidr 5]
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
 }
 
-/// What to make. What is there already stays, so this may be done again. At a terminal what is not given is asked for.
+/// What to take away.
 #[derive(Args, Clone, Debug)]
-pub struct Setup {
+pub struct Cleanup {
     /// Where the state is.
     #[command(flatten)]
     pub folder: Folder,
-    /// Ask nothing: what is not given is left as it is
+    /// Say what would be taken away, and change nothing
     #[arg(long)]
-    pub unattended: bool,
-    /// The administrator password is this file's first line; a missing file is made, with a password in it
-    #[arg(long, value_name = "FILE")]
-    pub admin_password_file: Option<PathBuf>,
-    /// The virtual hub [default: vpn]
-    #[arg(long, value_name = "NAME")]
-    pub hub: Option<String>,
-    /// The first user
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-    /// The user's password is this file's first line; a missing file is made, with a password in it
-    #[arg(long, value_name = "FILE", requires = "user")]
-    pub user_password_file: Option<PathBuf>,
-    /// Stations of the hub get addresses by DHCP and reach what this machine reaches (SecureNAT)
-    #[arg(long, conflicts_with = "tap")]
-    pub secure_nat: bool,
-    /// The hub is a network of this machine, on the device tap_NAME; stations get addresses by DHCP
-    #[arg(long, value_name = "NAME")]
-    pub tap: Option<String>,
-    /// The address of this machine on that device [default: 192.168.30.1/24]
-    #[arg(long, value_name = "ADDR/BITS", requires = "tap")]
-    pub tap_address: Option<TapAddress>,
-    /// Publish a host behind this machine, as in 80=10.0.1.26:8080 or 53/udp=10.0.1.2:53
-    #[arg(long, value_name = "PORT=ADDR:PORT")]
-    pub publish: Option<Published>,
-    /// Listen on this port, or only at this address (may be repeated; takes the place of the ports there are)
-    #[arg(long, value_name = "[ADDR:]PORT")]
-    pub listen: Vec<Listen>,
-    /// The name or address by which users reach this server, for the line that tells them how to connect
-    #[arg(long, value_name = "HOST")]
-    pub address: Option<String>,
+    pub dry_run: bool,
 }
 
 /// What to take.

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use vpnserver::cli::{Backup, Cli, Command, Folder};
-use vpnserver::data_dir::DataDir;
+use vpnserver::data_dir::{DataDir, DataDirError};
 use vpnserver::offline::{self, OfflineError};
-use vpnserver::setup::SetupError;
-use vpnserver::{daemon, privileges, run, setup};
+use vpnserver::{cleanup, daemon, instance, privileges, run};
 
 /// The local environment does not allow it (design, contracts).
 const ENVIRONMENT: u8 = 4;
@@ -24,6 +23,8 @@ fn main() -> ExitCode {
         Command::Setup(options) => set_up(&options),
         Command::Import(options) => import(&options),
         Command::Export(options) => export(&options),
+        Command::NatInstance(options) => outcome(nat_instance(&options)),
+        Command::Cleanup(options) => clean_up(&options),
         Command::Backup(Backup::List(folder)) => backups(&folder),
         Command::Backup(Backup::Restore { number, folder }) => restore(&folder, number),
         Command::Status(folder) => with_server(folder.data_dir.as_deref(), daemon::status, "running"),
@@ -41,6 +42,42 @@ fn serve(options: &vpnserver::cli::Run) -> anyhow::Result<()> {
     // What is still blocked (a disk, a resolver) must not hold the end up.
     runtime.shutdown_background();
     served
+}
+
+fn nat_instance(options: &vpnserver::cli::NatInstance) -> anyhow::Result<()> {
+    privileges::drop_needless()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(instance::run(options))
+}
+
+fn clean_up(options: &vpnserver::cli::Cleanup) -> ExitCode {
+    let cleaned = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(cleanup::clean(options)));
+    match cleaned {
+        Ok(cleaned) => {
+            let word = if options.dry_run {
+                "would remove"
+            } else {
+                "removed"
+            };
+            cleaned.removed.iter().for_each(|line| println!("{word} {line}"));
+            cleaned.kept.iter().for_each(|line| println!("kept: {line}"));
+            if cleaned.removed.is_empty() {
+                println!("nothing was left behind");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("vpnserver: {error:#}");
+            let is_taken = matches!(error.downcast_ref(), Some(DataDirError::Taken { .. }));
+            ExitCode::from(if is_taken { REFUSED } else { ENVIRONMENT })
+        }
+    }
 }
 
 fn start(options: &vpnserver::cli::Run) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caps::{CapSet, Capability};
+use nat::leftovers::{self, Presence};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
@@ -57,10 +57,13 @@ pub async fn run(options: &cli::Run) -> anyhow::Result<()> {
 /// One server, from its start to its end.
 async fn serve(options: &cli::Run, folder: &DataDir, signals: &mut Signals) -> anyhow::Result<Then> {
     let (server, control) = begin(options, folder).await?;
+    let _presence = announce(&server.settings.tag);
+    clear_leftovers(&server.settings.tag).await;
     if let Err(error) = come_up(&server).await {
         server.shut_down().await;
         return Err(error);
     }
+    settle_leftovers(&server.settings.tag).await;
     let upkeep = tokio::spawn({
         let server = server.clone();
         async move { server.tend().await }
@@ -87,6 +90,38 @@ async fn serve(options: &cli::Run, folder: &DataDir, signals: &mut Signals) -> a
     Ok(then)
 }
 
+/// Says to `vpnserver cleanup` that what this server puts into the kernel is in use.
+fn announce(tag: &str) -> Option<Presence> {
+    let presence = Presence::announce(tag);
+    if presence.is_none() {
+        // A copy of a data folder, or a server whose end is not complete.
+        tracing::warn!(
+            tag,
+            "another server marks its rules and devices as this one does; one of them must go"
+        );
+    }
+    presence
+}
+
+/// What an earlier server of this folder left when it was killed, first what this one would stumble over. Who may not change
+/// the network left nothing and clears nothing.
+async fn clear_leftovers(tag: &str) {
+    if netdev::capability::probe().require_nft().is_ok()
+        && let Err(error) = leftovers::clear(tag).await
+    {
+        tracing::warn!(%error, "rules of an earlier server may be left");
+    }
+}
+
+/// The rest, when it is known what is still needed.
+async fn settle_leftovers(tag: &str) {
+    if netdev::capability::probe().require_nft().is_ok()
+        && let Err(error) = leftovers::settle(tag).await
+    {
+        tracing::warn!(%error, "kernel settings of an earlier server may be left");
+    }
+}
+
 /// Brings everything up. Of the stored listeners those that can be opened will do; one that was asked for on the command
 /// line must open.
 async fn come_up(server: &Server) -> anyhow::Result<()> {
@@ -102,7 +137,7 @@ async fn come_up(server: &Server) -> anyhow::Result<()> {
 
 /// Tells the service manager that all is well, twice as often as it asks for (`WatchdogSec=`). What it hears is that tasks
 /// are run: a process that spins or is stuck falls silent.
-async fn reassure() {
+pub(crate) async fn reassure() {
     let Some(patience) = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero()) else {
         return;
     };
@@ -273,20 +308,20 @@ fn greet(server: &Server, folder: &DataDir) {
 }
 
 /// SIGTERM and SIGINT, whichever comes first.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
