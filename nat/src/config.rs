@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hub_core::MacAddr;
 
+use crate::dhcp::{Reservation, ReservationError, Reservations};
 use crate::net::{Ipv4Net, prefix_of_mask};
 use crate::routes::PushRoutes;
 
@@ -16,7 +17,7 @@ pub const TCP_TIMEOUT: RangeInclusive<u32> = 60..=2_000_000;
 /// Bounds of `nat_udp_timeout`, seconds.
 pub const UDP_TIMEOUT: RangeInclusive<u32> = 10..=2_000_000;
 /// Bounds of `dhcp_expire_time_span`, seconds. A lease shorter than this would be renewed more than it is used.
-pub const LEASE_TIME: RangeInclusive<u32> = 15..=2_000_000_000;
+pub const LEASE_TIME: RangeInclusive<u32> = 10..=2_000_000_000;
 /// The largest pool: a /16, so that a typing error cannot make the lease table eat the machine.
 pub const MAX_POOL: u32 = 65_536;
 /// The longest domain name that DHCP option 15 can carry.
@@ -61,6 +62,8 @@ pub struct SecureNatConfig {
     pub save_log: bool,
     /// Routes that clients are told (RFC 3442).
     pub dhcp_push_routes: PushRoutes,
+    /// Addresses kept for one client each. Those that the other settings leave no room for are not in force.
+    pub dhcp_reservations: Reservations,
 }
 
 impl SecureNatConfig {
@@ -87,6 +90,7 @@ impl SecureNatConfig {
             dhcp_domain_name: String::new(),
             save_log: true,
             dhcp_push_routes: PushRoutes::default(),
+            dhcp_reservations: Reservations::default(),
         }
     }
 
@@ -133,6 +137,40 @@ impl SecureNatConfig {
     /// The virtual host's network. A mask with holes, which `validate` refuses, counts as a single host.
     pub fn network(&self) -> Ipv4Net {
         Ipv4Net::with_mask(self.ip, self.mask).unwrap_or(Ipv4Net::new(self.ip, 32))
+    }
+
+    /// The network that clients are told. A mask with holes counts as a single host, as above.
+    pub fn client_network(&self) -> Ipv4Net {
+        Ipv4Net::with_mask(self.dhcp_lease_ip_start, self.dhcp_subnet_mask)
+            .unwrap_or(Ipv4Net::new(self.dhcp_lease_ip_start, 32))
+    }
+
+    /// Whether an address is the virtual host's, the gateway's or a name server's.
+    fn serves(&self, ip: Ipv4Addr) -> bool {
+        ip == self.ip || self.gateway() == Some(ip) || self.dns_servers().any(|dns| dns == ip)
+    }
+
+    /// Whether clients can have an address: it names a host of their network, and is not one that serves them.
+    pub(crate) fn is_for_clients(&self, ip: Ipv4Addr) -> bool {
+        self.client_network().is_host(ip) && !self.serves(ip)
+    }
+
+    /// Keeps an address for a client.
+    pub fn reserve(&mut self, reservation: Reservation) -> Result<(), ReservationError> {
+        self.check_reservation(reservation.ip)?;
+        self.dhcp_reservations.add(reservation)
+    }
+
+    /// Whether a reservation of this address is in force, and why not.
+    pub fn check_reservation(&self, ip: Ipv4Addr) -> Result<(), ReservationError> {
+        let network = self.client_network();
+        if !network.is_host(ip) || !is_unicast(ip) {
+            return Err(ReservationError::Network { ip, network });
+        }
+        if self.serves(ip) {
+            return Err(ReservationError::Serves(ip));
+        }
+        Ok(())
     }
 
     /// How long an idle TCP connection lives.

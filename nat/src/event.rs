@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use hub_core::MacAddr;
 
+use crate::dhcp::PoolUse;
+
 /// The protocol of a translated flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FlowProtocol {
@@ -60,10 +62,31 @@ pub enum Event {
         /// The address.
         ip: Ipv4Addr,
     },
+    /// An address was to be offered and somebody answered for it; it is set aside for a time.
+    AddressInUse {
+        /// Who uses it.
+        mac: MacAddr,
+        /// The address.
+        ip: Ipv4Addr,
+    },
+    /// A client does not take messages that are long enough for the routes that it asked for.
+    RoutesLeftOut {
+        /// The client.
+        mac: MacAddr,
+        /// Bytes that it takes.
+        limit: usize,
+    },
     /// A client found the pool used up. Told once until an address can be given again.
     PoolExhausted {
         /// The client.
         mac: MacAddr,
+        /// How the pool is used.
+        pool: PoolUse,
+    },
+    /// The pool was used up, and a new client got an address again.
+    PoolAvailable {
+        /// Requests that were not answered meanwhile.
+        turned_away: u64,
     },
     /// A client reached something outside (user mode).
     FlowOpened {
@@ -94,6 +117,21 @@ pub enum Event {
         /// The client.
         client: Ipv4Addr,
     },
+}
+
+impl Event {
+    /// Whether somebody has to look after it, whatever is said about logs.
+    pub(crate) fn is_trouble(&self) -> bool {
+        matches!(
+            self,
+            Event::LeaseDeclined { .. }
+                | Event::AddressInUse { .. }
+                | Event::RoutesLeftOut { .. }
+                | Event::PoolExhausted { .. }
+                | Event::PoolAvailable { .. }
+                | Event::FlowLimit { .. }
+        )
+    }
 }
 
 /// Where events go. It must not block.

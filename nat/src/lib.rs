@@ -32,6 +32,7 @@ mod forwarding;
 mod fragment;
 mod keeper;
 mod kernel;
+mod lease_store;
 mod nft;
 mod packet;
 mod refused;
@@ -40,8 +41,11 @@ mod secure_nat;
 mod user;
 
 pub use config::{ConfigError, SecureNatConfig};
+pub use dhcp::{
+    Holder, KeptLease, LeaseChange, PoolUse, Reservation, ReservationError, Reservations, Station, Stations,
+};
 pub use event::{Event, Events, FlowProtocol};
-pub use forwarding::{Forwarding, HoldError};
+pub use lease_store::LeaseStore;
 pub use net::Ipv4Net;
 pub use packet::Packet;
 pub use routes::{PushRoute, PushRoutes};

@@ -1,13 +1,14 @@
 //! Routes that DHCP clients are told: their text form and their RFC 3442 encoding.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use crate::net::{Ipv4Net, prefix_of_mask};
 
-/// Most routes a hub pushes.
-pub const MAX_ROUTES: usize = 64;
+/// Most routes a hub pushes. The stock server takes 64 (policies §5).
+pub const MAX_ROUTES: usize = 256;
 
 /// One classless static route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,55 @@ fn parse_mask(text: &str) -> Option<u8> {
     }
 }
 
+/// The same routes in fewer: halves of a network with one gateway are that network, and a route inside another with the
+/// same gateway says nothing new. Every destination keeps its next hop. The default route is left apart: a client may
+/// have one of its own and still want the others.
+pub(crate) fn merge(routes: impl IntoIterator<Item = PushRoute>) -> Vec<PushRoute> {
+    let mut merged: BTreeMap<(u8, Ipv4Addr), Ipv4Addr> = BTreeMap::new();
+    for PushRoute { network, gateway } in routes {
+        merged
+            .entry((network.prefix(), network.address()))
+            .or_insert(gateway);
+    }
+    let around = |(prefix, address): (u8, Ipv4Addr), by: u8| {
+        let wider = Ipv4Net::new(address, prefix - by);
+        (wider.prefix(), wider.address())
+    };
+    for prefix in (2..=32).rev() {
+        let of_length: Vec<_> = merged
+            .range((prefix, Ipv4Addr::UNSPECIFIED)..=(prefix, Ipv4Addr::BROADCAST))
+            .map(|(network, gateway)| (*network, *gateway))
+            .collect();
+        for (network, gateway) in of_length {
+            let sibling = (
+                prefix,
+                Ipv4Addr::from_bits(network.1.to_bits() ^ (1 << (32 - prefix))),
+            );
+            let whole = around(network, 1);
+            let is_whole = merged.get(&network) == Some(&gateway) && merged.get(&sibling) == Some(&gateway);
+            if is_whole && merged.get(&whole).is_none_or(|other| *other == gateway) {
+                merged.remove(&network);
+                merged.remove(&sibling);
+                merged.insert(whole, gateway);
+            }
+        }
+    }
+    let inside = |network: (u8, Ipv4Addr), gateway| {
+        let mut wider = (1..network.0).filter_map(|by| merged.get(&around(network, by)));
+        wider.next() == Some(gateway)
+    };
+    let mut routes: Vec<_> = merged
+        .iter()
+        .filter(|(network, gateway)| !inside(**network, gateway))
+        .map(|((prefix, address), gateway)| PushRoute {
+            network: Ipv4Net::new(*address, *prefix),
+            gateway: *gateway,
+        })
+        .collect();
+    routes.sort_by_key(|route| (route.network.address(), route.network.prefix()));
+    routes
+}
+
 /// The payload of DHCP option 121 (and 249): per route the prefix length, the octets of the network that
 /// matter, and the gateway (RFC 3442).
 pub fn encode_classless(routes: impl IntoIterator<Item = PushRoute>) -> Vec<u8> {
@@ -179,10 +229,31 @@ mod tests {
     }
 
     #[test]
-    fn the_65th_route_is_refused() {
+    fn the_257th_route_is_refused() {
         let text = |n: usize| vec!["10.0.0.0/8/1.1.1.1"; n].join(",");
-        assert_eq!(text(64).parse::<PushRoutes>().unwrap().len(), 64);
-        assert_eq!(text(65).parse::<PushRoutes>(), Err(ParseRoutesError::TooMany(65)));
+        assert_eq!(text(256).parse::<PushRoutes>().unwrap().len(), 256);
+        assert_eq!(
+            text(257).parse::<PushRoutes>(),
+            Err(ParseRoutesError::TooMany(257))
+        );
+    }
+
+    #[test]
+    fn two_hundred_neighbours_are_three_networks() {
+        let text: Vec<String> = (0..200).map(|i| format!("10.0.{i}.0/24/192.168.30.1")).collect();
+        let routes: PushRoutes = text.join(" ").parse().unwrap();
+        let merged: Vec<String> = merge(routes.iter().copied())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            merged,
+            [
+                "10.0.0.0/255.255.128.0/192.168.30.1",
+                "10.0.128.0/255.255.192.0/192.168.30.1",
+                "10.0.192.0/255.255.248.0/192.168.30.1"
+            ]
+        );
     }
 
     #[test]
@@ -223,6 +294,31 @@ mod tests {
                 })
                 .collect();
             prop_assert_eq!(decode_classless(&encode_classless(routes.iter().copied())), Some(routes));
+        }
+
+        /// Prefixes and addresses are drawn from few, so that networks meet.
+        #[test]
+        fn merged_routes_lead_everywhere_where_the_routes_lead(
+            seeds in prop::collection::vec((0u32..64, 0u8..=6, 0u32..3), 0..60),
+        ) {
+            let routes: Vec<PushRoute> = seeds
+                .iter()
+                .map(|&(net, prefix, gateway)| PushRoute {
+                    network: Ipv4Net::new(Ipv4Addr::from_bits(net << 26), prefix),
+                    gateway: Ipv4Addr::from_bits(gateway),
+                })
+                .collect();
+            let merged = merge(routes.iter().copied());
+            prop_assert!(merged.len() <= routes.len());
+            let next_hop = |routes: &[PushRoute], to: Ipv4Addr| {
+                // The first of two for one network counts.
+                let fitting = routes.iter().rev().filter(|route| route.network.contains(to));
+                fitting.max_by_key(|route| route.network.prefix()).map(|route| route.gateway)
+            };
+            for place in 0..64 {
+                let to = Ipv4Addr::from_bits((place << 26) + 1);
+                prop_assert_eq!(next_hop(&merged, to), next_hop(&routes, to), "{}", to);
+            }
         }
 
         #[test]

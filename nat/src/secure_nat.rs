@@ -9,12 +9,14 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::config::{ConfigError, SecureNatConfig};
+use crate::dhcp::{KeptLease, Moment, Stations};
 use crate::dnat::Publisher;
 use crate::event::{Events, FlowProtocol};
 use crate::forwarding::HoldError;
 use crate::host::VirtualHost;
 use crate::keeper;
 use crate::kernel::{KernelNat, conntrack};
+use crate::lease_store::{self, LeaseStore};
 use crate::net::Ipv4Net;
 use crate::nft::NftError;
 use crate::resolver::Resolvers;
@@ -42,6 +44,10 @@ pub struct Setup {
     pub resolv_conf: PathBuf,
     /// Who hears what happens.
     pub events: Events,
+    /// Finds the hub's stations.
+    pub stations: Stations,
+    /// Leases that were kept, and where they are kept from now on.
+    pub leases: Option<(Vec<KeptLease>, LeaseStore)>,
     /// Whether the device of kernel mode may leave frames unfinished (`TapOptions::offload` of `netdev`).
     pub offload: bool,
     /// How often kernel mode looks whether somebody removed its ruleset, to put it back.
@@ -60,6 +66,8 @@ impl Setup {
             limits: Limits::default(),
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             events: Events::ignored(),
+            stations: Stations::unknown(),
+            leases: None,
             offload: true,
             watch: keeper::EVERY,
         }
@@ -106,6 +114,8 @@ pub struct SecureNat {
     watch: Duration,
     offload: bool,
     running: Mutex<Running>,
+    /// Keeps the leases.
+    keeper: Option<(Task, LeaseStore)>,
 }
 
 enum Running {
@@ -130,14 +140,22 @@ impl SecureNat {
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
         setup.config.validate()?;
         let shared = Arc::new(Shared::new(
-            VirtualHost::new(&setup.config),
+            VirtualHost::new(&setup.config, setup.stations),
             setup.port,
             Flows::new(setup.limits, setup.events.clone()),
             Resolvers::new(setup.resolv_conf),
             setup.published,
             setup.events,
         ));
+        let store = setup.leases.map(|(kept, store)| {
+            shared.host().restore_leases(kept, Moment::present());
+            store
+        });
         let running = begin(&shared, setup.mode, &setup.tag, setup.watch, setup.offload).await?;
+        let keeper = store.map(|store| {
+            let task = tokio::spawn(lease_store::keep(Arc::clone(&shared), store.clone()));
+            (Task(task), store)
+        });
         let mut host = shared.host();
         host.announce();
         shared.flush(Instant::now(), host);
@@ -148,6 +166,7 @@ impl SecureNat {
             watch: setup.watch,
             offload: setup.offload,
             running: Mutex::new(running),
+            keeper,
         })
     }
 
@@ -163,7 +182,11 @@ impl SecureNat {
 
     /// The state in numbers.
     pub async fn status(&self) -> Status {
-        let dhcp_clients = self.shared.host().leases().len() as u32;
+        let (dhcp_clients, pool) = {
+            let host = self.shared.host();
+            (host.leases().len() as u32, host.pool())
+        };
+        let (pool, turned_away) = pool.unwrap_or_default();
         let count = |protocol| self.shared.flows.count(protocol);
         let mut status = Status {
             mode: self.mode,
@@ -172,6 +195,8 @@ impl SecureNat {
             icmp: count(FlowProtocol::Icmp),
             dns: count(FlowProtocol::Dns),
             dhcp_clients,
+            pool,
+            turned_away,
         };
         if self.mode == Mode::Kernel {
             for entry in self.nat_table().await {
@@ -241,7 +266,12 @@ impl SecureNat {
     /// Ends it: every flow, the device, the ruleset and the kernel settings. The port is closed.
     pub async fn stop(self) -> Result<(), StartError> {
         self.shared.port.close();
-        self.running.into_inner().end().await
+        let ended = self.running.into_inner().end().await;
+        if let Some((task, store)) = self.keeper {
+            drop(task);
+            lease_store::finish(&self.shared, &store).await;
+        }
+        ended
     }
 }
 

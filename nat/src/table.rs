@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use hub_core::MacAddr;
 
-use crate::dhcp::Lease;
+use crate::dhcp::{Lease, PoolUse};
 use crate::event::FlowProtocol;
 
 /// How packets of the hub reach the outside.
@@ -42,6 +42,10 @@ pub struct Status {
     pub dns: u32,
     /// Leases in force.
     pub dhcp_clients: u32,
+    /// How the pool of addresses is used; all zero while the DHCP server is off.
+    pub pool: PoolUse,
+    /// Requests that found the pool used up; none while there are addresses.
+    pub turned_away: u64,
 }
 
 /// A row of the lease table.

@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use hub_core::mac::MacAddr;
+use nat::PoolUse;
 use protocol::error::ErrorCode;
 use transport::tls::Fingerprint;
 
@@ -144,6 +145,37 @@ pub enum Event {
         hub: String,
         /// Who got none.
         mac: MacAddr,
+        /// How its addresses are used.
+        pool: PoolUse,
+    },
+    /// SecureNAT has addresses again.
+    PoolAvailable {
+        /// The hub.
+        hub: String,
+        /// Requests that were not answered meanwhile.
+        turned_away: u64,
+    },
+    /// Somebody on a hub uses an address that SecureNAT leases, without a lease.
+    AddressInUse {
+        /// The hub.
+        hub: String,
+        /// The session behind the MAC address, where it is known.
+        session: Option<String>,
+        /// Who uses it, or noticed it.
+        mac: MacAddr,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// A client takes no message that is long enough for the pushed routes.
+    RoutesLeftOut {
+        /// The hub.
+        hub: String,
+        /// The session behind the client's MAC address, where it is known.
+        session: Option<String>,
+        /// The client.
+        mac: MacAddr,
+        /// Bytes that it takes.
+        limit: usize,
     },
     /// A hub takes sessions.
     HubOnline {

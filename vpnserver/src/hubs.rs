@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hub_core::MacAddr;
 use hub_core::access::Rule;
-use hub_core::hub::{Hub, HubConfig, PortConfig};
+use hub_core::hub::{Hub, HubConfig, PortConfig, PortKind};
 use hub_core::switch::{Port, Switch};
 use nat::dnat::Publisher;
-use nat::{LeaseEntry, NatEntry, SecureNat, SecureNatConfig, Setup, Status, Tag};
+use nat::{LeaseEntry, LeaseStore, NatEntry, SecureNat, Setup, Station, Stations, Status, Tag};
 
 use crate::access_list;
 use crate::bridge::{self, Bridge};
@@ -21,7 +21,7 @@ use crate::events::{Event, Events};
 use crate::packet_log;
 use crate::privileges::descriptors_for_nat;
 use crate::releaser::Releaser;
-use crate::store::{self, HubOption, LocalBridge, folded};
+use crate::store::{self, Db, HubOption, LocalBridge, StoreError, folded};
 
 /// Bytes that may wait for SecureNAT or a device.
 const PART_QUEUE_BYTES: usize = 4 << 20;
@@ -95,6 +95,8 @@ pub struct Wanted {
     pub tag: String,
     /// The published hosts, which clients of SecureNAT reach too.
     pub published: Publisher,
+    /// Where leases are kept.
+    pub db: Db,
 }
 
 impl VirtualHub {
@@ -364,30 +366,17 @@ impl VirtualHub {
     }
 
     /// The kernel can have a network once. A second hub with the same one, and that is what new hubs have, works in user
-    /// space where that is allowed.
-    async fn start_secure_nat(
-        &self,
-        wanted: &Wanted,
-        config: &SecureNatConfig,
-        modes: &[nat::Mode],
-    ) -> Result<SecureNat, nat::StartError> {
-        let (first, second) = match modes {
-            [first, second, ..] => (*first, Some(*second)),
-            [only] => (*only, None),
-            [] => (nat::Mode::User, None),
-        };
-        match (
-            SecureNat::start(self.secure_nat_setup(wanted, config, first)).await,
-            second,
-        ) {
-            (Err(nat::StartError::NetworkTaken { .. }), Some(second)) => {
-                SecureNat::start(self.secure_nat_setup(wanted, config, second)).await
+    /// space unless the mode is forced.
+    async fn start_secure_nat(&self, wanted: &Wanted) -> Result<SecureNat, nat::StartError> {
+        match SecureNat::start(self.secure_nat_setup(wanted, wanted.nat_mode).await).await {
+            Err(nat::StartError::NetworkTaken { .. }) if !wanted.nat_mode_is_forced => {
+                SecureNat::start(self.secure_nat_setup(wanted, nat::Mode::User).await).await
             }
             (outcome, _) => outcome,
         }
     }
 
-    fn secure_nat_setup(&self, wanted: &Wanted, config: &SecureNatConfig, mode: nat::Mode) -> Setup {
+    async fn secure_nat_setup(&self, wanted: &Wanted, mode: nat::Mode) -> Setup {
         let name = self.session_name("SecureNAT");
         let port = self.plug(port_of_secure_nat(name), PART_QUEUE_BYTES);
         let tag = Tag::new(&format!("{}{}", wanted.tag, short(&self.name)));
@@ -395,6 +384,14 @@ impl VirtualHub {
         setup.limits = nat_limits(&wanted.hub.options, descriptors_for_nat());
         setup.published = Some(wanted.published.clone());
         setup.events = self.nat_events();
+        setup.stations = self.stations();
+        let hub = self.name.clone();
+        let kept = wanted.db.run(move |store| store.leases(&hub)).await;
+        let kept = kept.unwrap_or_else(|error| {
+            tracing::warn!(hub = self.name, %error, "the leases of before are not known; addresses in use are found by asking");
+            Vec::new()
+        });
+        setup.leases = Some((kept, lease_store(self.name.clone(), wanted.db.clone())));
         setup.offload = wanted.offload;
         setup
     }
@@ -413,13 +410,50 @@ impl VirtualHub {
                     host_name,
                 });
             }
-            nat::Event::PoolExhausted { mac } => {
+            nat::Event::PoolExhausted { mac, pool } => {
                 events.report(&Event::PoolExhausted {
                     hub: hub.clone(),
                     mac,
+                    pool,
+                });
+            }
+            nat::Event::PoolAvailable { turned_away } => {
+                events.report(&Event::PoolAvailable {
+                    hub: hub.clone(),
+                    turned_away,
+                });
+            }
+            nat::Event::AddressInUse { mac, ip } | nat::Event::LeaseDeclined { mac, ip } => {
+                events.report(&Event::AddressInUse {
+                    hub: hub.clone(),
+                    session: session_of(&switch, mac),
+                    mac,
+                    address: ip,
+                });
+            }
+            nat::Event::RoutesLeftOut { mac, limit } => {
+                events.report(&Event::RoutesLeftOut {
+                    hub: hub.clone(),
+                    session: session_of(&switch, mac),
+                    mac,
+                    limit,
                 });
             }
             _ => {}
+        })
+    }
+
+    /// Who is behind a hardware address, as the hub has heard it.
+    fn stations(&self) -> Stations {
+        let switch = self.switch.clone();
+        Stations::new(move |mac| {
+            switch.with(|hub| {
+                let port = hub.port(hub.port_of(Instant::now(), mac)?)?;
+                let is_session = port.config.kind == PortKind::Session;
+                Some(Station {
+                    user: port.config.user.clone().filter(|_| is_session),
+                })
+            })
         })
     }
 
@@ -579,6 +613,20 @@ fn session_of(switch: &Switch, mac: MacAddr) -> Option<String> {
     switch.with(|hub| {
         let port = hub.port_of(Instant::now(), mac)?;
         hub.port(port).map(|port| port.config.name.clone())
+    })
+}
+
+/// Keeps the leases of a hub.
+fn lease_store(hub: String, db: Db) -> LeaseStore {
+    LeaseStore::new(move |changes| {
+        let (hub, db) = (hub.clone(), db.clone());
+        async move {
+            match db.run(move |store| store.put_leases(&hub, &changes)).await {
+                // Its leases are gone with it.
+                Ok(()) | Err(StoreError::HubNotFound(_)) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
+        }
     })
 }
 

@@ -156,7 +156,36 @@ fn hub(event: &Event) {
         } => {
             info!(hub, session, %mac, %address, host_name, "address leased");
         }
-        Event::PoolExhausted { hub, mac } => warn!(hub, %mac, "no address left to lease"),
+        Event::PoolExhausted { hub, mac, pool } => {
+            warn!(
+                hub,
+                %mac,
+                addresses = pool.addresses,
+                leased = pool.leased,
+                set_aside = pool.set_aside,
+                reserved = pool.reserved,
+                "no address left to lease; make the pool larger or the lease time shorter (DhcpSet)"
+            );
+        }
+        Event::PoolAvailable { hub, turned_away } => {
+            info!(hub, turned_away, "there are addresses to lease again");
+        }
+        Event::AddressInUse {
+            hub,
+            session,
+            mac,
+            address,
+        } => {
+            warn!(hub, session, %mac, %address, "an address of the pool is used without a lease; it is left alone for 5 minutes");
+        }
+        Event::RoutesLeftOut {
+            hub,
+            session,
+            mac,
+            limit,
+        } => {
+            warn!(hub, session, %mac, limit, "a client takes no DHCP message that has room for the pushed routes; it got none of them");
+        }
         Event::HubOnline { hub } => info!(hub, "hub online"),
         Event::HubOffline { hub } => info!(hub, "hub offline"),
         Event::LogLinesLost { lines } => warn!(lines, "log lines lost: there were too many"),

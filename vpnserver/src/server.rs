@@ -502,6 +502,7 @@ impl Server {
                 offload: self.settings.offload,
                 tag,
                 published,
+                db: self.db.clone(),
             })
             .await;
         }

@@ -15,6 +15,15 @@ const MIN_REPLY: usize = 300;
 const HEADER: usize = 236;
 const MAGIC: [u8; 4] = [99, 130, 83, 99];
 const BROADCAST: u16 = 0x8000;
+/// Fields of the header that may hold options (option 52).
+const SNAME: std::ops::Range<usize> = 44..108;
+const FILE: std::ops::Range<usize> = 108..236;
+/// The longest reply to a client that says it takes more than a frame holds.
+const MAX_REPLY: usize = 4068;
+/// What the IP and UDP headers take of a client's limit.
+const IP_AND_UDP: usize = 28;
+/// What every client takes, with the headers (RFC 2131 §2).
+const LEAST_LIMIT: usize = 576;
 
 /// Option codes (RFC 2132 unless noted).
 pub mod option {
@@ -133,6 +142,69 @@ impl Message {
 
     /// The message as bytes, message type first, options in the order of their codes.
     pub fn encode(&self) -> Vec<u8> {
+        let mut out = self.header();
+        for (code, value) in &self.options {
+            encode_option(*code, value, &mut out);
+        }
+        out.push(option::END);
+        out.resize(out.len().max(MIN_REPLY), option::PAD);
+        out
+    }
+
+    /// As [`Message::encode`], in at most `limit` bytes: what is too much goes into the fields `file` and `sname`
+    /// (RFC 2132 §9.3), a long option in pieces (RFC 3396 §5). `None` if that is not enough.
+    pub fn encode_within(&self, limit: usize) -> Option<Vec<u8>> {
+        let plain = self.encode();
+        if plain.len() <= limit {
+            return Some(plain);
+        }
+        let mut out = self.header();
+        let overload = out.len() + 2;
+        out.extend_from_slice(&[option::OVERLOAD, 1, 0]);
+        // The end of each is marked.
+        let rooms = [limit.checked_sub(out.len() + 1)?, FILE.len() - 1, SNAME.len() - 1];
+        let [here, file, sname] = self.packed(rooms)?;
+        out.extend_from_slice(&here);
+        out.push(option::END);
+        for (bit, place, options) in [(1, FILE, file), (2, SNAME, sname)] {
+            if !options.is_empty() {
+                out[overload] |= bit;
+                out[place.start..place.start + options.len()].copy_from_slice(&options);
+                out[place.start + options.len()] = option::END;
+            }
+        }
+        Some(out)
+    }
+
+    /// The options in three places of these sizes, filled in the order in which they are read.
+    fn packed(&self, rooms: [usize; 3]) -> Option<[Vec<u8>; 3]> {
+        let mut places: [Vec<u8>; 3] = Default::default();
+        let mut place = 0;
+        for (code, value) in &self.options {
+            let mut rest = value.as_slice();
+            loop {
+                let room = rooms.get(place)?.saturating_sub(places[place].len() + 2);
+                // Only an option that is cut anyway is cut where a place ends.
+                let piece = match value.len() > 255 {
+                    true => rest.len().min(255).min(room),
+                    false => rest.len(),
+                };
+                if piece > room || (piece == 0 && !rest.is_empty()) {
+                    place += 1;
+                    continue;
+                }
+                let (now, later) = rest.split_at(piece);
+                encode_option(*code, now, &mut places[place]);
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        }
+        Some(places)
+    }
+
+    fn header(&self) -> Vec<u8> {
         let mut out = vec![0; HEADER];
         out[0] = self.op as u8;
         out[1] = 1; // Ethernet
@@ -144,11 +216,6 @@ impl Message {
         out[28..34].copy_from_slice(&self.chaddr.octets());
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[option::MESSAGE_TYPE, 1, self.kind as u8]);
-        for (code, value) in &self.options {
-            encode_option(*code, value, &mut out);
-        }
-        out.push(option::END);
-        out.resize(out.len().max(MIN_REPLY), option::PAD);
         out
     }
 
@@ -167,14 +234,26 @@ impl Message {
             .map(|codes| codes.contains(&code))
     }
 
-    /// The largest message that the client takes, bytes (option 57). Nobody may ask for less than 576.
-    pub fn max_size(&self) -> usize {
+    /// The sizes that a reply may have, bytes, those to be tried first before others. `mtu` is the longest IP packet of
+    /// the link.
+    ///
+    /// A client says in option 57 what it takes; nobody may ask for less than 576. Clients read replies from the raw
+    /// link and do not put fragments together, unless they say that they take more than a frame holds. One that says
+    /// nothing should get no more than 576, but those without the option (dhclient, Windows) take what a frame holds, and
+    /// without its routes the VPN is of no use to it.
+    pub fn limits(&self, mtu: usize) -> impl Iterator<Item = usize> + use<> {
+        let frame = mtu.min(MAX_MESSAGE + IP_AND_UDP);
         let asked = match self.options.get(&option::MAX_SIZE).map(Vec::as_slice) {
-            Some([high, low]) => usize::from(u16::from_be_bytes([*high, *low])),
-            _ => 576,
+            Some([high, low]) => Some(usize::from(u16::from_be_bytes([*high, *low])).max(LEAST_LIMIT)),
+            _ => None,
         };
-        // The option counts the IP and UDP headers, which take 28 bytes.
-        asked.max(576).saturating_sub(28).min(MAX_MESSAGE)
+        let (first, then) = match asked {
+            Some(asked) if asked > MAX_MESSAGE + IP_AND_UDP => (frame, Some(asked)),
+            Some(asked) => (asked.min(frame), None),
+            None => (LEAST_LIMIT.min(frame), Some(frame)),
+        };
+        let message = |packet: usize| packet.saturating_sub(IP_AND_UDP).min(MAX_REPLY);
+        [Some(first), then].into_iter().flatten().map(message)
     }
 }
 
@@ -191,8 +270,6 @@ fn encode_option(code: u8, value: &[u8], out: &mut Vec<u8>) {
 
 /// All options, those in the `file` and `sname` fields included; several of one code are one (RFC 3396 §5).
 fn decode_options(message: &[u8]) -> BTreeMap<u8, Vec<u8>> {
-    const SNAME: std::ops::Range<usize> = 44..108;
-    const FILE: std::ops::Range<usize> = 108..236;
     let mut options = BTreeMap::new();
     collect_options(&message[HEADER + MAGIC.len()..], &mut options);
     let overload = match options.get(&option::OVERLOAD).map(Vec::as_slice) {
@@ -236,11 +313,16 @@ fn ip_at(bytes: &[u8], at: usize) -> Option<Ipv4Addr> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::net::Ipv4Net;
     use crate::routes::{PushRoute, decode_classless, encode_classless};
     use proptest::prelude::*;
+
+    /// Reads the options of a message that is longer than any that is read otherwise.
+    pub(in crate::dhcp) fn collect_all(bytes: &[u8], options: &mut BTreeMap<u8, Vec<u8>>) {
+        *options = decode_options(bytes);
+    }
 
     fn discover() -> Message {
         Message {
@@ -260,28 +342,47 @@ mod tests {
         assert_eq!(Message::decode(&discover().encode()), Some(discover()));
     }
 
-    #[test]
-    fn two_hundred_routes_fill_several_options_and_come_back_as_one() {
-        let routes: Vec<PushRoute> = (0..200u32)
-            .map(|i| PushRoute {
-                network: Ipv4Net::new(Ipv4Addr::from_bits(0x0a00_0000 + (i << 8)), 24),
-                gateway: Ipv4Addr::new(192, 168, 30, 1),
-            })
-            .collect();
+    /// So many that they cannot be merged: the shortest encoding of a route takes 6 bytes, these take 6 and 7.
+    fn with_routes(eights: u32, sixteens: u32) -> (Message, Vec<PushRoute>) {
+        let gateway = Ipv4Addr::new(192, 168, 30, 1);
+        let route = |address: u32, prefix| PushRoute {
+            network: Ipv4Net::new(Ipv4Addr::from_bits(address), prefix),
+            gateway,
+        };
+        let eights = (0..eights).map(|i| route((2 * i + 1) << 24, 8));
+        let sixteens = (0..sixteens).map(|i| route((10 << 24) + (i << 17), 16));
+        let routes: Vec<_> = eights.chain(sixteens).collect();
         let mut message = discover();
-        message
-            .options
-            .insert(option::CLASSLESS_ROUTES, encode_classless(routes.iter().copied()));
-        let bytes = message.encode();
-        assert!(
-            bytes.len() > MAX_MESSAGE,
-            "this many routes no longer fit a frame"
-        );
-        let mut options = BTreeMap::new();
-        collect_options(&bytes[HEADER + 4..], &mut options);
+        let payload = encode_classless(routes.iter().copied());
+        message.options.insert(option::CLASSLESS_ROUTES, payload);
+        (message, routes)
+    }
+
+    fn routes_in(bytes: &[u8]) -> Option<Vec<PushRoute>> {
+        let message = Message::decode(bytes)?;
+        decode_classless(message.options.get(&option::CLASSLESS_ROUTES)?)
+    }
+
+    #[test]
+    fn two_hundred_routes_fit_one_frame_in_pieces_and_come_back_whole() {
+        let (message, routes) = with_routes(100, 100);
+        let bytes = message.encode_within(MAX_MESSAGE).unwrap();
+        assert!(bytes.len() <= MAX_MESSAGE);
+        assert_eq!(routes_in(&bytes), Some(routes));
+    }
+
+    #[test]
+    fn what_is_too_much_goes_into_the_fields_of_the_boot_file() {
+        let (message, routes) = with_routes(70, 0);
+        assert!(message.encode().len() > 548);
+        let bytes = message.encode_within(548).unwrap();
+        assert!(bytes.len() <= 548);
+        assert_eq!(bytes[243..246], [option::OVERLOAD, 1, 3], "both fields are used");
+        assert_eq!(routes_in(&bytes), Some(routes));
         assert_eq!(
-            decode_classless(&options[&option::CLASSLESS_ROUTES]),
-            Some(routes)
+            with_routes(100, 0).0.encode_within(548),
+            None,
+            "more than all three hold"
         );
     }
 
@@ -316,26 +417,44 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_reply_follows_option_57_within_bounds() {
-        let size = |value: Option<u16>| {
+    fn a_reply_is_no_longer_than_the_client_takes() {
+        let limits = |asked: Option<u16>, mtu| {
             let mut message = discover();
-            if let Some(value) = value {
+            if let Some(value) = asked {
                 message
                     .options
                     .insert(option::MAX_SIZE, value.to_be_bytes().to_vec());
             }
-            message.max_size()
+            message.limits(mtu).collect::<Vec<_>>()
         };
-        assert_eq!(size(None), 548);
-        assert_eq!(size(Some(10)), 548);
-        assert_eq!(size(Some(1500)), 1472);
-        assert_eq!(size(Some(u16::MAX)), 1472);
+        assert_eq!(limits(None, 1500), [548, 1472]);
+        assert_eq!(limits(None, 1400), [548, 1372]);
+        assert_eq!(limits(Some(10), 1500), [548]);
+        assert_eq!(limits(Some(576), 1500), [548]);
+        assert_eq!(limits(Some(1500), 1500), [1472]);
+        assert_eq!(limits(Some(1500), 1400), [1372]);
+        assert_eq!(limits(Some(4096), 1500), [1472, 4068]);
+        assert_eq!(limits(Some(u16::MAX), 1500), [1472, 4068]);
     }
 
     proptest! {
         #[test]
         fn hostile_bytes_give_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..1600)) {
             let _ = Message::decode(&bytes);
+        }
+
+        #[test]
+        fn a_message_survives_every_way_of_packing(
+            options in prop::collection::btree_map(1u8..52, prop::collection::vec(any::<u8>(), 0..600), 0..6),
+            limit in 300usize..1472,
+        ) {
+            let message = Message { options, ..discover() };
+            if let Some(bytes) = message.encode_within(limit) {
+                prop_assert!(bytes.len() <= limit);
+                let mut seen = Message::decode(&bytes).unwrap();
+                seen.options.remove(&option::OVERLOAD);
+                prop_assert_eq!(seen, message);
+            }
         }
 
         #[test]

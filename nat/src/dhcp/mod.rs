@@ -1,10 +1,17 @@
 //! The DHCP server of a hub (RFC 2131), sans-IO: messages and times in, messages and events out.
 //!
 //! It is the authority of its link: a client that asks for an address the server does not know of gets it if it
-//! is free (so clients keep theirs across a restart of the server), and a refusal if it is not.
+//! is free (so clients keep theirs when the server has forgotten), and a refusal if it is not. A new address is asked for
+//! on the link before it is offered (`probe`), and acknowledged when it is kept (`hold`).
 
+mod client;
+mod hold;
+mod kept;
 mod leases;
 pub mod message;
+mod probe;
+mod reply;
+mod reservation;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -14,10 +21,18 @@ use hub_core::MacAddr;
 
 use crate::config::SecureNatConfig;
 use crate::event::Event;
-use crate::net::Ipv4Net;
-use crate::routes::{PushRoute, encode_classless};
-use leases::{ClientKey, Leases};
+use client::Client;
+pub use client::{Link, Station, Stations};
+use hold::Hold;
+pub use kept::{KeptLease, LeaseChange, Moment};
+pub use leases::PoolUse;
+use leases::{Leases, State};
 use message::{Message, MessageType, Op, option};
+use probe::{Probe, Probes};
+use reply::Settings;
+pub use reservation::{
+    Holder, MAX_RESERVATIONS, ParseReservationsError, Reservation, ReservationError, Reservations,
+};
 
 /// UDP port of servers.
 pub const SERVER_PORT: u16 = 67;
@@ -26,8 +41,8 @@ pub const CLIENT_PORT: u16 = 68;
 
 /// Events kept for a reader that is late; the oldest go first.
 const MAX_EVENTS: usize = 1024;
-/// The longest host name kept, a DNS label's length.
-const MAX_HOST_NAME: usize = 63;
+/// How many addresses in foreign use one discovery may run into.
+const MOST_CONFLICTS: u32 = 8;
 
 /// A lease in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,25 +59,69 @@ pub struct Lease {
     pub until: Instant,
 }
 
+/// How a message arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The UDP destination: the broadcast or our own address.
+    pub to: Ipv4Addr,
+    /// The station that sent the frame.
+    pub source: MacAddr,
+}
+
 /// An answer and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The DHCP message.
     pub message: Message,
+    /// Bytes that it may have.
+    pub limit: usize,
     /// Destination address: the client's, or the limited broadcast.
     pub to_ip: Ipv4Addr,
     /// Destination hardware address.
     pub to_mac: MacAddr,
 }
 
+impl Reply {
+    /// The message as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        self.message
+            .encode_within(self.limit)
+            .unwrap_or_else(|| self.message.encode())
+    }
+}
+
+/// What has become of leases since the last time, to be kept as one.
+#[derive(Debug)]
+pub struct Changes {
+    number: u64,
+    /// Address by address.
+    pub rows: Vec<LeaseChange>,
+}
+
+/// Clients that go away empty-handed, while they do.
+#[derive(Debug, Default)]
+struct Exhaustion {
+    /// Requests that were not answered; none while there are addresses.
+    turned_away: u64,
+}
+
 /// The server of one hub.
 #[derive(Debug)]
 pub struct Server {
     config: SecureNatConfig,
+    settings: Settings,
     leases: Leases,
+    probes: Probes,
+    hold: Hold,
+    /// Whether leases are kept: acknowledgements wait for that.
+    keeps: bool,
+    /// Numbers of the changes that were made, taken to be kept, and kept.
+    made: u64,
+    kept: u64,
+    questions: VecDeque<Ipv4Addr>,
+    replies: VecDeque<Reply>,
     events: VecDeque<Event>,
-    /// Whether the last client went away empty-handed, so that a flood is one event.
-    exhausted: bool,
+    exhaustion: Exhaustion,
 }
 
 impl Server {
@@ -70,10 +129,23 @@ impl Server {
     pub fn new(config: &SecureNatConfig) -> Self {
         Server {
             config: config.clone(),
+            settings: Settings::new(config),
             leases: pool(config),
+            probes: Probes::default(),
+            hold: Hold::default(),
+            keeps: false,
+            made: 0,
+            kept: 0,
+            questions: VecDeque::new(),
+            replies: VecDeque::new(),
             events: VecDeque::new(),
-            exhausted: false,
+            exhaustion: Exhaustion::default(),
         }
+    }
+
+    /// Takes over leases that were kept over a restart.
+    pub fn restore(&mut self, kept: Vec<KeptLease>, moment: Moment) {
+        self.leases.restore(kept, moment, self.config.lease_time());
     }
 
     /// Takes other settings; leases whose address is still in the pool stay.
@@ -81,48 +153,53 @@ impl Server {
         let former = std::mem::replace(&mut self.leases, pool(config));
         self.leases.adopt(former);
         self.config = config.clone();
-        self.exhausted = false;
+        self.settings = Settings::new(config);
+        self.exhaustion = Exhaustion::default();
     }
 
-    /// Answers a client's message that arrived with the UDP destination `to` (the broadcast or our own address).
-    /// `owner` is whom the link was heard to use an address, so that one in use is not leased.
-    pub fn handle_message(
-        &mut self,
-        now: Instant,
-        request: &Message,
-        to: Ipv4Addr,
-        owner: &dyn Fn(Ipv4Addr) -> Option<MacAddr>,
-    ) -> Option<Reply> {
-        self.handle_timeout(now);
+    /// Takes a client's message. What comes of it is told by [`Server::poll_reply`] and [`Server::poll_question`].
+    pub fn handle_message(&mut self, now: Instant, request: &Message, arrival: Arrival, link: &dyn Link) {
+        self.handle_timeout(now, link);
         if request.op != Op::Request {
-            return None;
+            return;
         }
+        let client = Client::of(request, arrival.source, link);
         match request.kind {
-            MessageType::Discover => self.discover(now, request, owner),
-            MessageType::Request => self.request(now, request, to, owner),
-            MessageType::Decline => {
-                self.decline(now, request);
-                None
-            }
-            MessageType::Release => {
-                self.release(now, request);
-                None
-            }
+            MessageType::Discover => self.discover(now, request, client, link),
+            MessageType::Request => self.request(now, request, &client, arrival.to, link),
+            MessageType::Decline => self.decline(now, request, &client),
+            MessageType::Release => self.release(now, request, &client),
             MessageType::Inform => self.inform(request),
-            MessageType::Offer | MessageType::Ack | MessageType::Nak => None,
+            MessageType::Offer | MessageType::Ack | MessageType::Nak => {}
         }
     }
 
     /// When [`Server::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.leases.next_expiry()
+        let those = [self.leases.next_expiry(), self.probes.next(), self.hold.next()];
+        those.into_iter().flatten().min()
     }
 
-    /// Ends what has ended by `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// Does what is due at `now`: ends leases, makes offers that nobody objected to.
+    pub fn handle_timeout(&mut self, now: Instant, link: &dyn Link) {
         for (ip, binding) in self.leases.expire(now) {
             self.event(Event::LeaseExpired { mac: binding.mac, ip });
         }
+        for (ip, probe) in self.probes.due(now) {
+            self.conclude(now, ip, probe, link);
+        }
+        let due: Vec<_> = self.hold.release(now, self.kept).collect();
+        self.replies.extend(due);
+    }
+
+    /// The next answer.
+    pub fn poll_reply(&mut self) -> Option<Reply> {
+        self.replies.pop_front()
+    }
+
+    /// The next address for which the link is to be asked who has it.
+    pub fn poll_question(&mut self) -> Option<Ipv4Addr> {
+        self.questions.pop_front()
     }
 
     /// The next event, oldest first.
@@ -142,84 +219,193 @@ impl Server {
         self.leases.bound().into_iter().map(row).collect()
     }
 
-    fn discover(
-        &mut self,
-        now: Instant,
-        request: &Message,
-        owner: &dyn Fn(Ipv4Addr) -> Option<MacAddr>,
-    ) -> Option<Reply> {
-        let client = client_key(request);
+    /// How the pool is used.
+    pub fn pool_use(&self) -> PoolUse {
+        self.leases.usage()
+    }
+
+    /// Requests that were not answered because no address is left; none while there are addresses.
+    pub fn turned_away(&self) -> u64 {
+        self.exhaustion.turned_away
+    }
+
+    /// Whether anything is to be kept, and whether somebody waits for it.
+    pub fn has_changes(&self) -> Option<bool> {
+        self.leases.has_changes().then(|| !self.hold.is_empty())
+    }
+
+    /// Somebody is going to keep leases: acknowledgements wait for [`Server::have_kept`].
+    pub fn expect_keeping(&mut self) {
+        self.keeps = true;
+    }
+
+    /// What is to be kept.
+    pub fn take_changes(&mut self, moment: Moment) -> Changes {
+        Changes {
+            number: self.made,
+            rows: self.leases.take_changes(moment),
+        }
+    }
+
+    /// These changes are kept.
+    pub fn have_kept(&mut self, now: Instant, changes: &Changes) {
+        self.keeps = true;
+        self.kept = self.kept.max(changes.number);
+        let due: Vec<_> = self.hold.release(now, self.kept).collect();
+        self.replies.extend(due);
+    }
+
+    /// These changes could not be kept: they come again. Until others are kept nobody waits.
+    pub fn have_not_kept(&mut self, now: Instant, changes: &Changes) {
+        self.have_kept(now, changes);
+        self.keeps = false;
+        self.leases.put_back(changes.rows.iter().map(|(ip, _)| *ip));
+    }
+
+    fn discover(&mut self, now: Instant, request: &Message, client: Client, link: &dyn Link) {
+        let known = self.leases.of_client(&client.key);
+        if known.is_some_and(|ip| self.probes.repeat(ip, &client.key, request)) {
+            return;
+        }
+        self.offer(now, request.clone(), client, 0, link);
+    }
+
+    /// Chooses an address and offers it: at once if the client has it or was offered it before, else when the link has been
+    /// asked.
+    fn offer(&mut self, now: Instant, request: Message, client: Client, conflicts: u32, link: &dyn Link) {
         let wish = request.address(option::REQUESTED_ADDRESS);
-        let in_use = |ip| owner(ip).is_some_and(|mac| mac != request.chaddr);
-        let Some(ip) = self.leases.offer(now, &client, request.chaddr, wish, &in_use) else {
-            self.report_exhaustion(request.chaddr);
-            return None;
+        let present = |mac| link.station(mac).is_some();
+        let Some(ip) = self.leases.choose(&client, wish, &present) else {
+            self.turn_away(client.mac);
+            return;
         };
-        self.exhausted = false;
-        Some(self.reply(request, MessageType::Offer, ip))
+        let is_theirs = self.leases.get(ip).is_some_and(|binding| {
+            binding.client == client.key && matches!(binding.state, State::Bound | State::Offered)
+        });
+        if !is_theirs {
+            self.end_exhaustion();
+        }
+        let former = self.leases.offer(now, ip, &client);
+        if is_theirs || self.probes.is_full() {
+            self.reply(&request, MessageType::Offer, ip);
+            return;
+        }
+        self.questions.push_back(ip);
+        let probe = Probe {
+            request,
+            client,
+            asked: now,
+            conflicts,
+            former,
+        };
+        self.probes.begin(ip, probe);
+    }
+
+    /// The time for an answer is over.
+    fn conclude(&mut self, now: Instant, ip: Ipv4Addr, probe: Probe, link: &dyn Link) {
+        // With the pool used up the address may have gone to another client meanwhile.
+        let still_theirs = |binding: &leases::Binding| binding.client == probe.client.key;
+        if !self.leases.get(ip).is_some_and(still_theirs) {
+            return;
+        }
+        let owner = link.owner(ip, Some(probe.asked));
+        let Some(mac) = owner.filter(|mac| *mac != probe.client.mac) else {
+            self.reply(&probe.request, MessageType::Offer, ip);
+            return;
+        };
+        match probe.former {
+            // A silent station has been taken for gone.
+            Some(former) if former.mac == mac => self.leases.reinstate(ip, former),
+            _ => {
+                self.leases.set_aside(now, ip, mac);
+                self.event(Event::AddressInUse { ip, mac });
+            }
+        }
+        // The client asks again if this goes on; what it ran into is set aside then.
+        if probe.conflicts < MOST_CONFLICTS {
+            self.offer(now, probe.request, probe.client, probe.conflicts + 1, link);
+        }
     }
 
     /// RFC 2131 §4.3.2, which tells the client's state from what the message holds.
-    fn request(
-        &mut self,
-        now: Instant,
-        request: &Message,
-        to: Ipv4Addr,
-        owner: &dyn Fn(Ipv4Addr) -> Option<MacAddr>,
-    ) -> Option<Reply> {
-        let client = client_key(request);
+    fn request(&mut self, now: Instant, request: &Message, client: &Client, to: Ipv4Addr, link: &dyn Link) {
         let selected = request.address(option::SERVER_ID);
         if selected.is_some_and(|server| server != self.config.ip) {
             // The client took another server's offer; ours is free again.
-            return None;
+            return;
         }
         let (ip, broadcast_renewal) = match request.address(option::REQUESTED_ADDRESS) {
             Some(ip) => (ip, false),
             None if !request.ciaddr.is_unspecified() => (request.ciaddr, to != self.config.ip),
-            None => return None,
+            None => return,
         };
-        let in_use = || owner(ip).is_some_and(|mac| mac != request.chaddr);
-        let theirs = self.leases.of_client(&client) == Some(ip);
-        if self.leases.available(ip, &client) && (theirs || !in_use()) {
-            return Some(self.acknowledge(now, request, &client, ip));
+        if self.may_have(ip, client, link) {
+            self.acknowledge(now, request, client, ip);
+        } else if broadcast_renewal && !self.config.client_network().contains(ip) {
+            // A renewal that everybody hears may be meant for another server with another pool.
+        } else {
+            self.refuse(request);
         }
-        // A renewal that everybody hears may be meant for another server with another pool.
-        if broadcast_renewal && !self.pool_network().contains(ip) {
-            return None;
-        }
-        Some(self.refuse(request))
     }
 
-    fn acknowledge(&mut self, now: Instant, request: &Message, client: &ClientKey, ip: Ipv4Addr) -> Reply {
+    /// Whether a client that asks for an address by itself gets it. One that asks for another than the one which is
+    /// reserved for it is refused, and then offered that one.
+    fn may_have(&self, ip: Ipv4Addr, client: &Client, link: &dyn Link) -> bool {
+        let present = |mac| link.station(mac).is_some();
+        let available = |ip| self.leases.available(ip, client, &present);
+        if self
+            .leases
+            .reserved_for(client)
+            .is_some_and(|reserved| reserved != ip && available(reserved))
+        {
+            return false;
+        }
+        let theirs = self.leases.of_client(&client.key) == Some(ip);
+        // An address that we know nothing of, and somebody on the link was heard to use.
+        let in_use = || {
+            let lately = link.owner(ip, None);
+            lately.is_some_and(|mac| mac != client.mac && present(mac))
+        };
+        available(ip) && (theirs || !in_use())
+    }
+
+    fn acknowledge(&mut self, now: Instant, request: &Message, client: &Client, ip: Ipv4Addr) {
         let renewed = self
             .leases
             .get(ip)
-            .is_some_and(|b| b.state == leases::State::Bound);
-        let host_name = host_name(request);
+            .is_some_and(|b| b.state == State::Bound && b.client == client.key);
         let until = now + self.config.lease_time();
-        self.leases
-            .bind(now, ip, client, request.chaddr, host_name.clone(), until);
+        self.leases.bind(now, ip, client, until);
+        self.made += 1;
+        let mac = request.chaddr;
         self.event(if renewed {
-            Event::LeaseRenewed {
-                mac: request.chaddr,
-                ip,
-            }
+            Event::LeaseRenewed { mac, ip }
         } else {
             Event::LeaseGiven {
-                mac: request.chaddr,
+                mac,
                 ip,
-                host_name,
+                host_name: client.host_name.clone(),
             }
         });
-        self.reply(request, MessageType::Ack, ip)
+        let (reply, lacks_routes) = self.answer(request, MessageType::Ack, ip);
+        if lacks_routes && !renewed {
+            let limit = reply.limit;
+            self.event(Event::RoutesLeftOut { mac, limit });
+        }
+        let at_once = match (renewed, self.keeps) {
+            (true, _) => self.hold.replace(ip, reply),
+            (false, true) => self.hold.take(now, self.made, reply),
+            (false, false) => Some(reply),
+        };
+        self.replies.extend(at_once);
     }
 
-    fn decline(&mut self, now: Instant, request: &Message) {
+    fn decline(&mut self, now: Instant, request: &Message, client: &Client) {
         let Some(ip) = request.address(option::REQUESTED_ADDRESS) else {
             return;
         };
         // Only the client that has the address may call it unusable, or one message could empty the pool.
-        if self.leases.of_client(&client_key(request)) == Some(ip) {
+        if self.leases.of_client(&client.key) == Some(ip) {
             self.leases.set_aside(now, ip, request.chaddr);
             self.event(Event::LeaseDeclined {
                 mac: request.chaddr,
@@ -228,8 +414,8 @@ impl Server {
         }
     }
 
-    fn release(&mut self, now: Instant, request: &Message) {
-        if self.leases.release(now, request.ciaddr, &client_key(request)) {
+    fn release(&mut self, now: Instant, request: &Message, client: &Client) {
+        if self.leases.release(now, request.ciaddr, &client.key) {
             self.event(Event::LeaseReleased {
                 mac: request.chaddr,
                 ip: request.ciaddr,
@@ -238,18 +424,18 @@ impl Server {
     }
 
     /// Tells a client with an address of its own the other settings (RFC 2131 §4.3.5).
-    fn inform(&self, request: &Message) -> Option<Reply> {
+    fn inform(&mut self, request: &Message) {
         if request.ciaddr.is_unspecified() {
-            return None;
+            return;
         }
-        let mut reply = self.reply(request, MessageType::Ack, Ipv4Addr::UNSPECIFIED);
+        let (mut reply, _) = self.answer(request, MessageType::Ack, Ipv4Addr::UNSPECIFIED);
         for timing in [option::LEASE_TIME, option::RENEWAL_TIME, option::REBINDING_TIME] {
             reply.message.options.remove(&timing);
         }
-        Some(reply)
+        self.replies.push_back(reply);
     }
 
-    fn refuse(&self, request: &Message) -> Reply {
+    fn refuse(&mut self, request: &Message) {
         let options = BTreeMap::from([
             (option::SERVER_ID, self.config.ip.octets().to_vec()),
             (option::MESSAGE, b"this address is not available here".to_vec()),
@@ -263,95 +449,60 @@ impl Server {
             ..request.clone()
         };
         // The client may no longer have the address it used: only a broadcast is sure to reach it.
-        Reply {
+        self.replies.push_back(Reply {
             message,
+            limit: usize::MAX,
             to_ip: Ipv4Addr::BROADCAST,
             to_mac: MacAddr::BROADCAST,
-        }
+        });
     }
 
-    fn reply(&self, request: &Message, kind: MessageType, ip: Ipv4Addr) -> Reply {
+    fn reply(&mut self, request: &Message, kind: MessageType, ip: Ipv4Addr) {
+        let (reply, _) = self.answer(request, kind, ip);
+        self.replies.push_back(reply);
+    }
+
+    /// An answer, and whether it lacks the routes that the client asked for.
+    fn answer(&self, request: &Message, kind: MessageType, ip: Ipv4Addr) -> (Reply, bool) {
         let ciaddr = if kind == MessageType::Ack {
             request.ciaddr
         } else {
             Ipv4Addr::UNSPECIFIED
         };
-        let message = Message {
+        let header = Message {
             op: Op::Reply,
             kind,
             ciaddr,
             yiaddr: ip,
-            options: self.options(request),
             ..request.clone()
         };
+        let filled = self.settings.fill(request, header);
         let (to_ip, to_mac) = match () {
             () if !request.ciaddr.is_unspecified() => (request.ciaddr, request.chaddr),
             () if request.broadcast => (Ipv4Addr::BROADCAST, MacAddr::BROADCAST),
             () => (ip, request.chaddr),
         };
-        Reply {
-            message,
+        let reply = Reply {
+            message: filled.message,
+            limit: filled.limit,
             to_ip,
             to_mac,
+        };
+        (reply, filled.lacks_routes)
+    }
+
+    fn turn_away(&mut self, mac: MacAddr) {
+        self.exhaustion.turned_away += 1;
+        if self.exhaustion.turned_away == 1 {
+            let pool = self.pool_use();
+            self.event(Event::PoolExhausted { mac, pool });
         }
     }
 
-    fn options(&self, request: &Message) -> BTreeMap<u8, Vec<u8>> {
-        let config = &self.config;
-        let lease = config.dhcp_expire_time_span;
-        let seconds = |value: u64| (value as u32).to_be_bytes().to_vec();
-        let mut options = BTreeMap::from([
-            (option::SERVER_ID, config.ip.octets().to_vec()),
-            (option::SUBNET_MASK, config.dhcp_subnet_mask.octets().to_vec()),
-            (option::LEASE_TIME, seconds(lease.into())),
-            // The usual halves and eighths (RFC 2131 §4.4.5).
-            (option::RENEWAL_TIME, seconds(u64::from(lease) / 2)),
-            (option::REBINDING_TIME, seconds(u64::from(lease) * 7 / 8)),
-        ]);
-        if let Some(gateway) = config.gateway() {
-            options.insert(option::ROUTER, gateway.octets().to_vec());
-        }
-        let dns: Vec<u8> = config.dns_servers().flat_map(|ip| ip.octets()).collect();
-        if !dns.is_empty() {
-            options.insert(option::DNS_SERVERS, dns);
-        }
-        if !config.dhcp_domain_name.is_empty() {
-            options.insert(option::DOMAIN_NAME, config.dhcp_domain_name.clone().into_bytes());
-        }
-        self.add_routes(request, &mut options);
-        options
-    }
-
-    /// Adds the classless routes under the codes that the client asks for (under both if it does not say), as
-    /// far as the reply stays within what the client takes: half a list of routes would be worse than none.
-    fn add_routes(&self, request: &Message, options: &mut BTreeMap<u8, Vec<u8>>) {
-        if self.config.dhcp_push_routes.is_empty() {
-            return;
-        }
-        // A client that reads this option ignores the router option, so the default route belongs in (RFC 3442).
-        let default = self.config.gateway().map(|gateway| PushRoute {
-            network: Ipv4Net::ANY,
-            gateway,
-        });
-        let routes = encode_classless(self.config.dhcp_push_routes.iter().copied().chain(default));
-        let mut room = request.max_size().saturating_sub(reply_size(options));
-        let needed = routes.len() + 2 * routes.len().div_ceil(255);
-        for code in [option::CLASSLESS_ROUTES, option::CLASSLESS_ROUTES_MS] {
-            if request.asks_for(code).unwrap_or(true) && needed <= room {
-                options.insert(code, routes.clone());
-                room -= needed;
-            }
-        }
-        if request.asks_for(option::CLASSLESS_ROUTES) == Some(true)
-            && !options.contains_key(&option::CLASSLESS_ROUTES)
-        {
-            tracing::warn!(mac = %request.chaddr, "the pushed routes do not fit the message that this client takes");
-        }
-    }
-
-    fn report_exhaustion(&mut self, mac: MacAddr) {
-        if !std::mem::replace(&mut self.exhausted, true) {
-            self.event(Event::PoolExhausted { mac });
+    fn end_exhaustion(&mut self) {
+        let turned_away = std::mem::take(&mut self.exhaustion).turned_away;
+        if turned_away > 0 {
+            self.event(Event::PoolAvailable { turned_away });
         }
     }
 
@@ -361,53 +512,16 @@ impl Server {
         }
         self.events.push_back(event);
     }
-
-    fn pool_network(&self) -> Ipv4Net {
-        pool_network(&self.config)
-    }
 }
 
-fn pool_network(config: &SecureNatConfig) -> Ipv4Net {
-    Ipv4Net::with_mask(config.dhcp_lease_ip_start, config.dhcp_subnet_mask)
-        .unwrap_or(Ipv4Net::new(config.dhcp_lease_ip_start, 32))
-}
-
-/// The pool, without the addresses that belong to the network itself, its servers and its gateway.
+/// The pool without the addresses that are no host's, or those of the servers and the gateway.
 fn pool(config: &SecureNatConfig) -> Leases {
-    let network = pool_network(config);
-    let taken = |ip: Ipv4Addr| {
-        let served = config.dns_servers().any(|dns| dns == ip) || config.gateway() == Some(ip);
-        !network.is_host(ip) || ip == config.ip || served
-    };
-    Leases::new(config.dhcp_lease_ip_start, config.dhcp_lease_ip_end, taken)
-}
-
-fn client_key(request: &Message) -> ClientKey {
-    ClientKey::new(
-        request.options.get(&option::CLIENT_ID).map(Vec::as_slice),
-        request.chaddr,
+    Leases::new(
+        config.dhcp_lease_ip_start,
+        config.dhcp_lease_ip_end,
+        |ip| !config.is_for_clients(ip),
+        config.dhcp_reservations.only(|ip| config.is_for_clients(ip)),
     )
-}
-
-/// The client's name for itself, reduced to what is safe in logs and tables.
-fn host_name(request: &Message) -> String {
-    let bytes = request
-        .options
-        .get(&option::HOST_NAME)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let harmless = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    bytes
-        .iter()
-        .filter(harmless)
-        .take(MAX_HOST_NAME)
-        .map(|b| char::from(*b))
-        .collect()
-}
-
-/// Bytes of a reply with these options: header, cookie, message type, options, end.
-fn reply_size(options: &BTreeMap<u8, Vec<u8>>) -> usize {
-    236 + 4 + 3 + options.values().map(|value| value.len() + 2).sum::<usize>() + 1
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ use hub_core::frame::{Arp, Checksum, Frame, FrameView, Network};
 
 use crate::config::SecureNatConfig;
 use crate::dhcp::message::Message;
-use crate::dhcp::{self, CLIENT_PORT, Lease, SERVER_PORT};
+use crate::dhcp::{
+    self, Arrival, CLIENT_PORT, Changes, KeptLease, Lease, Link, Moment, PoolUse, SERVER_PORT, Station,
+    Stations,
+};
 use crate::event::Event;
 use crate::fragment::{self, Reassembly};
 use crate::net::Ipv4Net;
@@ -31,22 +34,45 @@ pub type Passed = (Packet, Checksum);
 pub struct VirtualHost {
     config: SecureNatConfig,
     network: Ipv4Net,
-    dhcp: Option<dhcp::Server>,
+    /// Serves while the settings say so; what it knows stays meanwhile.
+    dhcp: dhcp::Server,
     neighbours: Neighbours,
+    stations: Stations,
     reassembly: Reassembly,
     out: VecDeque<Frame>,
     ident: u16,
     foreign: u64,
 }
 
+/// What the host knows of the hub, for the DHCP server.
+struct View<'a> {
+    now: Instant,
+    neighbours: &'a Neighbours,
+    stations: &'a Stations,
+}
+
+impl Link for View<'_> {
+    fn owner(&self, ip: Ipv4Addr, since: Option<Instant>) -> Option<MacAddr> {
+        match since {
+            Some(since) => self.neighbours.owner_since(since, ip),
+            None => self.neighbours.owner(self.now, ip),
+        }
+    }
+
+    fn station(&self, mac: MacAddr) -> Option<Station> {
+        self.stations.find(mac)
+    }
+}
+
 impl VirtualHost {
-    /// A host with these settings, which have been validated.
-    pub fn new(config: &SecureNatConfig) -> Self {
+    /// A host with these settings, which have been validated, on a hub whose stations are found by `stations`.
+    pub fn new(config: &SecureNatConfig, stations: Stations) -> Self {
         VirtualHost {
             config: config.clone(),
             network: config.network(),
-            dhcp: config.use_dhcp.then(|| dhcp::Server::new(config)),
+            dhcp: dhcp::Server::new(config),
             neighbours: Neighbours::default(),
+            stations,
             reassembly: Reassembly::default(),
             out: VecDeque::new(),
             ident: 1,
@@ -56,13 +82,7 @@ impl VirtualHost {
 
     /// Takes other settings; leases that still fit stay.
     pub fn set_config(&mut self, config: &SecureNatConfig) {
-        self.dhcp = match self.dhcp.take() {
-            Some(mut server) if config.use_dhcp => {
-                server.set_config(config);
-                Some(server)
-            }
-            _ => config.use_dhcp.then(|| dhcp::Server::new(config)),
-        };
+        self.dhcp.set_config(config);
         let moved = (self.config.ip, self.config.mac_address) != (config.ip, config.mac_address);
         self.network = config.network();
         self.config = config.clone();
@@ -73,7 +93,8 @@ impl VirtualHost {
 
     /// Tells the hub who the host is, once: a gratuitous ARP (RFC 5227 §2.3).
     pub fn announce(&mut self) {
-        self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, self.config.ip);
+        let own = self.config.ip;
+        self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, own, own);
     }
 
     /// Takes a frame of the hub. What comes back is a packet for the NAT: one for elsewhere, or a TCP or UDP
@@ -130,7 +151,13 @@ impl VirtualHost {
     fn handle_arp(&mut self, now: Instant, arp: &Arp) {
         self.learn(now, arp.sender, arp.sender_mac);
         if arp.operation == ARP_REQUEST && arp.target == self.config.ip && arp.sender != self.config.ip {
-            self.send_arp(ARP_REPLY, arp.sender_mac, arp.sender_mac, arp.sender);
+            self.send_arp(
+                ARP_REPLY,
+                arp.sender_mac,
+                arp.sender_mac,
+                self.config.ip,
+                arp.sender,
+            );
         }
     }
 
@@ -143,9 +170,29 @@ impl VirtualHost {
         }
     }
 
-    fn send_arp(&mut self, operation: u16, to: MacAddr, target_mac: MacAddr, target: Ipv4Addr) {
-        let (mac, ip) = (self.config.mac_address, self.config.ip);
-        self.out.push_back(arp(mac, ip, operation, to, target_mac, target));
+    fn ask_for(&mut self, ip: Ipv4Addr) {
+        self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, self.config.ip, ip);
+    }
+
+    fn send_arp(
+        &mut self,
+        operation: u16,
+        to: MacAddr,
+        target_mac: MacAddr,
+        sender: Ipv4Addr,
+        target: Ipv4Addr,
+    ) {
+        let mac = self.config.mac_address.octets();
+        let mut bytes = Vec::with_capacity(42);
+        bytes.extend_from_slice(&to.octets());
+        bytes.extend_from_slice(&mac);
+        bytes.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4]); // ARP for IPv4 over Ethernet
+        bytes.extend_from_slice(&operation.to_be_bytes());
+        bytes.extend_from_slice(&mac);
+        bytes.extend_from_slice(&sender.octets());
+        bytes.extend_from_slice(&target_mac.octets());
+        bytes.extend_from_slice(&target.octets());
+        self.out.push_back(Frame::new(bytes));
     }
 
     fn is_dhcp_request(&self, view: &FrameView) -> bool {
@@ -154,27 +201,48 @@ impl VirtualHost {
         };
         let to_server = ip.ports.is_some_and(|ports| ports.destination == SERVER_PORT);
         let for_us = ip.destination.is_broadcast() || ip.destination == self.config.ip;
-        self.dhcp.is_some() && ip.protocol == UDP && to_server && for_us && !ip.fragment
+        self.config.use_dhcp && ip.protocol == UDP && to_server && for_us && !ip.fragment
     }
 
     fn handle_dhcp(&mut self, now: Instant, frame: &Frame, view: &FrameView) -> Option<()> {
         let packet = Packet::from_frame(frame, view)?;
         let request = Message::decode(packet.udp(frame.offload.checksum)?)?;
-        let neighbours = &self.neighbours;
-        let owner = |ip| neighbours.owner(now, ip);
-        let reply = self
-            .dhcp
-            .as_mut()?
-            .handle_message(now, &request, packet.destination, &owner)?;
-        let from = SocketAddrV4::new(self.config.ip, SERVER_PORT);
-        let answer = Outgoing::udp(
-            from,
-            SocketAddrV4::new(reply.to_ip, CLIENT_PORT),
-            &reply.message.encode(),
-        );
-        self.out
-            .push_back(answer.into_frame(reply.to_mac.octets(), self.config.mac_address.octets()));
+        let arrival = Arrival {
+            to: packet.destination,
+            source: view.source,
+        };
+        let link = View {
+            now,
+            neighbours: &self.neighbours,
+            stations: &self.stations,
+        };
+        self.dhcp.handle_message(now, &request, arrival, &link);
+        self.send_dhcp();
         Some(())
+    }
+
+    /// Sends what the DHCP server has to say and to ask.
+    fn send_dhcp(&mut self) {
+        while let Some(ip) = self.dhcp.poll_question() {
+            // Without a sender, as of a host that has no address yet: nobody's table changes by it (RFC 5227 §1.1).
+            self.send_arp(
+                ARP_REQUEST,
+                MacAddr::BROADCAST,
+                MacAddr::ZERO,
+                Ipv4Addr::UNSPECIFIED,
+                ip,
+            );
+        }
+        let from = SocketAddrV4::new(self.config.ip, SERVER_PORT);
+        while let Some(reply) = self.dhcp.poll_reply() {
+            let to = SocketAddrV4::new(reply.to_ip, CLIENT_PORT);
+            let answer = Outgoing::udp(from, to, &reply.encode());
+            self.ident = self.ident.wrapping_add(1);
+            for piece in fragment::cut(answer, self.config.mtu as usize, self.ident) {
+                self.out
+                    .push_back(piece.into_frame(reply.to_mac.octets(), self.config.mac_address.octets()));
+            }
+        }
     }
 
     /// The whole packet, if its sender may use us: nobody outside the hub's network is served, because answers
@@ -228,7 +296,7 @@ impl VirtualHost {
                     self.out
                         .push_back(piece.into_frame(mac.octets(), self.config.mac_address.octets()));
                 }
-                Resolution::Ask => self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, ip),
+                Resolution::Ask => self.ask_for(ip),
                 Resolution::Wait => {}
             }
         }
@@ -241,28 +309,69 @@ impl VirtualHost {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.dhcp.as_mut()?.poll_event()
+        self.dhcp.poll_event()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let dhcp = self.dhcp.as_ref().and_then(dhcp::Server::poll_timeout);
-        [dhcp, self.neighbours.poll_timeout()].into_iter().flatten().min()
+        [self.dhcp.poll_timeout(), self.neighbours.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let Some(dhcp) = &mut self.dhcp {
-            dhcp.handle_timeout(now);
-        }
+        let link = View {
+            now,
+            neighbours: &self.neighbours,
+            stations: &self.stations,
+        };
+        self.dhcp.handle_timeout(now, &link);
+        self.send_dhcp();
         for ip in self.neighbours.handle_timeout(now) {
-            self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, ip);
+            self.ask_for(ip);
         }
     }
 
-    /// The leases in force, by address.
+    /// The leases in force, by address, while the DHCP server is on.
     pub fn leases(&self) -> Vec<Lease> {
-        self.dhcp.as_ref().map(dhcp::Server::leases).unwrap_or_default()
+        match self.config.use_dhcp {
+            true => self.dhcp.leases(),
+            false => Vec::new(),
+        }
+    }
+
+    /// How the pool of addresses is used, while the DHCP server is on, and how many requests have found it used up.
+    pub fn pool(&self) -> Option<(PoolUse, u64)> {
+        let pool = || (self.dhcp.pool_use(), self.dhcp.turned_away());
+        self.config.use_dhcp.then(pool)
+    }
+
+    /// Takes over leases that were kept over a restart, and has new ones wait until they are kept.
+    pub fn restore_leases(&mut self, kept: Vec<KeptLease>, moment: Moment) {
+        self.dhcp.restore(kept, moment);
+        self.dhcp.expect_keeping();
+    }
+
+    /// Whether leases are to be kept, and whether a client waits for it.
+    pub(crate) fn has_lease_changes(&self) -> Option<bool> {
+        self.dhcp.has_changes()
+    }
+
+    /// What has become of leases since the last call; see [`dhcp::Server::take_changes`].
+    pub(crate) fn take_lease_changes(&mut self, moment: Moment) -> Changes {
+        self.dhcp.take_changes(moment)
+    }
+
+    /// Whether these changes have been kept.
+    pub(crate) fn settle_lease_changes(&mut self, now: Instant, changes: &Changes, kept: bool) {
+        if kept {
+            self.dhcp.have_kept(now, changes);
+        } else {
+            self.dhcp.have_not_kept(now, changes);
+        }
+        self.send_dhcp();
     }
 
     /// The settings in force.

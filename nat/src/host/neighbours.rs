@@ -94,8 +94,15 @@ impl Neighbours {
             .map(|known| known.mac)
     }
 
-    /// Finds the station for a packet that goes to, or by way of, `ip`.
-    pub(crate) fn resolve(&mut self, now: Instant, ip: Ipv4Addr, packet: Outgoing) -> Resolution {
+    /// Who has `ip`, if it was heard at `since` or later.
+    pub(crate) fn owner_since(&self, since: Instant, ip: Ipv4Addr) -> Option<MacAddr> {
+        let known = self.known.get(&ip).filter(|known| known.heard >= since);
+        known.map(|known| known.mac)
+    }
+
+    /// Finds the station for a packet.
+    pub(crate) fn resolve(&mut self, now: Instant, packet: Outgoing) -> Resolution {
+        let ip = packet.destination();
         if let Some(mac) = self.owner(now, ip) {
             return Resolution::Known(mac, packet);
         }

@@ -20,7 +20,7 @@ impl Lab {
         let mut config = SecureNatConfig::with_random_mac([1, 2, 3, 4, 5]);
         adapt(&mut config);
         Lab {
-            host: VirtualHost::new(&config),
+            host: VirtualHost::new(&config, Stations::unknown()),
             now: Instant::now(),
         }
     }
@@ -31,6 +31,12 @@ impl Lab {
 
     fn send(&mut self, frame: &Frame) -> Option<Packet> {
         self.host.handle_frame(self.now, frame).map(|(packet, _)| packet)
+    }
+
+    /// Lets the time pass in which stations answer for an address.
+    fn pass_probe(&mut self) {
+        self.now = self.host.poll_timeout().unwrap();
+        self.host.handle_timeout(self.now);
     }
 
     fn frames(&mut self) -> Vec<Frame> {
@@ -201,6 +207,12 @@ fn dhcp_frame(message: &Message) -> Frame {
 fn dhcp_is_served_to_clients_without_an_address() {
     let mut lab = Lab::new(|_| {});
     lab.send(&dhcp_frame(&discover()));
+    let question = arp_of(&lab.frames()[0]);
+    assert_eq!(
+        (question.operation, question.sender),
+        (ARP_REQUEST, Ipv4Addr::UNSPECIFIED)
+    );
+    lab.pass_probe();
     let frames = lab.frames();
     let view = FrameView::parse(&frames[0].bytes).unwrap();
     let packet = Packet::from_frame(&frames[0], &view).unwrap();
@@ -209,7 +221,42 @@ fn dhcp_is_served_to_clients_without_an_address() {
         (offer.kind, packet.target()),
         (MessageType::Offer, "255.255.255.255:68".parse().unwrap())
     );
+    assert_eq!(offer.yiaddr, question.target);
     assert!(view.destination.is_broadcast());
+}
+
+#[test]
+fn an_address_that_a_station_answers_for_is_not_offered() {
+    let mut lab = Lab::new(|_| {});
+    lab.send(&dhcp_frame(&discover()));
+    let first = arp_of(&lab.frames()[0]).target;
+    let squatter = MacAddr::new([2, 0, 0, 0, 9, 9]);
+    let mut answer = arp(ARP_REPLY, first, HOST).bytes.to_vec();
+    answer[6..12].copy_from_slice(&squatter.octets());
+    answer[22..28].copy_from_slice(&squatter.octets());
+    lab.send(&Frame::new(answer));
+    lab.pass_probe();
+    let second = arp_of(&lab.frames()[0]).target;
+    assert_ne!(second, first);
+    let told = lab.host.poll_event();
+    let ip = first;
+    assert_eq!(told, Some(Event::AddressInUse { mac: squatter, ip }));
+}
+
+#[test]
+fn a_long_answer_is_sent_in_pieces_to_who_says_that_it_takes_them() {
+    let routes: Vec<_> = (0..200).map(|i| format!("10.{i}.0.1/32/192.168.30.1")).collect();
+    let mut lab = Lab::new(|config| config.dhcp_push_routes = routes.join(" ").parse().unwrap());
+    let mut discover = discover();
+    discover.options.insert(option::PARAMETERS, vec![121]);
+    discover
+        .options
+        .insert(option::MAX_SIZE, 4096u16.to_be_bytes().to_vec());
+    lab.send(&dhcp_frame(&discover));
+    lab.frames();
+    lab.pass_probe();
+    let frames = lab.frames();
+    assert!(frames.len() > 1 && frames.iter().all(|frame| frame.bytes.len() <= 1514));
 }
 
 #[test]
@@ -224,7 +271,7 @@ fn with_dhcp_off_nobody_answers() {
 fn in_kernel_mode_only_dhcp_is_taken() {
     let mut lab = Lab::new(|_| {});
     assert!(lab.host.handle_dhcp_frame(lab.now, &dhcp_frame(&discover())));
-    assert_eq!(lab.frames().len(), 1);
+    assert_eq!(lab.frames().len(), 1, "the question for the address");
     for other in [arp(ARP_REQUEST, CLIENT, HOST), lab.ping(HOST, 64)] {
         assert!(!lab.host.handle_dhcp_frame(lab.now, &other));
     }

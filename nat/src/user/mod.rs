@@ -24,7 +24,7 @@ use tokio::time::sleep_until;
 use crate::config::SecureNatConfig;
 use crate::device::Finisher;
 use crate::dnat::{Protocol, Publisher};
-use crate::event::{Events, FlowProtocol};
+use crate::event::{Event, Events, FlowProtocol};
 use crate::host::VirtualHost;
 use crate::packet::{ICMP, Outgoing, Packet, TCP, UDP};
 use crate::refused::is_refused;
@@ -51,6 +51,9 @@ pub(crate) struct Shared {
     connections: Mutex<HashMap<(SocketAddrV4, SocketAddrV4), Arc<Inbox>>>,
     /// The host's next time-out may have come nearer.
     sooner: Notify,
+    /// Leases are to be kept; a client waits for it.
+    leases_changed: Notify,
+    client_waits: Notify,
     /// Flows must end: the settings they were opened under are gone.
     reset: Notify,
     ping_reported: std::sync::Once,
@@ -75,6 +78,8 @@ impl Shared {
             sockets: Sockets::default(),
             connections: Mutex::default(),
             sooner: Notify::new(),
+            leases_changed: Notify::new(),
+            client_waits: Notify::new(),
             reset: Notify::new(),
             ping_reported: std::sync::Once::new(),
         }
@@ -107,7 +112,19 @@ impl Shared {
     /// Sends the frames that the host has made, and tells its events.
     pub(crate) fn flush(&self, now: Instant, mut host: MutexGuard<'_, VirtualHost>) {
         let frames: Vec<Frame> = std::iter::from_fn(|| host.poll_frame()).collect();
-        let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
+        let is_told = |event: &Event, host: &VirtualHost| host.config().save_log || event.is_trouble();
+        let mut events = Vec::new();
+        while let Some(event) = host.poll_event() {
+            if is_told(&event, &host) {
+                events.push(event);
+            }
+        }
+        if let Some(waits) = host.has_lease_changes() {
+            self.leases_changed.notify_one();
+            if waits {
+                self.client_waits.notify_one();
+            }
+        }
         drop(host);
         if !frames.is_empty() {
             self.port.send(now, &mut frames.into_iter());
@@ -136,6 +153,16 @@ impl Shared {
         let mut host = self.host();
         host.handle_timeout(now);
         self.flush(now, host);
+    }
+
+    /// Waits until leases are to be kept.
+    pub(crate) async fn leases_changed(&self) {
+        self.leases_changed.notified().await;
+    }
+
+    /// Waits until a client waits for that.
+    pub(crate) async fn client_waits(&self) {
+        self.client_waits.notified().await;
     }
 
     /// Waits until the host's next time-out may have come nearer.

@@ -136,9 +136,40 @@ fn session(event: &Event) -> Option<(Option<&str>, String)> {
 
 fn hub(event: &Event) -> Option<(Option<&str>, String)> {
     Some(match event {
-        Event::PoolExhausted { hub, mac } => (
+        Event::PoolExhausted { hub, mac, pool } => (
             Some(hub),
-            format!("The station {mac} was given no address: none is left."),
+            format!(
+                "The station {mac} was given no address: none is left. Of {} addresses {} are leased and {} set aside.",
+                pool.addresses, pool.leased, pool.set_aside
+            ),
+        ),
+        Event::PoolAvailable { hub, turned_away } => (
+            Some(hub),
+            format!("There are addresses to lease again. {turned_away} requests were not answered."),
+        ),
+        Event::AddressInUse {
+            hub,
+            session,
+            mac,
+            address,
+        } => (
+            Some(hub),
+            format!(
+                "Session \"{}\": the station {mac} uses the address {address} or knows who does, and nobody has leased it.",
+                session.as_deref().unwrap_or("-")
+            ),
+        ),
+        Event::RoutesLeftOut {
+            hub,
+            session,
+            mac,
+            limit,
+        } => (
+            Some(hub),
+            format!(
+                "Session \"{}\": the station {mac} was given no routes: it takes DHCP messages of {limit} bytes, and they need more.",
+                session.as_deref().unwrap_or("-")
+            ),
         ),
         Event::HubOnline { hub } => (Some(hub), "The hub is online.".to_owned()),
         Event::HubOffline { hub } => (Some(hub), "The hub is offline.".to_owned()),

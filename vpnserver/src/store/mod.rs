@@ -38,9 +38,10 @@ pub use host_address::{HostAddress, NoHostAddress};
 pub use layer3::{Layer3Interface, Layer3Route, Layer3Switch};
 pub use name::{HubName, MAX_NAME, NameError, UserName, folded};
 pub use nat::dnat::DnatRule;
+pub use nat::{KeptLease, LeaseChange};
 pub use option::{Effect, HubOption, HubOptions, OptionRow};
 pub use record::{
-    Backup, Counters, Group, Hub, HubKind, HubSummary, Id, ImportedPassword, Lease, Listener, LocalBridge,
+    Backup, Counters, Group, Hub, HubKind, HubSummary, Id, ImportedPassword, Listener, LocalBridge,
     LogSettings, SecureNat, Server, Timestamp, Traffic, Usage, UsageReport, User, UserAuth,
 };
 pub use server_settings::{KeepAlive, KeepProtocol, ServerCertificate, Syslog};
@@ -214,11 +215,9 @@ pub trait Store: Send + Sync {
     fn delete_revocation(&self, hub: &str, key: u32) -> Result<()>;
 
     /// The leases of a hub's DHCP server by address.
-    fn leases(&self, hub: &str) -> Result<Vec<Lease>>;
-    /// Adds or renews one. Not a change in the feed.
-    fn put_lease(&self, hub: &str, lease: &Lease) -> Result<()>;
-    /// Removes the lease of a client, if there is one. Not a change in the feed.
-    fn delete_lease(&self, hub: &str, mac: [u8; 6]) -> Result<()>;
+    fn leases(&self, hub: &str) -> Result<Vec<KeptLease>>;
+    /// Changes some of them, address by address. Not a change in the feed.
+    fn put_leases(&self, hub: &str, changes: &[LeaseChange]) -> Result<()>;
 }
 
 /// Calls of the store at once. It does one thing at a time; the others wait here instead of each on a thread of its own.

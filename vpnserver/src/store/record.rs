@@ -429,16 +429,3 @@ pub struct LocalBridge {
     /// This machine's address on the TAP.
     pub address: Option<HostAddress>,
 }
-
-/// An address lent to a client of a hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The client.
-    pub mac: [u8; 6],
-    /// The address.
-    pub ip: std::net::Ipv4Addr,
-    /// The name the client gave.
-    pub hostname: String,
-    /// Until when.
-    pub expires: Timestamp,
-}

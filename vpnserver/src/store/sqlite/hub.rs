@@ -1,11 +1,11 @@
-//! Hubs with their options, SecureNAT settings and leases.
+//! Hubs with their options and SecureNAT settings.
 
 use hub_core::MacAddr;
 use nat::SecureNatConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::{self, get, parsed};
-use super::{Action, Edit, Hub, Lease, Noun, Result, StoreError, Write, restriction};
+use super::{Action, Edit, Hub, Noun, Result, StoreError, Write, lease, restriction};
 use crate::secret::Sealed;
 use crate::store::{HubKind, HubName, HubOption, HubOptions, Id, LogSettings, SecureNat};
 
@@ -65,7 +65,7 @@ fn from_row(connection: &Connection, row: &Row<'_>) -> Result<Hub> {
         message: get(row, "message")?,
         secure_nat: SecureNat {
             enabled: get(row, "enabled")?,
-            config: secure_nat(row)?,
+            config: secure_nat(connection, id, row)?,
         },
         logs: LogSettings {
             security: get(row, "log_security")?,
@@ -81,7 +81,7 @@ fn from_row(connection: &Connection, row: &Row<'_>) -> Result<Hub> {
     })
 }
 
-fn secure_nat(row: &Row<'_>) -> Result<SecureNatConfig> {
+fn secure_nat(connection: &Connection, hub: Id, row: &Row<'_>) -> Result<SecureNatConfig> {
     Ok(SecureNatConfig {
         mac_address: MacAddr::new(get(row, "mac")?),
         ip: parsed(row, "ip")?,
@@ -101,6 +101,7 @@ fn secure_nat(row: &Row<'_>) -> Result<SecureNatConfig> {
         dhcp_domain_name: get(row, "domain")?,
         save_log: get(row, "save_log")?,
         dhcp_push_routes: parsed(row, "routes")?,
+        dhcp_reservations: lease::reservations(connection, hub)?,
     })
 }
 
@@ -232,53 +233,11 @@ fn save_secure_nat(write: &Write<'_>, hub: &Hub) -> Result<()> {
             config.dhcp_push_routes.to_string(),
         ],
     )?;
-    Ok(())
+    lease::save_reservations(write, hub.id, &config.dhcp_reservations)
 }
 
 pub(super) fn delete(write: &Write<'_>, name: &str) -> Result<()> {
     let (id, name) = find(write, name)?;
     write.execute("DELETE FROM hub WHERE id = ?1", [id.as_bytes()])?;
     write.note(Noun::Hub, Action::Deleted, &name, &name)
-}
-
-pub(super) fn leases(connection: &Connection, hub: &str) -> Result<Vec<Lease>> {
-    let (hub, _) = find(connection, hub)?;
-    let mut query = connection.prepare("SELECT mac, ip, hostname, expires FROM lease WHERE hub = ?1")?;
-    let mut rows = query.query([hub.as_bytes()])?;
-    let mut leases = Vec::new();
-    while let Some(row) = rows.next()? {
-        leases.push(Lease {
-            mac: get(row, "mac")?,
-            ip: parsed(row, "ip")?,
-            hostname: get(row, "hostname")?,
-            expires: row::time(row, "expires")?.ok_or(StoreError::Damaged("expires"))?,
-        });
-    }
-    leases.sort_by_key(|lease| lease.ip);
-    Ok(leases)
-}
-
-pub(super) fn put_lease(write: &Write<'_>, hub: &str, lease: &Lease) -> Result<()> {
-    let (hub, _) = find(write, hub)?;
-    row::check_length("host name", &lease.hostname, 255)?; // DHCP option 12 holds no more
-    write.execute(
-        "INSERT OR REPLACE INTO lease (hub, mac, ip, hostname, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![
-            hub.as_bytes(),
-            lease.mac,
-            lease.ip.to_string(),
-            lease.hostname,
-            row::millis(lease.expires)
-        ],
-    )?;
-    Ok(())
-}
-
-pub(super) fn delete_lease(write: &Write<'_>, hub: &str, mac: [u8; 6]) -> Result<()> {
-    let (hub, _) = find(write, hub)?;
-    write.execute(
-        "DELETE FROM lease WHERE hub = ?1 AND mac = ?2",
-        params![hub.as_bytes(), mac],
-    )?;
-    Ok(())
 }

@@ -11,6 +11,7 @@ mod backup;
 mod cascade;
 mod hub;
 mod layer3;
+mod lease;
 mod open;
 mod restriction;
 mod row;
@@ -31,8 +32,8 @@ use tokio::sync::watch;
 
 use self::access::{Access, Write};
 use super::{
-    AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group,
-    HostAddress, Hub, HubSummary, ImportedPassword, Layer3Switch, Lease, Listener, LocalBridge, Noun,
+    AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub,
+    HubSummary, ImportedPassword, KeptLease, Layer3Switch, LeaseChange, Listener, LocalBridge, Noun,
     OpenError, Result, Revocation, RevokedCertificate, Server, SourceRule, Store, StoreError, Traffic,
     UsageReport, User,
 };
@@ -368,15 +369,11 @@ impl<A: Access> Store for A {
         self.write(|write| authority::delete_revocation(write, hub, key))
     }
 
-    fn leases(&self, hub: &str) -> Result<Vec<Lease>> {
-        self.read(|connection| hub::leases(connection, hub))
+    fn leases(&self, hub: &str) -> Result<Vec<KeptLease>> {
+        self.read(|connection| lease::leases(connection, hub))
     }
 
-    fn put_lease(&self, hub: &str, lease: &Lease) -> Result<()> {
-        self.write(|write| hub::put_lease(write, hub, lease))
-    }
-
-    fn delete_lease(&self, hub: &str, mac: [u8; 6]) -> Result<()> {
-        self.write(|write| hub::delete_lease(write, hub, mac))
+    fn put_leases(&self, hub: &str, changes: &[LeaseChange]) -> Result<()> {
+        self.write(|write| lease::put_leases(write, hub, changes))
     }
 }

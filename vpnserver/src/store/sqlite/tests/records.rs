@@ -1,15 +1,18 @@
 //! What is written is what is read, and what may not be written is not.
 
 use std::net::Ipv4Addr;
+use std::time::{Duration, UNIX_EPOCH};
 
+use hub_core::MacAddr;
+use nat::{Holder, Reservation};
 use protocol::error::ErrorCode;
 use protocol::policy::Policy;
 
 use crate::secret::{Identity, PasswordRecord};
 use crate::store::testing::{Fixture, hub, user};
 use crate::store::{
-    Action, Change, Counters, DnatRule, Feed, Group, HubName, HubOption, Id, Lease, Listener, LocalBridge,
-    Noun, Store, StoreError, Timestamp, Traffic, UsageReport, UserAuth, UserName,
+    Action, Change, Counters, DnatRule, Feed, Group, HubName, HubOption, Id, KeptLease, Listener,
+    LocalBridge, Noun, Store, StoreError, Timestamp, Traffic, UsageReport, UserAuth, UserName,
 };
 
 /// A store with the hub `office`.
@@ -509,20 +512,72 @@ fn dnat_rules_are_kept_whole_and_may_not_clash() {
     assert_eq!(store.dnat_rules().unwrap().len(), 1);
 }
 
-#[test]
-fn a_client_has_one_lease() {
-    let Fixture { store, .. } = office();
-    let lease = |host: u8| Lease {
-        mac: [2, 0, 0, 0, 0, 1],
+fn kept(host: u8, client: u8) -> KeptLease {
+    let begun = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    KeptLease {
+        client: vec![1, 2, 0, 0, 0, 0, client],
+        mac: MacAddr::new([2, 0, 0, 0, 0, client]),
         ip: Ipv4Addr::new(192, 168, 30, host),
-        hostname: "laptop".into(),
-        expires: Timestamp::now(),
+        user: Some("alice".into()),
+        host_name: "laptop".into(),
+        since: begun,
+        until: begun + Duration::from_secs(7200),
+    }
+}
+
+#[test]
+fn leases_are_read_back_as_they_were_put_and_are_no_change() {
+    let Fixture { store, .. } = office();
+    let before = store.revision().unwrap();
+    let change = |lease: &KeptLease| (lease.ip, Some(lease.clone()));
+    let (first, second) = (kept(10, 1), kept(11, 2));
+    store
+        .put_leases("office", &[change(&second), change(&first)])
+        .unwrap();
+    assert_eq!(store.leases("office").unwrap(), [first.clone(), second.clone()]);
+    let taken_over = kept(10, 3);
+    store
+        .put_leases("office", &[change(&taken_over), (second.ip, None)])
+        .unwrap();
+    assert_eq!(store.leases("office").unwrap(), [taken_over]);
+    assert_eq!(store.revision().unwrap(), before);
+}
+
+#[test]
+fn reservations_are_part_of_the_hubs_settings() {
+    let Fixture { store, .. } = office();
+    let at = |host: u8| Ipv4Addr::new(192, 168, 30, host);
+    let (alice, printer) = (
+        Holder::User("Alice".into()),
+        Holder::Mac(MacAddr::new([2, 0, 0, 0, 0, 1])),
+    );
+    let reserve = |ip, holder: &Holder| {
+        let reservation = Reservation {
+            ip,
+            holder: holder.clone(),
+        };
+        store.update_hub("office", &|hub| {
+            hub.secure_nat
+                .config
+                .reserve(reservation.clone())
+                .map_err(|error| StoreError::Invalid(error.to_string()))
+        })
     };
-    store.put_lease("office", &lease(10)).unwrap();
-    store.put_lease("office", &lease(11)).unwrap();
-    assert_eq!(store.leases("office").unwrap().len(), 1);
-    store.delete_lease("office", [2, 0, 0, 0, 0, 1]).unwrap();
-    assert!(store.leases("office").unwrap().is_empty());
+    reserve(at(50), &alice).unwrap();
+    reserve(at(60), &printer).unwrap();
+    let refused = reserve(at(50), &printer).unwrap_err();
+    assert!(refused.to_string().contains("Alice"), "{refused}");
+    let kept = store.hub("office").unwrap().secure_nat.config.dhcp_reservations;
+    assert_eq!(kept.holder(at(50)), Some(&alice));
+    assert_eq!(kept.address(&printer), Some(at(60)));
+    store
+        .update_hub("office", &|hub| {
+            hub.secure_nat.config.dhcp_reservations.remove(at(50));
+            Ok(())
+        })
+        .unwrap();
+    let kept = store.hub("office").unwrap().secure_nat.config.dhcp_reservations;
+    assert_eq!((kept.len(), kept.holder(at(50))), (1, None));
 }
 
 #[test]
