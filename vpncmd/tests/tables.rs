@@ -11,7 +11,10 @@ use protocol::pack::Pack;
 use protocol::rpc::audit::{AuditList, AuditRow};
 use protocol::rpc::dnat::{Dnat, DnatList, DnatProtocol, DnatRow};
 use protocol::rpc::option::{HubOption, HubOptions};
-use protocol::rpc::securenat::{DhcpRow, DhcpTable, NatProtocol, NatRow, NatTable, NatTcpState};
+use protocol::rpc::securenat::{
+    DhcpReservation, DhcpReservationList, DhcpReservationRow, DhcpRow, DhcpTable, NatProtocol, NatRow,
+    NatTable, NatTcpState,
+};
 use protocol::rpc::{RpcMessage, Timestamp};
 use vpncmd::console::Style;
 
@@ -41,6 +44,76 @@ fn leases() -> DhcpTable {
         hub_name: "HUB1".to_owned(),
         leases: vec![lease],
     }
+}
+
+/// Calls of a server with one reservation, which refuses another one.
+fn with_a_reservation(line: &str) -> (u32, String) {
+    let list = DhcpReservationList {
+        hub_name: "HUB1".to_owned(),
+        reservations: vec![DhcpReservationRow {
+            ip_address: "192.168.30.50".parse().unwrap(),
+            user_name: "alice".to_owned(),
+            leased: true,
+            leased_to: [0x5e, 0x81, 0xb6, 0xbe, 0xbe, 0x58],
+            ..DhcpReservationRow::default()
+        }],
+    };
+    let answer = move |method: &str, request: &Pack| match method {
+        "EnumDhcpReservation" => Ok(list.to_pack()),
+        "DeleteDhcpReservation" => {
+            let named = DhcpReservation::from_pack(request).unwrap();
+            assert_eq!(named.ip_address, list.reservations[0].ip_address);
+            Ok(request.clone())
+        }
+        _ => Err(ErrorCode::ObjectExists),
+    };
+    let hub = Some("HUB1");
+    let (mut shell, screen) = common::shell(common::Answers(answer), hub, Style::default(), "");
+    shell.run(&common::words(line));
+    (shell.last(), screen.text())
+}
+
+#[test]
+fn a_clash_of_reservations_names_the_other() {
+    let (code, text) = with_a_reservation("DhcpReserveAdd 192.168.30.50 /USER:bob");
+    assert_eq!(code, ErrorCode::ObjectExists.code());
+    assert!(
+        text.contains(
+            "192.168.30.50 is reserved for the user alice already. DhcpReserveDelete 192.168.30.50"
+        ),
+        "{text}"
+    );
+    let (_, text) = with_a_reservation("DhcpReserveAdd 192.168.30.51 /USER:Alice");
+    assert!(
+        text.contains("the user alice has 192.168.30.50 reserved already."),
+        "{text}"
+    );
+    for line in [
+        "DhcpReserveAdd 192.168.30.51",
+        "DhcpReserveAdd 192.168.30.51 /USER:bob /MAC:5E-00-00-00-00-01",
+    ] {
+        let (code, text) = with_a_reservation(line);
+        assert!(code == 38 && text.contains("Say whose the address is"), "{text}");
+    }
+}
+
+#[test]
+fn a_reservation_is_deleted_by_its_address_or_by_its_holder() {
+    for line in ["DhcpReserveDelete 192.168.30.50", "DhcpReserveDelete ALICE"] {
+        let (code, text) = with_a_reservation(line);
+        assert_eq!(code, 0, "{text}");
+    }
+    let (code, _) = with_a_reservation("DhcpReserveDelete bob");
+    assert_eq!(code, ErrorCode::ObjectNotFound.code());
+}
+
+#[test]
+fn reservations_say_who_has_them() {
+    let (_, text) = with_a_reservation("DhcpReserveList");
+    assert!(
+        text.contains("alice") && text.contains("Leased to 5E-81-B6-BE-BE-58"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -57,6 +57,38 @@ message! {
         apply_dhcp_push_routes: bool "ApplyDhcpPushRoutes",
         /// `network/mask/gateway`, separated by comma, semicolon or blank.
         dhcp_push_routes: str "DhcpPushRoutes",
+        /// Ours: addresses kept for one client each, `address=holder` separated by commas, where the holder is a MAC address
+        /// or a user. Left out, they stay as they are.
+        dhcp_reservations: optional str "DhcpReservations",
+    }
+
+    /// An address of the DHCP server that is kept for one client. Ours; stock servers know no such methods and answer "not
+    /// supported".
+    pub struct DhcpReservation {
+        hub_name: hub str "HubName",
+        ip_address: key ip "IpAddress",
+        /// Whose it is; zero when it is a user's.
+        mac_address: mac "MacAddress",
+        /// The user whose it is, wherever that user's session comes from; empty when it is a MAC address'.
+        user_name: str "UserName",
+    }
+
+    /// One reservation in a [`DhcpReservationList`].
+    pub struct DhcpReservationRow {
+        ip_address: ip "IpAddress",
+        mac_address: mac "MacAddress",
+        user_name: str "UserName",
+        /// Leased now, and to which MAC address.
+        leased: bool "Leased",
+        leased_to: mac "LeasedTo",
+        /// Why it is not in force; empty when it is.
+        problem: unistr "Problem",
+    }
+
+    /// All reservations of a hub by address.
+    pub struct DhcpReservationList {
+        hub_name: hub str "HubName",
+        reservations: counted DhcpReservationRow "ReservationList",
     }
 
     /// Counters.
@@ -69,6 +101,15 @@ message! {
         num_dhcp_clients: u32 "NumDhcpClients",
         is_kernel_mode: bool "IsKernelMode",
         is_raw_ip_mode: bool "IsRawIpMode",
+        /// Ours, as those that follow: addresses of the DHCP server's pool, and those that a new client can get now.
+        num_dhcp_addresses: optional u32 "NumDhcpAddresses",
+        num_dhcp_available: optional u32 "NumDhcpAvailable",
+        /// Addresses left alone because somebody uses them without a lease.
+        num_dhcp_set_aside: optional u32 "NumDhcpSetAside",
+        /// Addresses kept for one client each.
+        num_dhcp_reserved: optional u32 "NumDhcpReserved",
+        /// Requests that found the pool used up; 0 while it is not.
+        num_dhcp_turned_away: optional u64 "NumDhcpTurnedAway",
     }
 
     /// One session in a [`NatTable`].

@@ -141,6 +141,16 @@ const MORE: &[(&str, &str, usize, usize, &str)] = &[
     ("ServerStatusGet", "Total Physical Memory Size|", 0, 1, MEMORY),
     ("ServerStatusGet", "Used Physical Memory Size|", 0, 1, MEMORY),
     ("ServerStatusGet", "Free Physical Memory Size|", 0, 1, MEMORY),
+    ("SecureNatStatusGet", "DHCP Pool Addresses|", 0, 1, POOL),
+    ("SecureNatStatusGet", "DHCP Addresses Available|", 0, 1, POOL),
+    (
+        "SecureNatStatusGet",
+        "DHCP Addresses in Use without a Lease|",
+        0,
+        1,
+        POOL,
+    ),
+    ("SecureNatStatusGet", "DHCP Reservations|", 0, 1, POOL),
     (
         "ExtOptionList",
         "Item|AllowStandardPassword",
@@ -150,6 +160,7 @@ const MORE: &[(&str, &str, usize, usize, &str)] = &[
     ),
 ];
 
+const POOL: &str = "ours tells how the pool of addresses is used";
 const MEMORY: &str = "the stock server cannot read the memory of newer kernels";
 
 /// Lines outside tables that cannot be the same: how they begin, and why.

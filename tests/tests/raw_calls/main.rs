@@ -273,6 +273,7 @@ const READ: &[(&str, &str)] = &[
 const OTHER_ELEMENTS: &[(&str, &str, &str)] = &[
     ("GetPortsUDP", "Ports", "a list of nothing has no element"),
     ("GetHubMsg", "Msg", "the stock server leaves an empty message out"),
+    ("GetSecureNATOption", "DhcpReservations", "ours"),
 ];
 
 /// What goes on by itself.

@@ -37,6 +37,7 @@ mod make_cert;
 mod option;
 mod policy;
 mod radius;
+mod reservation;
 mod revocation;
 mod router;
 mod securenat;
@@ -132,6 +133,7 @@ const GROUPS: &[&[Command]] = &[
     option::COMMANDS,
     policy::COMMANDS,
     radius::COMMANDS,
+    reservation::COMMANDS,
     revocation::COMMANDS,
     router::COMMANDS,
     securenat::COMMANDS,

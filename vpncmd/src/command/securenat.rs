@@ -141,6 +141,8 @@ pub(super) fn load(shell: &mut Shell) -> Outcome<SecureNatOption> {
 pub(super) fn change(shell: &mut Shell, change: impl FnOnce(&mut SecureNatOption) -> Outcome) -> Outcome {
     let mut option = load(shell)?;
     option.hub_name = shell.hub_name();
+    // They have commands of their own, and somebody may be using them just now.
+    option.dhcp_reservations = None;
     change(&mut option)?;
     shell.call::<SetSecureNATOption>(&option)?;
     Ok(())
@@ -189,6 +191,25 @@ fn status(shell: &mut Shell, _: &Arguments) -> Outcome {
         )
         .item("Kernel-mode NAT is Active", text::yes_no(status.is_kernel_mode))
         .item("Raw IP mode NAT is Active", text::yes_no(status.is_raw_ip_mode));
+    // Ours tells more.
+    let numbers = [
+        ("DHCP Pool Addresses", status.num_dhcp_addresses),
+        ("DHCP Addresses Available", status.num_dhcp_available),
+        ("DHCP Addresses in Use without a Lease", status.num_dhcp_set_aside),
+        ("DHCP Reservations", status.num_dhcp_reserved),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            table.item(name, text::thousands(u64::from(number)));
+        }
+    }
+    if let Some(requests @ 1..) = status.num_dhcp_turned_away {
+        let requests = text::thousands(requests);
+        table.item(
+            "DHCP Pool is Exhausted",
+            format!("Yes ({requests} requests were not answered)"),
+        );
+    }
     shell.console.table(&table);
     Ok(())
 }

@@ -328,6 +328,11 @@ impl Object for SecureNat {
             about: "Networks that clients reach through the VPN: \"10.0.0.0/8 via 192.168.30.1\".",
             access: Access::List(|nat| routes(&nat.option.dhcp_push_routes), set_routes),
         },
+        Field {
+            key: "reservations",
+            about: "Addresses kept for one client: \"192.168.30.50 for user alice\", \"... for mac 5E-00-00-00-00-01\".",
+            access: Access::List(reservations, set_reservations),
+        },
     ];
 }
 
@@ -401,6 +406,38 @@ fn set_routes(nat: &mut SecureNat, list: &[String]) -> Result<(), String> {
     let routes = routes.ok_or("a list of routes such as \"10.0.0.0/8 via 192.168.30.1\"")?;
     nat.option.dhcp_push_routes = routes.join(", ");
     nat.option.apply_dhcp_push_routes = true;
+    Ok(())
+}
+
+/// The reservations of the wire's form, `address=user:alice`, one by one and written for people.
+fn reservations(nat: &SecureNat) -> Vec<String> {
+    let text = nat.option.dhcp_reservations.as_deref().unwrap_or_default();
+    let each = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    each.map(|item| item.replacen('=', " for ", 1).replacen(':', " ", 1))
+        .collect()
+}
+
+fn set_reservations(nat: &mut SecureNat, list: &[String]) -> Result<(), String> {
+    let reservation = |text: &String| {
+        let (ip, holder) = text.split_once(" for ")?;
+        let ip: Ipv4Addr = ip.trim().parse().ok()?;
+        match holder.trim().split_once(' ')? {
+            ("user", name) if !name.contains([',', '=']) => Some((ip, format!("user:{}", name.trim()))),
+            ("mac", mac) => Some((ip, format!("mac:{}", text::mac(&text::parse_mac(mac.trim())?)))),
+            _ => None,
+        }
+    };
+    let reservations: Option<Vec<_>> = list.iter().map(reservation).collect();
+    let mut reservations = reservations.ok_or(
+        "a list of reservations such as \"192.168.30.50 for user alice\" and \"192.168.30.51 for mac 5E-00-00-00-00-01\"",
+    )?;
+    // In the order in which the server has them, so that another order is no change.
+    reservations.sort();
+    let items: Vec<_> = reservations
+        .iter()
+        .map(|(ip, holder)| format!("{ip}={holder}"))
+        .collect();
+    nat.option.dhcp_reservations = Some(items.join(", "));
     Ok(())
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn default_nat(hub: &str) -> SecureNatOption {
         save_log: true,
         apply_dhcp_push_routes: true,
         dhcp_push_routes: String::new(),
+        dhcp_reservations: Some(String::new()),
     }
 }
 

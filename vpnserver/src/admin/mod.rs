@@ -23,6 +23,7 @@ mod listener;
 mod log_file;
 mod options;
 mod radius;
+mod reservation;
 mod restriction;
 mod revocation;
 mod securenat;
@@ -302,6 +303,9 @@ methods! {
     GetSecureNATStatus => securenat::status,
     EnumNAT => securenat::nat_table,
     EnumDHCP => securenat::dhcp_table,
+    AddDhcpReservation => reservation::create,
+    DeleteDhcpReservation => reservation::delete,
+    EnumDhcpReservation => reservation::list,
     EnumEthernet => bridge::devices,
     AddLocalBridge => bridge::create,
     SetLocalBridge => bridge::set,

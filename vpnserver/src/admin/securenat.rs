@@ -15,6 +15,9 @@ use super::{Administrator, Reply, time};
 use crate::server::Server;
 use crate::store::AdminOption;
 
+/// Bytes of pushed routes that a stock tool keeps.
+const STOCK_ROUTES: usize = 511;
+
 pub(super) async fn enable(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubRequest> {
     switch(server, &request, true).await?;
     Ok(request)
@@ -67,6 +70,7 @@ pub(super) async fn get(
         save_log: config.save_log,
         apply_dhcp_push_routes: true,
         dhcp_push_routes: config.dhcp_push_routes.to_string(),
+        dhcp_reservations: Some(config.dhcp_reservations.to_string()),
     })
 }
 
@@ -92,11 +96,17 @@ pub(super) async fn set(
         config.use_dhcp &= former.use_dhcp;
     }
     config.validate().map_err(|_| ErrorCode::InvalidParameter)?;
+    check_reservations(&config, &former)?;
     server
         .db
         .run(move |store| {
             store.update_hub(&wanted.hub_name, &|hub| {
-                hub.secure_nat.config = config.clone();
+                let mut config = config.clone();
+                if wanted.dhcp_reservations.is_none() {
+                    // Somebody may have made one since they were read.
+                    config.dhcp_reservations = hub.secure_nat.config.dhcp_reservations.clone();
+                }
+                hub.secure_nat.config = config;
                 Ok(())
             })
         })
@@ -105,14 +115,17 @@ pub(super) async fn set(
 }
 
 fn config(option: &SecureNatOption, former: &SecureNatConfig) -> Reply<SecureNatConfig> {
-    // Clients that know nothing of pushed routes must not take them away (policies §5).
-    let dhcp_push_routes = if option.apply_dhcp_push_routes {
-        option
-            .dhcp_push_routes
-            .parse()
-            .map_err(|_| ErrorCode::InvalidParameter)?
-    } else {
+    let wrong = ErrorCode::InvalidParameter;
+    // Clients that know nothing of pushed routes, or of so many, must not take them away (policies §5).
+    let keeps = !option.apply_dhcp_push_routes || is_cut(&option.dhcp_push_routes, former);
+    let dhcp_push_routes = if keeps {
         former.dhcp_push_routes.clone()
+    } else {
+        option.dhcp_push_routes.parse().map_err(|_| wrong)?
+    };
+    let dhcp_reservations = match &option.dhcp_reservations {
+        Some(text) => text.parse().map_err(|_| wrong)?,
+        None => former.dhcp_reservations.clone(),
     };
     Ok(SecureNatConfig {
         mac_address: option.mac_address.into(),
@@ -133,7 +146,24 @@ fn config(option: &SecureNatOption, former: &SecureNatConfig) -> Reply<SecureNat
         dhcp_domain_name: option.dhcp_domain_name.clone(),
         save_log: option.save_log,
         dhcp_push_routes,
+        dhcp_reservations,
     })
+}
+
+/// Whether routes are those of the settings without their end: the stock tools keep 511 bytes of what they read, and write
+/// them back with whatever they change.
+fn is_cut(routes: &str, former: &SecureNatConfig) -> bool {
+    routes.len() == STOCK_ROUTES && former.dhcp_push_routes.to_string().starts_with(routes)
+}
+
+/// Those that were made before may be out of force, because the network has changed since.
+fn check_reservations(config: &SecureNatConfig, former: &SecureNatConfig) -> Reply<()> {
+    let is_new = |ip| former.dhcp_reservations.holder(ip).is_none();
+    let mut made = config.dhcp_reservations.iter().filter(|made| is_new(made.ip));
+    if made.any(|made| config.check_reservation(made.ip).is_err()) {
+        return Err(ErrorCode::InvalidParameter);
+    }
+    Ok(())
 }
 
 fn v4(address: IpAddr) -> Reply<Ipv4Addr> {
@@ -168,6 +198,11 @@ pub(super) async fn status(
         num_dhcp_clients: status.dhcp_clients,
         is_kernel_mode: status.mode == Mode::Kernel,
         is_raw_ip_mode: false,
+        num_dhcp_addresses: Some(status.pool.addresses),
+        num_dhcp_available: Some(status.pool.available),
+        num_dhcp_set_aside: Some(status.pool.set_aside),
+        num_dhcp_reserved: Some(status.pool.reserved),
+        num_dhcp_turned_away: Some(status.turned_away),
     })
 }
 

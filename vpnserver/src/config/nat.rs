@@ -59,6 +59,10 @@ pub(super) fn read(hub: &Place<'_>, nat: &mut SecureNat) -> Result<(), ImportErr
         config.dhcp_push_routes = routes
             .parse()
             .map_err(|error| dhcp.wrong("DhcpPushRoutes", error))?;
+        let reservations = dhcp.text("DhcpReservations")?;
+        config.dhcp_reservations = reservations
+            .parse()
+            .map_err(|error| dhcp.wrong("DhcpReservations", error))?;
     }
     config.validate().map_err(|error| place.error(error).into())
 }
@@ -101,4 +105,8 @@ pub(super) fn write(hub: &mut Folder, nat: &SecureNat) {
     );
     dhcp.set("DhcpDomainName", config.dhcp_domain_name.as_str());
     dhcp.set("DhcpPushRoutes", config.dhcp_push_routes.to_string());
+    // Ours; the stock server leaves what it does not know.
+    if !config.dhcp_reservations.is_empty() {
+        dhcp.set("DhcpReservations", config.dhcp_reservations.to_string());
+    }
 }

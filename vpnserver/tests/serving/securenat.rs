@@ -5,10 +5,11 @@ use std::net::Ipv4Addr;
 use protocol::error::ErrorCode;
 use protocol::rpc::HubRequest;
 use protocol::rpc::method::{
-    DeleteSession, DisableSecureNAT, EnableSecureNAT, EnumDHCP, EnumNAT, EnumSession, GetHubStatus,
-    GetSecureNATOption, GetSecureNATStatus, SetSecureNATOption,
+    AddDhcpReservation, DeleteDhcpReservation, DeleteSession, DisableSecureNAT, EnableSecureNAT, EnumDHCP,
+    EnumDhcpReservation, EnumNAT, EnumSession, GetHubStatus, GetSecureNATOption, GetSecureNATStatus,
+    SetSecureNATOption,
 };
-use protocol::rpc::securenat::{SecureNatOption, SecureNatRequest, SecureNatStatus};
+use protocol::rpc::securenat::{DhcpReservation, SecureNatOption, SecureNatRequest, SecureNatStatus};
 use tempfile::TempDir;
 use transport::admin::{AdminClient, AdminError};
 
@@ -25,6 +26,96 @@ async fn option(admin: &mut AdminClient) -> SecureNatOption {
         hub_name: "lab".to_owned(),
     };
     admin.call::<GetSecureNATOption>(&request).await.unwrap()
+}
+
+fn of_alice(last: u8) -> DhcpReservation {
+    DhcpReservation {
+        hub_name: "lab".to_owned(),
+        ip_address: Ipv4Addr::new(192, 168, 30, last).into(),
+        user_name: "alice".to_owned(),
+        ..DhcpReservation::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reservations_are_made_listed_and_deleted_and_clashes_refused() {
+    let folder = TempDir::new().unwrap();
+    let (_site, mut admin) = lab(&folder, &[]).await;
+    let code = |outcome: Result<DhcpReservation, AdminError>| match outcome {
+        Err(AdminError::Refused(code)) => code,
+        other => panic!("{other:?}"),
+    };
+    let by_mac = |last: u8, mac: u8| DhcpReservation {
+        user_name: String::new(),
+        mac_address: [2, 0, 0, 0, 0, mac],
+        ..of_alice(last)
+    };
+    admin.call::<AddDhcpReservation>(&by_mac(50, 1)).await.unwrap();
+    for (clash, wanted) in [
+        (by_mac(50, 2), ErrorCode::ObjectExists),
+        (by_mac(51, 1), ErrorCode::ObjectExists),
+        (by_mac(1, 3), ErrorCode::InvalidParameter),
+        (by_mac(255, 3), ErrorCode::InvalidParameter),
+        (
+            DhcpReservation {
+                user_name: "nobody".to_owned(),
+                ..of_alice(60)
+            },
+            ErrorCode::ObjectNotFound,
+        ),
+        (
+            DhcpReservation {
+                mac_address: [2, 0, 0, 0, 0, 9],
+                ..of_alice(60)
+            },
+            ErrorCode::InvalidParameter,
+        ),
+    ] {
+        assert_eq!(
+            code(admin.call::<AddDhcpReservation>(&clash).await),
+            wanted,
+            "{clash:?}"
+        );
+    }
+    // A tool that knows nothing of them takes none away; one that does replaces them all.
+    let mut settings = option(&mut admin).await;
+    let written = Some("192.168.30.50=mac:02-00-00-00-00-01".to_owned());
+    assert_eq!(settings.dhcp_reservations, written);
+    settings.dhcp_reservations = None;
+    admin.call::<SetSecureNATOption>(&settings).await.unwrap();
+    assert_eq!(option(&mut admin).await.dhcp_reservations, written);
+    settings.dhcp_reservations = Some("192.168.30.70=user:alice".to_owned());
+    admin.call::<SetSecureNATOption>(&settings).await.unwrap();
+    let list = admin.call::<EnumDhcpReservation>(&of_lab()).await.unwrap();
+    assert_eq!(list.reservations.len(), 1);
+    assert_eq!(list.reservations[0].user_name, "alice");
+    admin.call::<DeleteDhcpReservation>(&of_alice(70)).await.unwrap();
+    let gone = admin.call::<DeleteDhcpReservation>(&of_alice(70)).await;
+    assert_eq!(code(gone), ErrorCode::ObjectNotFound);
+}
+
+/// A stock tool keeps the first 511 bytes of what it reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_cuts_long_lists_of_routes_takes_none_away() {
+    let folder = TempDir::new().unwrap();
+    let (_site, mut admin) = lab(&folder, &[]).await;
+    let mut settings = option(&mut admin).await;
+    let routes: Vec<_> = (0..200)
+        .map(|i| format!("10.{i}.0.0/255.255.0.0/192.168.30.1"))
+        .collect();
+    settings.dhcp_push_routes = routes.join(", ");
+    settings.apply_dhcp_push_routes = true;
+    admin.call::<SetSecureNATOption>(&settings).await.unwrap();
+    let mut read = option(&mut admin).await;
+    assert_eq!(read.dhcp_push_routes, settings.dhcp_push_routes);
+    read.dhcp_push_routes.truncate(511);
+    read.nat_udp_timeout = 77;
+    admin.call::<SetSecureNATOption>(&read).await.unwrap();
+    let after = option(&mut admin).await;
+    assert_eq!(
+        (after.nat_udp_timeout, after.dhcp_push_routes),
+        (77, settings.dhcp_push_routes)
+    );
 }
 
 /// Where nothing runs, nothing is told of.

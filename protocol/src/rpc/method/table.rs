@@ -23,7 +23,10 @@ use crate::rpc::log::{HubLog, LogFileList, LogPiece, Syslog};
 use crate::rpc::option::HubOptions;
 use crate::rpc::revocation::{Revocation, RevocationList};
 use crate::rpc::router::{SwitchInterface, SwitchInterfaceList, SwitchList, SwitchRoute, SwitchRouteList};
-use crate::rpc::securenat::{DhcpTable, NatTable, SecureNatOption, SecureNatRequest, SecureNatStatus};
+use crate::rpc::securenat::{
+    DhcpReservation, DhcpReservationList, DhcpTable, NatTable, SecureNatOption, SecureNatRequest,
+    SecureNatStatus,
+};
 use crate::rpc::server::{Config, ConfigTaken, ServerInfo, ServerPassword, ServerStatus};
 use crate::rpc::session::{SessionList, SessionStatus};
 use crate::rpc::table::{IpTable, MacTable};
@@ -220,6 +223,12 @@ methods! {
     EnumNAT(HubRequest) -> NatTable, hub(hub_name);
     /// The leases of its DHCP server.
     EnumDHCP(HubRequest) -> DhcpTable, hub(hub_name);
+    /// Keeps an address for one client.
+    AddDhcpReservation(DhcpReservation) -> DhcpReservation, hub(hub_name) unless "no_securenat";
+    /// Ends that; the address says which.
+    DeleteDhcpReservation(DhcpReservation) -> DhcpReservation, hub(hub_name) unless "no_securenat";
+    /// The addresses that are kept.
+    EnumDhcpReservation(HubRequest) -> DhcpReservationList, hub(hub_name);
 
     /// The Ethernet devices that can be bridged.
     EnumEthernet(Nothing) -> EthernetList, server;
