@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod conformance;
+pub mod dhcp;
 pub mod fuzz;
 pub mod host;
 pub mod interceptor;

@@ -63,6 +63,24 @@ pub(crate) const OPENVPN: Bundle = Bundle {
     program: "usr/sbin/openvpn",
 };
 
+/// DHCP clients that our server is tried with, beside busybox' udhcpc. Installing them would let them take over this machine.
+pub(crate) const DHCLIENT: Bundle = Bundle {
+    folder: "dhclient",
+    packages: &["isc-dhcp-client"],
+    libraries: &[],
+    program: "sbin/dhclient",
+};
+/// See [`DHCLIENT`].
+pub(crate) const DHCPCD: Bundle = Bundle {
+    folder: "dhcpcd",
+    packages: &["dhcpcd-base"],
+    libraries: &[
+        ("libudev.so.1", &["libudev1"]),
+        ("libcrypto.so.3", &["libssl3t64", "libssl3"]),
+    ],
+    program: "usr/sbin/dhcpcd",
+};
+
 /// The folder with the unpacked stock software. `HUBWARD_STOCK` names one that exists already.
 pub(super) fn root() -> Result<PathBuf> {
     match std::env::var_os("HUBWARD_STOCK") {
@@ -107,7 +125,7 @@ fn fill(bundle: &Bundle, folder: &Path) -> Result<()> {
     for package in bundle.packages {
         packages.unpack(package, &draft)?;
     }
-    let program = draft.join(bundle.program);
+    let program = place(&draft, bundle.program)?;
     for (library, names) in bundle.libraries {
         if missing(&program, &draft)?.iter().any(|name| name == library) {
             let unpacked = names.iter().any(|name| packages.unpack(name, &draft).is_ok());
@@ -122,6 +140,13 @@ fn fill(bundle: &Bundle, folder: &Path) -> Result<()> {
     anyhow::ensure!(still.is_empty(), "libraries are missing: {}", still.join(", "));
     rename(draft, folder.join(bundle.folder))?;
     Ok(())
+}
+
+/// Where a program of a package lies: releases with one folder for programs have it below `usr`.
+pub(crate) fn place(root: &Path, program: &str) -> Result<PathBuf> {
+    let places = [root.join(program), root.join("usr").join(program)];
+    let found = places.into_iter().find(|place| place.exists());
+    found.with_context(|| format!("the package holds no {program}"))
 }
 
 /// The shared libraries that an unpacked program looks for in vain.
