@@ -35,6 +35,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("port", &["5555"]),
     ("ports", &["1194,500"]),
     ("hubname", &["office"]),
+    ("ip", &["192.168.30.50"]),
     ("max_session", &["100"]),
     ("allow|deny", &["deny"]),
     ("pass|discard", &["discard"]),
@@ -93,16 +94,21 @@ const VALUES: &[(&str, &[&str])] = &[
     ("TTL", &["0"]),
     ("TYPE", &["standard", "tcpconn"]),
     ("UDPTIMEOUT", &["60"]),
+    ("USER", &["anna"]),
     ("USERNAME", &["anna"]),
     ("VALUE", &["1"]),
 ];
+
+/// What a command needs though nobody is asked for it, because another parameter would do as well.
+const ONE_OF: &[(&str, &str)] = &[("DhcpReserveAdd", "USER")];
 
 /// A line that the command takes. Passwords are left out, to be asked for.
 #[must_use]
 pub fn of(command: &Command) -> String {
     let mut words = vec![command.name.to_owned()];
     for param in command.params.iter().filter(|param| param.secret.is_none()) {
-        let wanted = param.prompt.is_some() || param.positional;
+        let needed = ONE_OF.contains(&(command.name, param.name));
+        let wanted = param.prompt.is_some() || param.positional || needed;
         if let Some(value) = value(command, param).filter(|_| wanted) {
             words.push(if param.positional {
                 value.to_owned()

@@ -57,6 +57,27 @@ const PROOFS: &[(&str, Proof)] = &[
     ("DeleteMacTable", Command("MacDelete")),
     ("DeleteIpTable", Command("IpDelete")),
     ("DisconnectConnection", Alike("Name=s:{caller}")),
+    (
+        "AddDhcpReservation",
+        Test(
+            "vpnserver/tests/serving/securenat.rs",
+            "reservations_are_made_listed_and_deleted_and_clashes_refused",
+        ),
+    ),
+    (
+        "DeleteDhcpReservation",
+        Test(
+            "vpnserver/tests/serving/securenat.rs",
+            "reservations_are_made_listed_and_deleted_and_clashes_refused",
+        ),
+    ),
+    (
+        "EnumDhcpReservation",
+        Test(
+            "vpnserver/tests/serving/securenat.rs",
+            "reservations_are_made_listed_and_deleted_and_clashes_refused",
+        ),
+    ),
     ("GetBridgeSupport", Read),
     ("EnumEthVLan", Alike("")),
     ("SetEnableEthVLan", Alike("DeviceName=s:eth0 Enable=i:1")),
