@@ -25,13 +25,20 @@ pub(super) async fn list(server: &Server, _: &Administrator, request: HubRequest
         .hubs
         .named(&request.hub_name)
         .ok_or(ErrorCode::HubNotFound)?;
-    let ports: Vec<PortState> = hub.switch.with(|hub| hub.ports().cloned().collect());
+    // Ten thousand ports are many to copy while no frame is forwarded: of a session the name says which it is.
+    let ports: Vec<Result<PortState, String>> = hub.switch.with(|hub| {
+        let of_port = |port: &PortState| match port.config.kind {
+            PortKind::Session => Err(port.config.name.clone()),
+            _ => Ok(port.clone()),
+        };
+        hub.ports().map(of_port).collect()
+    });
     let sessions = ports
         .into_iter()
-        .filter_map(|port| match port.config.kind {
+        .filter_map(|port| match port {
+            Ok(part) => Some(of_part(&hub, &part)),
             // One that is just ending has a port and is in no book.
-            PortKind::Session => Some(of_user(&*server.sessions.named(&hub.name, &port.config.name)?)),
-            _ => Some(of_part(&hub, &port)),
+            Err(name) => Some(of_user(&*server.sessions.named(&hub.name, &name)?)),
         })
         .collect();
     Ok(SessionList {
@@ -107,10 +114,8 @@ pub(super) async fn status(server: &Server, _: &Administrator, request: HubObjec
         .named(&request.hub_name)
         .ok_or(ErrorCode::HubNotFound)?;
     let Some(session) = server.sessions.named(&hub.name, &request.name) else {
-        let ports: Vec<PortState> = hub.switch.with(|hub| hub.ports().cloned().collect());
-        let part = ports
-            .into_iter()
-            .find(|port| port.config.name.eq_ignore_ascii_case(&request.name));
+        let named = |port: &&PortState| port.config.name.eq_ignore_ascii_case(&request.name);
+        let part = hub.switch.with(|hub| hub.ports().find(named).cloned());
         let part = part.ok_or(ErrorCode::ObjectNotFound)?;
         if part.config.kind == PortKind::Session {
             return Err(ErrorCode::ObjectNotFound);
