@@ -80,8 +80,8 @@ impl Hub {
             }
             Route::Flood => {
                 let mut reached = 0;
-                for slot in 0..self.ports.slots() {
-                    if let Some(to) = self.ports.in_slot(slot).filter(|to| *to != from)
+                for place in 0..self.ports.count() {
+                    if let Some(to) = self.ports.at(place).filter(|to| *to != from)
                         && let Some(Ok(())) = self.hand_over(&mut passage, to)
                     {
                         reached += 1;

@@ -181,12 +181,15 @@ pub struct PortState {
 pub(super) struct Ports {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    attached: usize,
+    /// Those in slots, in no order: a flood goes through what is there, not through what was there once.
+    attached: Vec<PortId>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
+    /// Where its port is among those that are attached.
+    place: u32,
     port: Option<PortState>,
 }
 
@@ -210,7 +213,8 @@ impl Ports {
             attached: now,
             counters: Counters::default(),
         });
-        self.attached += 1;
+        place.place = self.attached.len() as u32;
+        self.attached.push(id);
         id
     }
 
@@ -220,11 +224,15 @@ impl Ports {
             .get_mut(id.slot())
             .filter(|place| place.generation == id.generation)?;
         let port = place.port.take()?;
-        self.attached -= 1;
+        let at = place.place as usize;
         // A slot whose generations are used up stays empty.
         if let Some(next) = place.generation.checked_add(1) {
             place.generation = next;
             self.free.push(id.slot);
+        }
+        self.attached.swap_remove(at);
+        if let Some(moved) = self.attached.get(at) {
+            self.slots[moved.slot()].place = at as u32;
         }
         Some(port)
     }
@@ -258,16 +266,39 @@ impl Ports {
 
     /// How many are attached.
     pub(super) fn count(&self) -> usize {
-        self.attached
+        self.attached.len()
     }
 
-    /// How many slots there are, empty ones included.
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
+    /// One of those that are attached, by its place among them.
+    pub(super) fn at(&self, place: usize) -> Option<PortId> {
+        self.attached.get(place).copied()
     }
+}
 
-    /// The port in a slot.
-    pub(super) fn in_slot(&self, slot: usize) -> Option<PortId> {
-        self.slots.get(slot)?.port.as_ref().map(|port| port.id)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_goes_through_the_ports_that_are_there() {
+        let (mut ports, now) = (Ports::default(), Instant::now());
+        let attach = |ports: &mut Ports| ports.insert(now, PortConfig::new(PortKind::Session, "a port"));
+        let mut known: Vec<PortId> = (0..1000).map(|_| attach(&mut ports)).collect();
+        for step in 0..990 {
+            let gone = known.swap_remove(step * 7 % known.len());
+            assert_eq!(ports.remove(gone).map(|port| port.id), Some(gone));
+            assert!(ports.remove(gone).is_none());
+        }
+        known.extend((0..5).map(|_| attach(&mut ports)));
+        assert_eq!((ports.count(), ports.at(15)), (15, None));
+        let mut there: Vec<_> = (0..15).filter_map(|place| ports.at(place)).collect();
+        assert!(
+            there
+                .iter()
+                .all(|id| ports.get(*id).is_some_and(|port| port.id == *id))
+        );
+        there.sort();
+        known.sort();
+        assert_eq!(there, known);
     }
 }
