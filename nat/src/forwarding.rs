@@ -75,7 +75,9 @@ fn is_ours(key: &str) -> bool {
     let of_device = key
         .strip_prefix("net.ipv4.conf.")
         .and_then(|rest| rest.strip_suffix(".send_redirects"));
-    key == FORWARD.0 || of_device.is_some_and(|device| !device.is_empty() && !device.contains('.'))
+    key == FORWARD.0
+        || key == COUNT.0
+        || of_device.is_some_and(|device| !device.is_empty() && !device.contains('.'))
 }
 
 /// The devices' own setting beside [`NO_REDIRECTS`].

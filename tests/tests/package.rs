@@ -9,6 +9,7 @@ use hubward_tests::lab;
 use hubward_tests::machine::{Disk, Machine, can_boot};
 use hubward_tests::ours::{self, Client};
 use hubward_tests::package::VERSIONS;
+use hubward_tests::page::Page;
 use hubward_tests::process::{self, IN_TIME, eventually};
 use hubward_tests::site::{OUTSIDE, Site};
 use nix::time::{ClockId, clock_gettime};
@@ -176,6 +177,16 @@ fn machine_boots_into_what_was_published_and_an_upgrade_gives_clients_back_their
         ensure!(before == after, "the client had {before} and has {after}");
         site.user_sees_the_private_page()?;
         client.stop()?;
+
+        // The same machine as a NAT instance: the private host reaches the outside.
+        let outside = Page::new("a page outside");
+        outside.serve(&site.user)?;
+        let options = "NAT_INSTANCE_OPTIONS='--no-metadata --cidr 10.0.1.0/24 --out wan'\n";
+        std::fs::write(disk.path("/etc/default/hubward-nat-instance"), options)?;
+        machine.run(&["systemctl", "enable", "--now", "hubward-nat-instance"])?;
+        outside
+            .is_seen_from(&site.web, ([203, 0, 113, 10], 80).into())
+            .with_context(|| machine.log())?;
 
         // kill -9: it is back.
         machine.run(&["systemctl", "kill", "-s", "KILL", SERVER])?;

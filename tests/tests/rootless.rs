@@ -41,18 +41,36 @@ fn both_proxies_and_a_forward_fetch_the_page_without_a_device() {
     lab::run(|lab| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         let before = devices(&site.user)?;
-        let doors = ["--socks5", "1080", "--http-proxy", "3128", "--forward", "8080=10.0.1.26:80"];
+        let doors = [
+            "--socks5",
+            "1080",
+            "--http-proxy",
+            "3128",
+            "--forward",
+            "8080=10.0.1.26:80",
+        ];
         let client = connect(&site.user, &doors)?;
-        ensure!(devices(&site.user)? == before, "something on the host was changed");
+        ensure!(
+            devices(&site.user)? == before,
+            "something on the host was changed"
+        );
 
         for arguments in [
             &["--proxy", "socks5h://127.0.0.1:1080", "http://10.0.1.26/"][..],
             &["--proxy", "http://127.0.0.1:3128", "http://10.0.1.26/"],
-            &["--proxy", "http://127.0.0.1:3128", "--proxytunnel", "http://10.0.1.26/"],
+            &[
+                "--proxy",
+                "http://127.0.0.1:3128",
+                "--proxytunnel",
+                "http://10.0.1.26/",
+            ],
             &["http://127.0.0.1:8080/"],
         ] {
             let page = curl(&site.user, arguments)?;
-            ensure!(page.contains("the private page"), "{arguments:?} brought {page:?}");
+            ensure!(
+                page.contains("the private page"),
+                "{arguments:?} brought {page:?}"
+            );
         }
         client.stop()?;
         server.stop()
@@ -71,8 +89,14 @@ fn refusals_are_told_apart_at_both_proxies() {
         ensure!(unknown == 4, "an unknown name is answered by {unknown}");
         let bind = socks5(&site.user, &[5, 2, 0, 1, 10, 0, 1, 26, 0, 81])?;
         ensure!(bind == 7, "BIND is answered by {bind}");
-        let answer = curl(&site.user, &["--proxy", "http://127.0.0.1:3128", "http://10.0.1.26:81/"])?;
-        ensure!(answer.contains("10.0.1.26:81") && answer.contains("refused"), "{answer:?}");
+        let answer = curl(
+            &site.user,
+            &["--proxy", "http://127.0.0.1:3128", "http://10.0.1.26:81/"],
+        )?;
+        ensure!(
+            answer.contains("10.0.1.26:81") && answer.contains("refused"),
+            "{answer:?}"
+        );
         client.stop()?;
         server.stop()
     });
@@ -99,9 +123,19 @@ fn a_proxy_with_a_password_serves_only_who_knows_it() {
         let (site, server) = Site::with_our_server(lab, &[])?;
         let file = ours::password_file("alice:Ume-1")?;
         let file = file.to_str().context("path")?;
-        let doors = ["--socks5", "1080", "--http-proxy", "3128", "--proxy-password-file", file];
+        let doors = [
+            "--socks5",
+            "1080",
+            "--http-proxy",
+            "3128",
+            "--proxy-password-file",
+            file,
+        ];
         let client = connect(&site.user, &doors)?;
-        for proxy in ["socks5h://alice:Ume-1@127.0.0.1:1080", "http://alice:Ume-1@127.0.0.1:3128"] {
+        for proxy in [
+            "socks5h://alice:Ume-1@127.0.0.1:1080",
+            "http://alice:Ume-1@127.0.0.1:3128",
+        ] {
             let page = curl(&site.user, &["--proxy", proxy, "http://10.0.1.26/"])?;
             ensure!(page.contains("the private page"), "{proxy} brought {page:?}");
         }
@@ -111,9 +145,15 @@ fn a_proxy_with_a_password_serves_only_who_knows_it() {
                 "{proxy} was let in"
             );
         }
-        let page = curl(&site.user, &["--proxy", "http://127.0.0.1:3128", "http://10.0.1.26/"])?;
+        let page = curl(
+            &site.user,
+            &["--proxy", "http://127.0.0.1:3128", "http://10.0.1.26/"],
+        )?;
         ensure!(page.is_empty(), "without a password {page:?} came");
-        ensure!(!client.daemon().log().contains("Ume-1"), "the password is in the log");
+        ensure!(
+            !client.daemon().log().contains("Ume-1"),
+            "the password is in the log"
+        );
         client.stop()?;
         server.stop()
     });
@@ -135,11 +175,22 @@ fn a_process_without_any_capability_gets_through_by_nc_and_names_are_the_hubs() 
         command
             .args(NOBODY)
             .arg(&vpnclient)
-            .args(["connect", OUTSIDE, "--insecure", "--hub", HUB, "--user", ours::USER, "--rootless"])
+            .args([
+                "connect",
+                OUTSIDE,
+                "--insecure",
+                "--hub",
+                HUB,
+                "--user",
+                ours::USER,
+                "--rootless",
+            ])
             .arg("--password-file")
             .arg(&password);
         let mut client = process::Daemon::start("vpnclient", &mut command)?;
-        client.line_with("on rootless", IN_TIME).with_context(|| client.log())?;
+        client
+            .line_with("on rootless", IN_TIME)
+            .with_context(|| client.log())?;
 
         let mut fetched = Vec::new();
         for _ in 0..3 {
@@ -158,12 +209,18 @@ fn a_process_without_any_capability_gets_through_by_nc_and_names_are_the_hubs() 
 
         let mut nc = site.user.command(&vpnclient);
         let refused = process::answer(nc.args(["nc", "10.0.1.26", "81"]))?;
-        ensure!(refused.code == 3 && refused.stderr.contains("10.0.1.26:81"), "{refused:?}");
+        ensure!(
+            refused.code == 3 && refused.stderr.contains("10.0.1.26:81"),
+            "{refused:?}"
+        );
         client.signal(nix::sys::signal::Signal::SIGTERM)?;
         ensure!(client.wait(IN_TIME)? == 0, "{}", client.log());
         let mut nc = site.user.command(&vpnclient);
         let alone = process::answer(nc.args(["nc", "10.0.1.26", "80"]))?;
-        ensure!(alone.code == 4 && alone.stderr.contains("--rootless"), "{alone:?}");
+        ensure!(
+            alone.code == 4 && alone.stderr.contains("--rootless"),
+            "{alone:?}"
+        );
         server.stop()
     });
 }
@@ -254,16 +311,25 @@ fn a_port_on_the_hub_leads_back_to_a_host_of_this_side() {
         let neighbour = site.neighbour(lab)?;
         let own = page::Page::new("a page of mine");
         own.serve(&site.user)?;
-        let client = connect(&site.user, &["--reverse", "8000=127.0.0.1:80", "--reverse", "8001=127.0.0.1:9"])?;
+        let client = connect(
+            &site.user,
+            &["--reverse", "8000=127.0.0.1:80", "--reverse", "8001=127.0.0.1:9"],
+        )?;
         let said = client.daemon().line_with("on rootless", IN_TIME)?;
         let address = said
             .split_whitespace()
             .find_map(|word| word.split('/').next()?.parse::<std::net::Ipv4Addr>().ok())
             .context(said)?;
-        let other = Client::connect(&neighbour, hubward_tests::site::BESIDE, &["--insecure", "--tap", "lab"])?;
+        let other = Client::connect(
+            &neighbour,
+            hubward_tests::site::BESIDE,
+            &["--insecure", "--tap", "lab"],
+        )?;
         ours::address_of(&neighbour, "lab", IN_TIME).with_context(|| other.daemon().log())?;
         eventually(IN_TIME, "the page of the other side", || {
-            Ok(own.is_seen_from(&neighbour, SocketAddr::from((address, 8000))).ok())
+            Ok(own
+                .is_seen_from(&neighbour, SocketAddr::from((address, 8000)))
+                .ok())
         })?;
         let closed = neighbour.within(|| TcpStream::connect_timeout(&(address, 8001).into(), IN_TIME))?;
         let kind = closed.err().map(|error| error.kind());
@@ -293,12 +359,20 @@ fn bytes_through_a_forward_are_the_same_both_ways_also_after_a_reconnection() {
         let name = sessions
             .split_whitespace()
             .find(|word| word.starts_with("SID-TSUMURA"))
-            .map(|word| word.trim_matches('|').split('|').next_back().unwrap_or(word).to_owned())
+            .map(|word| {
+                word.trim_matches('|')
+                    .split('|')
+                    .next_back()
+                    .unwrap_or(word)
+                    .to_owned()
+            })
             .context(sessions)?;
         let mark = client.daemon().mark();
         administer(&site.nat, HUB, &[&format!("SessionDisconnect {name}")])?;
         let address = |line: &str| line.contains("on rootless");
-        client.daemon().line_after(mark, IN_TIME, "the next address", address)?;
+        client
+            .daemon()
+            .line_after(mark, IN_TIME, "the next address", address)?;
         there_and_back()?;
         client.stop()?;
         server.stop()
@@ -316,8 +390,14 @@ fn echoed(len: usize) -> Result<()> {
         });
         let mut back = Vec::with_capacity(len);
         (&stream).read_to_end(&mut back)?;
-        sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
-        ensure!(back == bytes, "{} of {len} bytes came back, or others", back.len());
+        sender
+            .join()
+            .map_err(|_| anyhow::anyhow!("the sender panicked"))??;
+        ensure!(
+            back == bytes,
+            "{} of {len} bytes came back, or others",
+            back.len()
+        );
         Ok(())
     })
 }

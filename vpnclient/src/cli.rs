@@ -386,7 +386,10 @@ mod tests {
         assert_eq!(connect.server.to_string(), "vpn.example.org:5555");
         assert_eq!(connect.settings().connections, 8);
         let device = connect.device();
-        assert_eq!((device.routes, device.dhcp, device.dns), (RouteMode::None, true, true));
+        assert_eq!(
+            (device.routes, device.dhcp, device.dns),
+            (RouteMode::None, true, true)
+        );
         assert!(matches!(connect.trust.trust(), Ok(Trust::System)));
     }
 

@@ -222,7 +222,9 @@ impl<'a, A: Attachment> Connection<'a, A> {
     async fn serve(&mut self, established: Established, stop: &mut Stop) -> Result<End, Failure> {
         self.greet(&established);
         let wants_address = self.attachment.wants_address();
-        let inbound = self.attachment.inbound(wants_address.then(|| self.answers_in.clone()));
+        let inbound = self
+            .attachment
+            .inbound(wants_address.then(|| self.answers_in.clone()));
         let session = Session::start(established, self.settings.connections, inbound);
         let server = session.place.peer.ip();
         let limit = Duration::from_secs(session.welcome.policy.auto_disconnect.into());

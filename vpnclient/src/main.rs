@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 use netdev::capability;
+use tracing_subscriber::EnvFilter;
 use vpnclient::attachment::Device;
 use vpnclient::cli::{Cli, Command, Connect};
 use vpnclient::connection;

@@ -5,8 +5,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::{Gid, Pid, Uid, geteuid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Pid, Uid, geteuid, seteuid, setgid, setgroups, setuid};
 
 /// What can be wrong with a state folder.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +123,25 @@ impl DataDir {
             .and_then(|()| setgid(group))
             .and_then(|()| setuid(user))
             .map_err(|error| self.unusable(error.into()))
+    }
+
+    /// Does one thing as [`DataDir::act_as_owner`] would, and is root again.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn as_owner<T>(&self, work: impl FnOnce() -> T) -> Result<T, DataDirError> {
+        let failed = |error: Errno| self.unusable(error.into());
+        let Ok(found) = fs::metadata(&self.path) else {
+            return Ok(work());
+        };
+        let (root, user) = (geteuid(), Uid::from_raw(found.uid()));
+        if !root.is_root() || user.is_root() {
+            return Ok(work());
+        }
+        seteuid(user).map_err(failed)?;
+        let done = work();
+        seteuid(root).map_err(failed)?;
+        Ok(done)
     }
 
     /// The process id of the server that has the folder, if one is running.

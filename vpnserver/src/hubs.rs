@@ -12,7 +12,9 @@ use hub_core::access::Rule;
 use hub_core::hub::{Hub, HubConfig, PortConfig, PortKind};
 use hub_core::switch::{Port, Switch};
 use nat::dnat::Publisher;
-use nat::{LeaseEntry, LeaseStore, NatEntry, SecureNat, Setup, Station, Stations, Status, Tag};
+use nat::{
+    LeaseEntry, LeaseStore, NatEntry, SecureNat, SecureNatConfig, Setup, Station, Stations, Status, Tag,
+};
 
 use crate::access_list;
 use crate::bridge::{self, Bridge};

@@ -125,7 +125,7 @@ impl OfflineError {
 /// When the folder or the file cannot be used.
 pub fn export(options: &cli::Export) -> Result<Vec<String>, OfflineError> {
     let folder = DataDir::locate(options.folder.data_dir.as_deref())?;
-    let Opened { store, vault, .. } = SqliteStore::open(folder.path())?;
+    let Opened { store, vault, .. } = folder.as_owner(|| SqliteStore::open(folder.path()))??;
     let export = config::export(&store, &vault)?;
     let written = match &options.file {
         Some(path) => write_durably(path, export.text.as_bytes(), 0o600),
@@ -147,6 +147,7 @@ pub fn export(options: &cli::Export) -> Result<Vec<String>, OfflineError> {
 /// When the folder cannot be used.
 pub fn backups(folder: &cli::Folder) -> Result<Vec<Backup>, OfflineError> {
     let folder = DataDir::locate(folder.data_dir.as_deref())?;
+    folder.act_as_owner()?;
     Ok(SqliteStore::open(folder.path())?.store.backups()?)
 }
 

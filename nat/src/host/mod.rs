@@ -182,17 +182,14 @@ impl VirtualHost {
         sender: Ipv4Addr,
         target: Ipv4Addr,
     ) {
-        let mac = self.config.mac_address.octets();
-        let mut bytes = Vec::with_capacity(42);
-        bytes.extend_from_slice(&to.octets());
-        bytes.extend_from_slice(&mac);
-        bytes.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4]); // ARP for IPv4 over Ethernet
-        bytes.extend_from_slice(&operation.to_be_bytes());
-        bytes.extend_from_slice(&mac);
-        bytes.extend_from_slice(&sender.octets());
-        bytes.extend_from_slice(&target_mac.octets());
-        bytes.extend_from_slice(&target.octets());
-        self.out.push_back(Frame::new(bytes));
+        self.out.push_back(arp(
+            self.config.mac_address,
+            sender,
+            operation,
+            to,
+            target_mac,
+            target,
+        ));
     }
 
     fn is_dhcp_request(&self, view: &FrameView) -> bool {

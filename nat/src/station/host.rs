@@ -126,7 +126,14 @@ impl Host {
         }
     }
 
-    fn send_arp(&mut self, own: Ipv4Addr, operation: u16, to: MacAddr, target_mac: MacAddr, target: Ipv4Addr) {
+    fn send_arp(
+        &mut self,
+        own: Ipv4Addr,
+        operation: u16,
+        to: MacAddr,
+        target_mac: MacAddr,
+        target: Ipv4Addr,
+    ) {
         let frame = crate::host::arp(self.mac, own, operation, to, target_mac, target);
         self.out.push_back(frame);
     }
@@ -196,7 +203,10 @@ mod tests {
             network: Ipv4Net::new(OWN, 24),
             routes: vec![
                 (Ipv4Net::ANY, Some(ROUTER)),
-                ("10.9.0.0/16".parse().unwrap(), Some(Ipv4Addr::new(192, 168, 30, 2))),
+                (
+                    "10.9.0.0/16".parse().unwrap(),
+                    Some(Ipv4Addr::new(192, 168, 30, 2)),
+                ),
                 ("10.9.9.0/24".parse().unwrap(), None),
             ],
             mtu: 1500,
@@ -247,7 +257,14 @@ mod tests {
         let mut host = host();
         host.set_address(None);
         assert!(!host.send_packet(Instant::now(), datagram([1, 1, 1, 1])));
-        let question = crate::host::arp(ROUTER_MAC, ROUTER, ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, OWN);
+        let question = crate::host::arp(
+            ROUTER_MAC,
+            ROUTER,
+            ARP_REQUEST,
+            MacAddr::BROADCAST,
+            MacAddr::ZERO,
+            OWN,
+        );
         host.handle_frame(Instant::now(), &question);
         assert_eq!(host.poll_frame(), None);
     }
@@ -255,7 +272,16 @@ mod tests {
     #[test]
     fn who_asks_for_the_address_is_answered_and_nobody_else_is() {
         let mut host = host();
-        let ask = |target| crate::host::arp(ROUTER_MAC, ROUTER, ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, target);
+        let ask = |target| {
+            crate::host::arp(
+                ROUTER_MAC,
+                ROUTER,
+                ARP_REQUEST,
+                MacAddr::BROADCAST,
+                MacAddr::ZERO,
+                target,
+            )
+        };
         host.handle_frame(Instant::now(), &ask(Ipv4Addr::new(192, 168, 30, 11)));
         assert_eq!(host.poll_frame(), None);
         host.handle_frame(Instant::now(), &ask(OWN));

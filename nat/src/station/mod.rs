@@ -243,7 +243,9 @@ impl Shared {
 
     /// Tells a connection what a router or its destination says about it (RFC 792).
     fn deliver_error(&self, packet: &Packet) {
-        let Some(error) = packet.unreachable_flow() else { return };
+        let Some(error) = packet.unreachable_flow() else {
+            return;
+        };
         if error.protocol == TCP
             && let Some(stream) = self.flows().streams.get(&(error.from, error.to))
         {

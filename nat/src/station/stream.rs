@@ -114,10 +114,7 @@ impl Listener {
             };
             // A repeated request belongs to the connection that was made of the first.
             if let Some(registration) = self.shared.register((packet.target(), packet.client())) {
-                return Request {
-                    packet,
-                    registration,
-                };
+                return Request { packet, registration };
             }
         }
     }
@@ -185,11 +182,8 @@ impl Shared {
     /// A place for a connection from a free port of ours.
     fn register_from(self: &Arc<Self>, ip: std::net::Ipv4Addr, to: SocketAddrV4) -> io::Result<Registration> {
         let mut flows = self.flows();
-        let taken = |flows: &super::Flows, port| {
-            flows
-                .streams
-                .contains_key(&(SocketAddrV4::new(ip, port), to))
-        };
+        let taken =
+            |flows: &super::Flows, port| flows.streams.contains_key(&(SocketAddrV4::new(ip, port), to));
         let port = flows.free_port(taken).ok_or(ErrorKind::AddrNotAvailable)?;
         drop(flows);
         self.register((SocketAddrV4::new(ip, port), to))

@@ -61,9 +61,14 @@ pub(crate) fn split_dhcp(frames: &mut Vec<Frame>, dhcp: Option<&mpsc::Sender<Byt
         let theirs = is_to_dhcp_client(&frame.bytes);
         if theirs {
             // A full channel means a flood; a lost answer is asked for again.
-            segment::finish(&header_of(frame), frame.bytes.clone(), &mut BytesMut::new(), |answer| {
-                drop(dhcp.try_send(answer));
-            });
+            segment::finish(
+                &header_of(frame),
+                frame.bytes.clone(),
+                &mut BytesMut::new(),
+                |answer| {
+                    drop(dhcp.try_send(answer));
+                },
+            );
         }
         !theirs
     });

@@ -73,7 +73,10 @@ impl Request {
 ///
 /// # Errors
 /// What happened to the socket.
-pub async fn answer(stream: &mut (impl AsyncWrite + Unpin), outcome: Result<(), &io::Error>) -> io::Result<()> {
+pub async fn answer(
+    stream: &mut (impl AsyncWrite + Unpin),
+    outcome: Result<(), &io::Error>,
+) -> io::Result<()> {
     let line = match outcome {
         Ok(()) => json!({ "ok": true }),
         Err(error) => json!({ "error": error.to_string() }),
@@ -108,7 +111,9 @@ mod tests {
         let asking = tokio::spawn(async move { asked.ask(&mut BufReader::new(near)).await });
         let mut far = BufReader::new(far);
         assert_eq!(Request::receive(&mut far).await.unwrap(), wanted);
-        answer(&mut far, Err(&io::Error::other("no such host"))).await.unwrap();
+        answer(&mut far, Err(&io::Error::other("no such host")))
+            .await
+            .unwrap();
         far.flush().await.unwrap();
         assert_eq!(asking.await.unwrap().unwrap_err().to_string(), "no such host");
     }

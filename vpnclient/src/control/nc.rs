@@ -10,7 +10,10 @@ use crate::rootless::Destination;
 pub async fn nc(folder: &Folder, via: Option<&str>, to: Destination) -> Result<(), Failure> {
     let mut stream = BufReader::new(folder.call(via).await?);
     let broken = |e: std::io::Error| Failure::Refused(format!("{to}: {e}"));
-    Request::Connect(to.clone()).ask(&mut stream).await.map_err(broken)?;
+    Request::Connect(to.clone())
+        .ask(&mut stream)
+        .await
+        .map_err(broken)?;
     let (mut from, mut into) = tokio::io::split(stream);
     let there = tokio::spawn(async move {
         // A connection that the other side has closed is no failure of ours.

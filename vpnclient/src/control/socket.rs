@@ -73,8 +73,14 @@ impl Folder {
             }
         };
         UnixStream::connect(self.path(name)).await.map_err(|e| {
-            let running = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            Failure::Local(format!("the client {name} does not answer: {e}; running: {running}"))
+            let running = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            Failure::Local(format!(
+                "the client {name} does not answer: {e}; running: {running}"
+            ))
         })
     }
 }
@@ -90,7 +96,10 @@ impl ControlSocket {
     /// Binds the socket of `name`. One of a client that is dead is replaced, that of a living one is not.
     pub fn bind(folder: &Folder, name: &str) -> Result<Self, Failure> {
         let failed = |e: io::Error| {
-            Failure::Local(format!("the local socket cannot be made in {}: {e}", folder.0.display()))
+            Failure::Local(format!(
+                "the local socket cannot be made in {}: {e}",
+                folder.0.display()
+            ))
         };
         check_name(name)?;
         make_private(&folder.0).map_err(failed)?;
@@ -164,7 +173,10 @@ mod tests {
         let folder = Folder::at(&home.path().join("sockets"));
         let socket = ControlSocket::bind(&folder, "lab").unwrap();
         assert_eq!(folder.names(), ["lab"]);
-        assert!(matches!(ControlSocket::bind(&folder, "lab"), Err(Failure::Usage(_))));
+        assert!(matches!(
+            ControlSocket::bind(&folder, "lab"),
+            Err(Failure::Usage(_))
+        ));
         drop(socket);
         assert_eq!(folder.names(), [""; 0]);
         drop(UnixListener::bind(folder.path("lab")).unwrap()); // as a killed one leaves it

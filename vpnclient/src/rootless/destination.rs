@@ -57,8 +57,20 @@ mod tests {
 
     #[test]
     fn half_of_it_is_refused_with_an_example() {
-        for text in ["", "web", ":80", "web:", "web:0", "web:70000", "fd00::1:443", "[fd00::1:443"] {
-            assert!(text.parse::<Destination>().unwrap_err().contains("10.0.1.2:22"), "{text}");
+        for text in [
+            "",
+            "web",
+            ":80",
+            "web:",
+            "web:0",
+            "web:70000",
+            "fd00::1:443",
+            "[fd00::1:443",
+        ] {
+            assert!(
+                text.parse::<Destination>().unwrap_err().contains("10.0.1.2:22"),
+                "{text}"
+            );
         }
     }
 }

@@ -53,7 +53,12 @@ impl Way {
     pub(super) async fn ready(&self) -> io::Result<()> {
         let ready = timeout(ADDRESS, self.station.ready()).await;
         ready.map_or_else(
-            |_| Err(io::Error::new(ErrorKind::NetworkDown, "there is no address on the hub")),
+            |_| {
+                Err(io::Error::new(
+                    ErrorKind::NetworkDown,
+                    "there is no address on the hub",
+                ))
+            },
             |ip| ip.map(drop),
         )
     }
@@ -77,8 +82,14 @@ pub(super) struct Doors {
 impl Doors {
     pub(super) fn open(settings: &RootlessSettings, control: Option<ControlSocket>) -> Result<Self, Failure> {
         let password = &settings.password;
-        let socks5 = settings.socks5.iter().map(|at| (*at, Service::Socks5(password.clone())));
-        let http = settings.http.iter().map(|at| (*at, Service::Http(password.clone())));
+        let socks5 = settings
+            .socks5
+            .iter()
+            .map(|at| (*at, Service::Socks5(password.clone())));
+        let http = settings
+            .http
+            .iter()
+            .map(|at| (*at, Service::Http(password.clone())));
         let forwards = settings
             .forwards
             .iter()
@@ -102,9 +113,10 @@ impl Doors {
             tasks.spawn(tend(listener, service, way.clone(), room.clone()));
         }
         for reverse in self.reverses {
-            let listener = way.station.listen(reverse.port).map_err(|e| {
-                Failure::Usage(format!("--reverse {}={}: {e}", reverse.port, reverse.to))
-            })?;
+            let listener = way
+                .station
+                .listen(reverse.port)
+                .map_err(|e| Failure::Usage(format!("--reverse {}={}: {e}", reverse.port, reverse.to)))?;
             tasks.spawn(tend_reverse(listener, reverse.to, room.clone()));
         }
         if let Some(control) = self.control {
@@ -124,7 +136,9 @@ fn listen(at: SocketAddr) -> Result<TcpListener, Failure> {
         TcpListener::from_std(socket.into())
     };
     bound().map_err(|e| {
-        Failure::Local(format!("cannot listen on {at}: {e}; choose another address or end what is there"))
+        Failure::Local(format!(
+            "cannot listen on {at}: {e}; choose another address or end what is there"
+        ))
     })
 }
 
@@ -132,7 +146,9 @@ fn listen(at: SocketAddr) -> Result<TcpListener, Failure> {
 async fn tend(listener: TcpListener, service: Service, way: Arc<Way>, room: Arc<Semaphore>) {
     let mut served = JoinSet::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = served.join_next() => continue,
@@ -202,7 +218,11 @@ async fn ask_socks5(
     password: Option<&ProxyPassword>,
 ) -> io::Result<(Command, Destination)> {
     let offered = socks5::methods(stream).await?;
-    let wanted = if password.is_some() { socks5::PASSWORD } else { socks5::NO_PROOF };
+    let wanted = if password.is_some() {
+        socks5::PASSWORD
+    } else {
+        socks5::NO_PROOF
+    };
     if !offered.contains(&wanted) {
         stream.write_all(&socks5::method(socks5::NO_METHOD)).await?;
         return Err(ErrorKind::PermissionDenied.into());
@@ -261,7 +281,10 @@ async fn ask_http(stream: &mut TcpStream) -> io::Result<(http_proxy::Request, Ve
             break end;
         }
         if input.len() >= http_proxy::HEAD_BYTES {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the request's head is too long"));
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "the request's head is too long",
+            ));
         }
         if stream.read_buf(&mut input).await? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -275,7 +298,9 @@ async fn ask_http(stream: &mut TcpStream) -> io::Result<(http_proxy::Request, Ve
 async fn tend_reverse(mut listener: Listener, to: Destination, room: Arc<Semaphore>) {
     let mut served = JoinSet::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            return;
+        };
         let request = tokio::select! {
             request = listener.request() => request,
             Some(_) = served.join_next() => continue,
@@ -309,7 +334,9 @@ async fn serve_reverse(request: Request, to: &Destination) -> io::Result<()> {
 async fn tend_control(control: ControlSocket, way: Arc<Way>, room: Arc<Semaphore>) {
     let mut served = JoinSet::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             accepted = control.accept() => accepted,
             Some(_) = served.join_next() => continue,

@@ -30,7 +30,10 @@ pub(super) struct Request {
 
 /// Where the head in `input` ends, its empty line included.
 pub(super) fn head_end(input: &[u8]) -> Option<usize> {
-    input.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4)
+    input
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .map(|at| at + 4)
 }
 
 /// Reads a head.
@@ -48,7 +51,10 @@ pub(super) fn request(head: &[u8]) -> io::Result<Request> {
         return Err(invalid("only HTTP/1 is understood"));
     }
     let headers: Vec<(&str, &str)> = lines
-        .map(|line| line.split_once(':').ok_or_else(|| invalid("a header is malformed")))
+        .map(|line| {
+            line.split_once(':')
+                .ok_or_else(|| invalid("a header is malformed"))
+        })
         .collect::<io::Result<_>>()?;
     let password = headers
         .iter()
@@ -129,7 +135,10 @@ mod tests {
     #[test]
     fn connect_leads_to_a_host_and_says_nothing_to_it() {
         let request = request(b"CONNECT web.private:443 HTTP/1.1\r\nHost: web.private:443\r\n\r\n").unwrap();
-        assert_eq!((request.to.to_string(), request.head), ("web.private:443".to_owned(), None));
+        assert_eq!(
+            (request.to.to_string(), request.head),
+            ("web.private:443".to_owned(), None)
+        );
     }
 
     #[test]
@@ -154,7 +163,11 @@ mod tests {
         ] {
             let request = request(format!("GET {target} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
             assert_eq!(request.to.to_string(), to);
-            assert!(String::from_utf8(request.head.unwrap()).unwrap().starts_with(line));
+            assert!(
+                String::from_utf8(request.head.unwrap())
+                    .unwrap()
+                    .starts_with(line)
+            );
         }
     }
 

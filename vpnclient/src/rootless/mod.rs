@@ -56,7 +56,8 @@ impl Rootless {
     /// Opens the doors; who comes waits for the hub. Needs a running runtime.
     pub fn open(settings: &RootlessSettings, control: Option<ControlSocket>) -> Result<Self, Failure> {
         let mac = settings.mac.unwrap_or_else(|| {
-            netdev::mac::of_device("vpnclient-rootless").unwrap_or_else(|| netdev::mac::stable(&[&rand::random::<[u8; 16]>()]))
+            netdev::mac::of_device("vpnclient-rootless")
+                .unwrap_or_else(|| netdev::mac::stable(&[&rand::random::<[u8; 16]>()]))
         });
         let station = Station::new(mac);
         let way = Arc::new(Way {

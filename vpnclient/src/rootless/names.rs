@@ -205,7 +205,10 @@ mod tests {
     #[tokio::test]
     async fn an_address_needs_no_server_and_a_name_without_one_says_so() {
         let names = Names::new(Station::new([2, 0, 0, 0, 0, 1]));
-        assert_eq!(names.find("10.0.1.2").await.unwrap(), [Ipv4Addr::new(10, 0, 1, 2)]);
+        assert_eq!(
+            names.find("10.0.1.2").await.unwrap(),
+            [Ipv4Addr::new(10, 0, 1, 2)]
+        );
         let error = names.find("web.private").await.unwrap_err();
         assert!(error.to_string().contains("names no name server"), "{error}");
     }

@@ -36,7 +36,9 @@ pub(super) fn question(id: u16, name: &str) -> Option<Vec<u8>> {
     message.extend(id.to_be_bytes());
     message.extend([0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0]); // recursion desired, one question
     for label in name.split('.') {
-        let len = u8::try_from(label.len()).ok().filter(|len| (1..=MAX_LABEL).contains(&usize::from(*len)))?;
+        let len = u8::try_from(label.len())
+            .ok()
+            .filter(|len| (1..=MAX_LABEL).contains(&usize::from(*len)))?;
         message.push(len);
         message.extend(label.bytes());
     }
@@ -200,7 +202,10 @@ mod tests {
     fn refusals_and_cut_answers_are_told_apart() {
         let asked = question(7, "a.example").unwrap();
         let mut message = answer(&asked, 0, &[]);
-        assert_eq!(reply(&asked, &message), Some(Reply::Addresses(Vec::new(), Duration::ZERO)));
+        assert_eq!(
+            reply(&asked, &message),
+            Some(Reply::Addresses(Vec::new(), Duration::ZERO))
+        );
         message[3] = 0x83;
         assert_eq!(reply(&asked, &message), Some(Reply::NoSuchName));
         message[3] = 0x82;
@@ -211,7 +216,14 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_not_asked_for() {
-        for name in ["", ".", "a..b", &"x".repeat(64), &"x.".repeat(127), "müller.example"] {
+        for name in [
+            "",
+            ".",
+            "a..b",
+            &"x".repeat(64),
+            &"x.".repeat(127),
+            "müller.example",
+        ] {
             assert_eq!(question(1, name), None, "{name}");
         }
         assert!(question(1, "a.example.").is_some());

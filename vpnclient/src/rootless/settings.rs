@@ -40,7 +40,10 @@ impl ProxyPassword {
     pub fn from_file(path: &Path) -> Result<Self, Failure> {
         let text = crate::password::obtain(Some(path), "the proxy")?.text;
         Self::new(&text).ok_or_else(|| {
-            Failure::Usage(format!("{} does not hold NAME:PASSWORD in its first line", path.display()))
+            Failure::Usage(format!(
+                "{} does not hold NAME:PASSWORD in its first line",
+                path.display()
+            ))
         })
     }
 
@@ -128,7 +131,11 @@ mod tests {
     fn a_door_without_an_address_is_open_to_this_machine_alone() {
         assert_eq!(parse_listen("1080"), Ok("127.0.0.1:1080".parse().unwrap()));
         assert_eq!(parse_listen("[::1]:1080"), Ok("[::1]:1080".parse().unwrap()));
-        assert!(parse_listen("localhost:1080").unwrap_err().contains("127.0.0.1:1080"));
+        assert!(
+            parse_listen("localhost:1080")
+                .unwrap_err()
+                .contains("127.0.0.1:1080")
+        );
     }
 
     #[test]
@@ -136,7 +143,10 @@ mod tests {
         let forward: Forward = "8080=web.private:80".parse().unwrap();
         assert_eq!((forward.listen.port(), forward.to.port), (8080, 80));
         let reverse: Reverse = "2222=127.0.0.1:22".parse().unwrap();
-        assert_eq!((reverse.port, reverse.to.to_string()), (2222, "127.0.0.1:22".to_owned()));
+        assert_eq!(
+            (reverse.port, reverse.to.to_string()),
+            (2222, "127.0.0.1:22".to_owned())
+        );
         assert!("8080".parse::<Forward>().is_err());
         assert!("0=127.0.0.1:22".parse::<Reverse>().is_err());
     }

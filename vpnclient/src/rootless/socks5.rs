@@ -178,15 +178,24 @@ mod tests {
     async fn requests_name_hosts_in_three_ways() {
         let name = b"\x05\x01\x00\x03\x0bweb.private\x00\x50";
         let (command, to) = request(&mut &name[..]).await.unwrap();
-        assert_eq!((command, to.to_string()), (Command::Connect, "web.private:80".to_owned()));
+        assert_eq!(
+            (command, to.to_string()),
+            (Command::Connect, "web.private:80".to_owned())
+        );
         let ipv4 = [5, 3, 0, 1, 10, 0, 1, 2, 0, 53];
         let (command, to) = request(&mut &ipv4[..]).await.unwrap();
-        assert_eq!((command, to.to_string()), (Command::Associate, "10.0.1.2:53".to_owned()));
+        assert_eq!(
+            (command, to.to_string()),
+            (Command::Associate, "10.0.1.2:53".to_owned())
+        );
         let mut ipv6 = vec![5, 2, 0, 4];
         ipv6.extend(Ipv6Addr::LOCALHOST.octets());
         ipv6.extend([1, 187]);
         let (command, to) = request(&mut &ipv6[..]).await.unwrap();
-        assert_eq!((command, to.to_string()), (Command::Other, "[::1]:443".to_owned()));
+        assert_eq!(
+            (command, to.to_string()),
+            (Command::Other, "[::1]:443".to_owned())
+        );
     }
 
     #[tokio::test]

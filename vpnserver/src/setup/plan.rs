@@ -136,9 +136,9 @@ fn bridge(hub: &HubName, device: &str, address: TapAddress) -> Step {
         device_name: device.to_owned(),
         hub_name: hub.to_string(),
         tap_mode: true,
+        host_address: Some(address.to_string()),
         ..LocalBridge::default()
     };
-    let _ = address;
     Step {
         commands: vec![format!(
             "BridgeCreate {} /DEVICE:{} /TAP:yes",
@@ -146,7 +146,7 @@ fn bridge(hub: &HubName, device: &str, address: TapAddress) -> Step {
             word(device)
         )],
         call: method::request::<AddLocalBridge>(&bridge),
-        undo: Some(method::request::<DeleteLocalBridge>(&bridge)),
+        undo: Undo::Call(method::request::<DeleteLocalBridge>(&bridge)),
     }
 }
 

@@ -19,7 +19,8 @@ impl Present {
     /// Looks; a folder without a store gets none.
     pub(super) fn of(folder: &DataDir) -> Result<Self, SetupError> {
         let store = if folder.file(DATABASE_FILE).exists() {
-            Some(SqliteStore::open(folder.path())?.store)
+            // Who reads what belongs to a server does so as that server.
+            Some(folder.as_owner(|| SqliteStore::open(folder.path()))??.store)
         } else {
             None
         };

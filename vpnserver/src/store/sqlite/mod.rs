@@ -32,10 +32,10 @@ use tokio::sync::watch;
 
 use self::access::{Access, Write};
 use super::{
-    AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group, Hub,
-    HubSummary, ImportedPassword, KeptLease, Layer3Switch, LeaseChange, Listener, LocalBridge, Noun,
-    OpenError, Result, Revocation, RevokedCertificate, Server, SourceRule, Store, StoreError, Traffic,
-    UsageReport, User,
+    AccessRule, Action, Authority, Backup, Cascade, Change, Changes, DnatRule, Edit, Feed, Group,
+    HostAddress, Hub, HubSummary, ImportedPassword, KeptLease, Layer3Switch, LeaseChange, Listener,
+    LocalBridge, Noun, OpenError, Result, Revocation, RevokedCertificate, Server, SourceRule, Store,
+    StoreError, Traffic, UsageReport, User,
 };
 use crate::secret::PasswordRecord;
 pub use open::Opened;
