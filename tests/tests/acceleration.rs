@@ -291,6 +291,12 @@ fn bytes_that_go_by_udp_arrive_as_they_were_sent_and_in_datagrams_that_fit() {
             // The hub has told both ends of the flow how long a segment may be.
             ensure!(counted(host, "pieces")? == 0, "datagrams were cut on the way");
         }
+        ours::administer(&site.nat, HUB, &["ExtOptionSet DisableAdjustTcpMss /VALUE:1"])?;
+        equal_at_both_ends(&site.user, &neighbour, (there, 5003).into(), BYTES / 64, 7)?;
+        ensure!(
+            counted(&neighbour, "pieces")? > 0,
+            "a hub that does not say how long segments may be has the same effect"
+        );
         first.stop()?;
         second.stop()?;
         server.stop()
