@@ -30,8 +30,8 @@ const PATH: Line = Line {
 const CONTROLS: [&str; 2] = ["cubic", "bbr"];
 const FLOWS: usize = 8;
 /// How long flows get up to speed, and are measured.
-const WARM_UP: Duration = Duration::from_secs(3);
-const MEASURED: Duration = Duration::from_secs(8);
+const WARM_UP: Duration = Duration::from_secs(2);
+const MEASURED: Duration = Duration::from_secs(6);
 /// A call: fifty packets a second.
 const PACE: Duration = Duration::from_millis(20);
 const PACKETS: usize = 500;
@@ -75,6 +75,21 @@ struct Figures {
     call_beside: Call,
 }
 
+impl Figures {
+    fn row(&self) -> String {
+        let call = |call: &Call| format!("{:.1} | {:.1} | {:.1} %", call.p50, call.p99, call.lost * 100.0);
+        format!(
+            "| {} | {} | {:.1} | {:.1} | {} | {} |",
+            self.control,
+            self.name,
+            self.up,
+            self.down,
+            call(&self.call),
+            call(&self.call_beside)
+        )
+    }
+}
+
 fn measure() -> Result<()> {
     let lab = Lab::open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -104,7 +119,9 @@ fn measure() -> Result<()> {
         for (name, option) in [("one TCP connection", "--no-udp"), ("UDP acceleration", "--udp")] {
             let client = connect(&near, option)?;
             set_control(&near, "near", INNER, control)?;
-            all.push(figures(&near, &far, control, name)?);
+            let figures = figures(&near, &far, control, name)?;
+            println!("{}", figures.row());
+            all.push(figures);
             client.stop()?;
         }
     }
@@ -175,19 +192,8 @@ fn report(all: &[Figures]) -> Result<()> {
         PATH.megabits,
         PATH.queue.as_millis()
     );
-    for figures in all {
-        let call = |call: &Call| format!("{:.1} | {:.1} | {:.1} %", call.p50, call.p99, call.lost * 100.0);
-        table += &format!(
-            "| {} | {} | {:.1} | {:.1} | {} | {} |\n",
-            figures.control,
-            figures.name,
-            figures.up,
-            figures.down,
-            call(&figures.call),
-            call(&figures.call_beside)
-        );
-    }
-    println!("{table}");
+    table.extend(all.iter().map(|figures| figures.row() + "\n"));
+    println!("\n{table}");
     if let Some(file) = std::env::args().nth(1) {
         save(Path::new(&file), &table)?;
     }
@@ -288,7 +294,7 @@ fn call(from: &Host, to: &Host) -> Result<Call> {
     let receiver = to.within(|| UdpSocket::bind((INNER_SERVER, 0)))??;
     let target: SocketAddr = receiver.local_addr()?;
     let sender = from.within(|| UdpSocket::bind((INNER_CLIENT, 0)))??;
-    receiver.set_read_timeout(Some(Duration::from_secs(3)))?;
+    receiver.set_read_timeout(Some(Duration::from_secs(1)))?;
     let begun = Instant::now();
     let mut delays = std::thread::scope(|scope| {
         let listening = scope.spawn(|| {
