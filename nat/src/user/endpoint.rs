@@ -104,6 +104,8 @@ impl Endpoint {
         // Packets come in batches, and a batch gets one acknowledgement. To wait for a second packet would stop a station
         // that sends one train of segments at a time.
         socket.set_ack_delay(None);
+        // Until something is lost, see `opening`.
+        socket.set_congestion_control(tcp::CongestionControl::None);
         socket.set_timeout(Some(UNANSWERED.into()));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
