@@ -355,18 +355,8 @@ fn bytes_through_a_forward_are_the_same_both_ways_also_after_a_reconnection() {
         });
         let there_and_back = || site.user.within(|| echoed(32 * 1024 * 1024))?;
         there_and_back()?;
-        let sessions = administer(&site.nat, HUB, &["SessionList"])?;
-        let name = sessions
-            .split_whitespace()
-            .find(|word| word.starts_with("SID-TSUMURA"))
-            .map(|word| {
-                word.trim_matches('|')
-                    .split('|')
-                    .next_back()
-                    .unwrap_or(word)
-                    .to_owned()
-            })
-            .context(sessions)?;
+        let said = client.daemon().line_with("connected: session", IN_TIME)?;
+        let name = said.split_whitespace().nth(2).context(said.clone())?;
         let mark = client.daemon().mark();
         administer(&site.nat, HUB, &[&format!("SessionDisconnect {name}")])?;
         let address = |line: &str| line.contains("on rootless");

@@ -76,7 +76,10 @@ impl Names {
             return Err(io::Error::new(ErrorKind::NotFound, why));
         }
         for candidate in candidates(host, &search) {
-            let found = self.find_one(&candidate, &servers).await?;
+            let found = self.find_one(&candidate, &servers).await.map_err(|error| {
+                let why = format!("{host} cannot be looked up: {error}");
+                io::Error::new(ErrorKind::HostUnreachable, why)
+            })?;
             if !found.is_empty() {
                 return Ok(found);
             }
