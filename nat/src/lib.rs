@@ -8,7 +8,8 @@
 //!
 //! [`dnat`] publishes ports of this machine that lead to private hosts behind it.
 //!
-//! A [`station`] is the other side: a host of its own on somebody's hub, for a client without privileges.
+//! [`instance`] lets the networks of a cloud out through this machine. [`Forwarding`] is what all of these need of the kernel, and
+//! [`leftovers`] what killed processes left of them.
 //!
 //! [`device`] carries frames between a hub and the network devices of this machine, here and in the programs.
 //!

@@ -3,6 +3,7 @@
 //! A connection comes through a [`listener`] and the [`gate`], says in [`connection`] what it wants, and becomes a
 //! [`session`] after the [`login`] pipeline, or an administrator in [`admin`]. What the [`store`] says is what runs:
 //! [`server`] brings [`hubs`], [`bridge`]s, listeners and published hosts there. What happens is told to [`events`].
+//! [`instance`] and [`cleanup`] are commands of their own, beside a server.
 
 pub mod access_list;
 pub mod admin;
