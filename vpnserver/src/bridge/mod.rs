@@ -88,8 +88,9 @@ impl Bridge {
     ) -> netdev::Result<Self> {
         let device = tap_device(name);
         let is_ours = !links.exists(&device).await?;
+        // A device that was there keeps what it has.
         let tap = Tap::create(&TapOptions {
-            mac: Some(mac),
+            mac: is_ours.then_some(mac),
             offload,
             ..TapOptions::new(&device)
         })?;
