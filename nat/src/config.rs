@@ -7,6 +7,7 @@ use std::time::Duration;
 use hub_core::MacAddr;
 
 use crate::dhcp::{Reservation, ReservationError, Reservations};
+use crate::ipv6::{Ipv6Config, Ipv6Error, Ipv6Net};
 use crate::net::{Ipv4Net, prefix_of_mask};
 use crate::routes::PushRoutes;
 
@@ -64,6 +65,8 @@ pub struct SecureNatConfig {
     pub dhcp_push_routes: PushRoutes,
     /// Addresses kept for one client each. Those that the other settings leave no room for are not in force.
     pub dhcp_reservations: Reservations,
+    /// IPv6, which the stock server does not have.
+    pub ipv6: Ipv6Config,
 }
 
 impl SecureNatConfig {
@@ -91,6 +94,9 @@ impl SecureNatConfig {
             save_log: true,
             dhcp_push_routes: PushRoutes::default(),
             dhcp_reservations: Reservations::default(),
+            ipv6: Ipv6Config::new(Ipv6Net::unique_local(&[
+                a, b, c, d, e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            ])),
         }
     }
 
@@ -102,6 +108,7 @@ impl SecureNatConfig {
         in_bounds("NAT UDP timeout", self.nat_udp_timeout, &UDP_TIMEOUT)?;
         in_bounds("DHCP lease time", self.dhcp_expire_time_span, &LEASE_TIME)?;
         self.validate_pool()?;
+        self.ipv6.validate(self.mtu)?;
         valid_domain(&self.dhcp_domain_name)
     }
 
@@ -205,6 +212,9 @@ impl SecureNatConfig {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// IPv6.
+    #[error(transparent)]
+    Ipv6(#[from] Ipv6Error),
     /// The hardware address is a group address or zero.
     #[error("{0} cannot be the virtual host's MAC address; use a unicast one, such as 5E-00-00-00-00-01")]
     Mac(MacAddr),

@@ -7,6 +7,8 @@
 //! last one to go puts everything back. A note is written before its setting is changed, so a killed process leaves its
 //! notes behind; the next start under the same tag goes on with them, or settles them ([`unclaimed`]).
 
+mod ipv6;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::linux::net::SocketAddrExt;
@@ -17,8 +19,7 @@ use std::time::{Duration, Instant};
 
 use netdev::sysctl;
 
-use crate::nft::{self, NftError, Ruleset};
-use crate::tag::Tag;
+pub(crate) use ipv6::Forwarding6;
 
 /// Packets pass between interfaces.
 const FORWARD: (&str, &str) = ("net.ipv4.ip_forward", "1");
@@ -101,16 +102,59 @@ fn held() -> MutexGuard<'static, BTreeMap<String, Held>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// IPv4 forwarding without redirects, until it is released. Dropped, it is released by a task of its own.
-#[must_use]
-pub struct Forwarding {
-    /// Table and number of the hold; `None` once it was released.
-    hold: Option<(String, u64)>,
+/// One kernel setting, held at a value until this is dropped.
+#[derive(Debug)]
+struct Setting(String);
+
+impl Setting {
+    fn hold(key: &str, value: &str, former: Option<&str>) -> netdev::Result<Self> {
+        let mut table = held();
+        if let Some(entry) = table.get_mut(key) {
+            entry.holders += 1;
+            return Ok(Setting(key.to_owned()));
+        }
+        let found = sysctl::swap(key, value)?;
+        let former = former.filter(|f| *f != value).map(str::to_owned).or(found);
+        table.insert(
+            key.to_owned(),
+            Held {
+                value: value.to_owned(),
+                former,
+                holders: 1,
+            },
+        );
+        Ok(Setting(key.to_owned()))
+    }
+
+    /// Holds a setting at the value that it has: something else that is put back would change it.
+    fn keep(key: &str, value: &str) -> Self {
+        let held = || Held {
+            value: value.to_owned(),
+            former: Some(value.to_owned()),
+            holders: 0,
+        };
+        self::held().entry(key.to_owned()).or_insert_with(held).holders += 1;
+        Setting(key.to_owned())
+    }
 }
 
-impl fmt::Debug for Forwarding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Forwarding").field(&self.hold).finish()
+impl Drop for Setting {
+    fn drop(&mut self) {
+        let mut table = held();
+        let Some(entry) = table.get_mut(&self.0) else {
+            return;
+        };
+        entry.holders -= 1;
+        if entry.holders > 0 {
+            return;
+        }
+        if let Some(former) = table.remove(&self.0).and_then(|entry| entry.former)
+            // The settings of a device go with it.
+            && sysctl::read(&self.0).is_ok()
+            && let Err(error) = sysctl::write(&self.0, &former)
+        {
+            tracing::warn!(setting = %self.0, %former, %error, "could not put a kernel setting back");
+        }
     }
 }
 

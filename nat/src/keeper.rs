@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use nftables::schema::Nftables;
+use nftables::types::NfFamily;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -19,12 +20,17 @@ pub(crate) struct Keeper(JoinHandle<()>);
 
 impl Keeper {
     /// Looks after `table`, whose content is `document`.
-    pub(crate) fn start(table: String, document: Nftables<'static>, every: Duration) -> Self {
+    pub(crate) fn start(
+        family: NfFamily,
+        table: String,
+        document: Nftables<'static>,
+        every: Duration,
+    ) -> Self {
         Keeper(tokio::spawn(async move {
             loop {
                 sleep(every).await;
-                forwarding::reassert().await;
-                put_back(&table, &document).await;
+                forwarding::reassert();
+                put_back(family, &table, &document).await;
             }
         }))
     }
@@ -42,8 +48,8 @@ impl Drop for Keeper {
     }
 }
 
-async fn put_back(table: &str, document: &Nftables<'static>) {
-    match nft::rules(table).await {
+async fn put_back(family: NfFamily, table: &str, document: &Nftables<'static>) {
+    match nft::rules_in(family, table).await {
         Ok(None) => match nft::apply(document).await {
             Ok(()) => tracing::warn!(table, "somebody removed our nftables table; it is back"),
             Err(error) => tracing::error!(table, %error, "somebody removed our nftables table"),

@@ -21,8 +21,7 @@ pub mod dhcp;
 pub mod dnat;
 pub mod event;
 pub mod host;
-pub mod instance;
-pub mod leftovers;
+pub mod ipv6;
 pub mod net;
 pub mod routes;
 pub mod station;
@@ -46,6 +45,7 @@ pub use dhcp::{
     Holder, KeptLease, LeaseChange, PoolUse, Reservation, ReservationError, Reservations, Station, Stations,
 };
 pub use event::{Event, Events, FlowProtocol};
+pub use ipv6::{Ipv6Config, Ipv6Net};
 pub use lease_store::LeaseStore;
 pub use net::Ipv4Net;
 pub use packet::Packet;

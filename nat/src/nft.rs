@@ -1,6 +1,6 @@
 //! nftables through `nft -j -f -`: the words our rulesets are made of, and the one place that runs the program.
 //!
-//! A ruleset of ours is one table of family `ip`, replaced as a whole in one transaction. No other table is read
+//! A ruleset of ours is one table of family `ip` or `ip6`, replaced as a whole in one transaction. No other table is read
 //! for writing or written.
 
 use std::borrow::Cow;
@@ -21,6 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::dnat::PortRange;
+use crate::ipv6::Ipv6Net;
 use crate::net::Ipv4Net;
 use crate::tag::Tag;
 
@@ -50,6 +51,7 @@ pub enum NftError {
 
 /// One transaction on one table of ours.
 pub(crate) struct Ruleset {
+    family: NfFamily,
     table: String,
     batch: Batch<'static>,
 }
@@ -57,23 +59,30 @@ pub(crate) struct Ruleset {
 impl Ruleset {
     /// A transaction that removes `table` if it exists and creates it empty.
     pub(crate) fn replace(table: &str) -> Self {
+        Self::replace_in(NfFamily::IP, table)
+    }
+
+    /// The same in another family.
+    pub(crate) fn replace_in(family: NfFamily, table: &str) -> Self {
         let mut batch = Batch::new();
         // Deleting a table that does not exist fails the transaction, so it is added first.
-        batch.add(table_object(table));
-        batch.delete(table_object(table));
-        batch.add(table_object(table));
+        batch.add(table_object(family, table));
+        batch.delete(table_object(family, table));
+        batch.add(table_object(family, table));
         Ruleset {
+            family,
             table: table.to_owned(),
             batch,
         }
     }
 
     /// A transaction that removes `table`, whether it exists or not.
-    pub(crate) fn remove(table: &str) -> Self {
+    fn remove(family: NfFamily, table: &str) -> Self {
         let mut batch = Batch::new();
-        batch.add(table_object(table));
-        batch.delete(table_object(table));
+        batch.add(table_object(family, table));
+        batch.delete(table_object(family, table));
         Ruleset {
+            family,
             table: table.to_owned(),
             batch,
         }
@@ -82,7 +91,7 @@ impl Ruleset {
     /// Adds a chain that the kernel calls at `hook`; what no rule decides is accepted.
     pub(crate) fn base_chain(&mut self, name: &'static str, kind: NfChainType, hook: NfHook, priority: i32) {
         self.batch.add(NfListObject::Chain(Chain {
-            family: NfFamily::IP,
+            family: self.family,
             table: self.table.clone().into(),
             name: name.into(),
             newname: None,
@@ -98,7 +107,7 @@ impl Ruleset {
     /// Appends a rule to `chain`.
     pub(crate) fn rule(&mut self, chain: &'static str, statements: Vec<Statement<'static>>, comment: &str) {
         self.batch.add(NfListObject::Rule(Rule {
-            family: NfFamily::IP,
+            family: self.family,
             table: self.table.clone().into(),
             chain: chain.into(),
             expr: Cow::Owned(statements),
@@ -110,15 +119,22 @@ impl Ruleset {
 
     /// Keeps a text in the table: the comment of a rule in a chain that nothing calls.
     pub(crate) fn note(&mut self, text: &str) {
+        self.notes(std::iter::once(text));
+    }
+
+    /// Keeps several.
+    pub(crate) fn notes<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
         const CHAIN: &str = "notes";
         self.batch.add(NfListObject::Chain(Chain {
-            family: NfFamily::IP,
+            family: self.family,
             table: self.table.clone().into(),
             name: CHAIN.into(),
             policy: None,
             ..Chain::default()
         }));
-        self.rule(CHAIN, vec![counter(0, 0)], text);
+        for text in texts {
+            self.rule(CHAIN, vec![counter(0, 0)], text);
+        }
     }
 
     /// The transaction as the document that `nft -j -f -` reads.
@@ -127,9 +143,9 @@ impl Ruleset {
     }
 }
 
-fn table_object(name: &str) -> NfListObject<'static> {
+fn table_object(family: NfFamily, name: &str) -> NfListObject<'static> {
     NfListObject::Table(Table {
-        family: NfFamily::IP,
+        family,
         name: name.to_owned().into(),
         handle: None,
     })
@@ -144,7 +160,12 @@ pub(crate) async fn apply(document: &Nftables<'_>) -> Result<(), NftError> {
 
 /// The rules of a table of ours, or `None` if there is no such table.
 pub(crate) async fn rules(table: &str) -> Result<Option<Vec<Rule<'static>>>, NftError> {
-    let answer = match run(&["-j", "list", "table", "ip", table], &[]).await {
+    rules_in(NfFamily::IP, table).await
+}
+
+/// The same in another family.
+pub(crate) async fn rules_in(family: NfFamily, table: &str) -> Result<Option<Vec<Rule<'static>>>, NftError> {
+    let answer = match run(&["-j", "list", "table", family_word(family), table], &[]).await {
         Ok(answer) => answer,
         Err(NftError::Refused(reason)) if reason.contains("No such file") => return Ok(None),
         Err(e) => return Err(e),
@@ -159,7 +180,20 @@ pub(crate) async fn rules(table: &str) -> Result<Option<Vec<Rule<'static>>>, Nft
 
 /// Removes a table of ours, if it exists.
 pub(crate) async fn remove(table: &str) -> Result<(), NftError> {
-    apply(&Ruleset::remove(table).into_document()).await
+    remove_in(NfFamily::IP, table).await
+}
+
+/// The same in another family.
+pub(crate) async fn remove_in(family: NfFamily, table: &str) -> Result<(), NftError> {
+    apply(&Ruleset::remove(family, table).into_document()).await
+}
+
+/// Our tables are of two families.
+fn family_word(family: NfFamily) -> &'static str {
+    match family {
+        NfFamily::IP6 => "ip6",
+        _ => "ip",
+    }
 }
 
 /// A table of ours, of whatever family.
@@ -335,6 +369,19 @@ pub(crate) fn network(net: Ipv4Net) -> Expression<'static> {
     }
     let prefix = Prefix {
         addr: Box::new(address(net.address())),
+        len: net.prefix().into(),
+    };
+    Expression::Named(NamedExpression::Prefix(prefix))
+}
+
+/// An IPv6 network.
+pub(crate) fn network6(net: Ipv6Net) -> Expression<'static> {
+    let address = word(net.address().to_string());
+    if net.prefix() == 128 {
+        return address;
+    }
+    let prefix = Prefix {
+        addr: Box::new(address),
         len: net.prefix().into(),
     };
     Expression::Named(NamedExpression::Prefix(prefix))

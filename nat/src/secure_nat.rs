@@ -14,6 +14,7 @@ use crate::dnat::Publisher;
 use crate::event::{Events, FlowProtocol};
 use crate::forwarding::HoldError;
 use crate::host::VirtualHost;
+use crate::ipv6::{Condition, Reach};
 use crate::keeper;
 use crate::kernel::{KernelNat, conntrack};
 use crate::lease_store::{self, LeaseStore};
@@ -156,9 +157,7 @@ impl SecureNat {
             let task = tokio::spawn(lease_store::keep(Arc::clone(&shared), store.clone()));
             (Task(task), store)
         });
-        let mut host = shared.host();
-        host.announce();
-        shared.flush(Instant::now(), host);
+        shared.begin_on_hub(Instant::now());
         Ok(SecureNat {
             shared,
             mode: setup.mode,
@@ -209,6 +208,11 @@ impl SecureNat {
             }
         }
         status
+    }
+
+    /// What its IPv6 router does.
+    pub fn ipv6_condition(&self) -> Condition {
+        self.shared.host().router().condition()
     }
 
     /// The leases in force, by address.
@@ -265,6 +269,7 @@ impl SecureNat {
 
     /// Ends it: every flow, the device, the ruleset and the kernel settings. The port is closed.
     pub async fn stop(self) -> Result<(), StartError> {
+        self.shared.say_farewell(Instant::now());
         self.shared.port.close();
         let ended = self.running.into_inner().end().await;
         if let Some((task, store)) = self.keeper {
@@ -288,6 +293,12 @@ async fn begin(
             KernelNat::start(shared, tag, watch, offload).await?,
         ));
     }
+    shared.set_reach(Reach::Link);
+    if shared.host().config().ipv6.enabled {
+        tracing::info!(
+            "stations of this hub get IPv6 addresses and name servers, and no way out by IPv6: that needs kernel mode and NAT"
+        );
+    }
     Ok(Running::Host(Task(tokio::spawn(user::run(Arc::clone(shared))))))
 }
 
@@ -299,6 +310,7 @@ fn device_settings(config: &SecureNatConfig) -> impl PartialEq + use<> {
         config.mask,
         config.mtu,
         config.use_nat,
+        (config.ipv6.enabled, config.ipv6.prefix),
     )
 }
 

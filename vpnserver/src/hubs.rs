@@ -152,6 +152,12 @@ impl VirtualHub {
         }
     }
 
+    /// What the IPv6 router of its SecureNAT does, while it runs.
+    pub async fn ipv6_condition(&self) -> Option<nat::ipv6::Condition> {
+        let parts = self.parts.lock().await;
+        parts.secure_nat.as_ref().map(SecureNat::ipv6_condition)
+    }
+
     /// The flows of its SecureNAT, while it runs.
     pub async fn nat_table(&self) -> Option<Vec<NatEntry>> {
         match &self.parts.lock().await.secure_nat {

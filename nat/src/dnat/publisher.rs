@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use netdev::Links;
 use nftables::schema::Nftables;
+use nftables::types::NfFamily;
 use tokio::sync::Mutex;
 
 use super::render::render;
@@ -197,16 +198,12 @@ impl Kernel {
         };
         let document = render(rules, tag, &links, &counters);
         let outcome = nft::apply(&document).await;
-        match if outcome.is_ok() { Some(document) } else { before } {
-            Some(document) => {
-                self.in_force = Some(InForce {
-                    keeper: Keeper::start(tag.dnat_table(), document.clone(), self.watch),
-                    document,
-                    forwarding,
-                });
-            }
-            None => forwarding.release().await,
-        }
+        let in_force = if outcome.is_ok() { Some(document) } else { before };
+        self.in_force = in_force.map(|document| InForce {
+            keeper: Keeper::start(NfFamily::IP, tag.dnat_table(), document.clone(), self.watch),
+            document,
+            forwarding,
+        });
         Ok(outcome?)
     }
 

@@ -18,6 +18,7 @@ use crate::dhcp::{
 };
 use crate::event::Event;
 use crate::fragment::{self, Reassembly};
+use crate::ipv6::{Duties, Router};
 use crate::net::Ipv4Net;
 use crate::packet::{ICMP, Outgoing, Packet, UDP};
 use neighbours::{Neighbours, Resolution};
@@ -39,6 +40,7 @@ pub struct VirtualHost {
     neighbours: Neighbours,
     stations: Stations,
     reassembly: Reassembly,
+    router: Router,
     out: VecDeque<Frame>,
     ident: u16,
     foreign: u64,
@@ -74,6 +76,7 @@ impl VirtualHost {
             neighbours: Neighbours::default(),
             stations,
             reassembly: Reassembly::default(),
+            router: Router::default(),
             out: VecDeque::new(),
             ident: 1,
             foreign: 0,
@@ -97,10 +100,19 @@ impl VirtualHost {
         self.send_arp(ARP_REQUEST, MacAddr::BROADCAST, MacAddr::ZERO, own, own);
     }
 
+    /// Its other half: IPv6. It takes its settings by [`Router::apply`].
+    pub fn router(&mut self) -> &mut Router {
+        &mut self.router
+    }
+
     /// Takes a frame of the hub. What comes back is a packet for the NAT: one for elsewhere, or a TCP or UDP
     /// packet for the host itself.
     pub fn handle_frame(&mut self, now: Instant, frame: &Frame) -> Option<Passed> {
         let view = FrameView::parse(&frame.bytes)?;
+        if matches!(view.network, Network::Ipv6(_)) && !self.is_foreign(&view) {
+            self.router.handle_frame(now, frame, &view, Duties::All);
+            return None;
+        }
         let to_us = view.destination == self.config.mac_address;
         if !(to_us || view.destination.is_broadcast()) || self.is_foreign(&view) {
             return None;
@@ -123,7 +135,7 @@ impl VirtualHost {
         }
     }
 
-    /// Takes a frame if it is for the DHCP server, and only then: what is left is for another host with this
+    /// Takes a frame if it is for the DHCP server or asks for a router, and only then: what is left is for another host with this
     /// address (the kernel's, in kernel mode). Whether it was taken.
     pub fn handle_dhcp_frame(&mut self, now: Instant, frame: &Frame) -> bool {
         let Some(view) = FrameView::parse(&frame.bytes) else {
@@ -132,8 +144,10 @@ impl VirtualHost {
         if self.is_foreign(&view) {
             return false;
         }
-        if let Network::Arp(arp) = view.network {
-            self.learn(now, arp.sender, arp.sender_mac);
+        match view.network {
+            Network::Arp(arp) => self.learn(now, arp.sender, arp.sender_mac),
+            Network::Ipv6(_) => return self.router.handle_frame(now, frame, &view, Duties::Announcing),
+            Network::Ipv4(_) | Network::Other => {}
         }
         let taken = self.is_dhcp_request(&view);
         if taken {
@@ -301,7 +315,7 @@ impl VirtualHost {
 
     /// The next frame for the hub.
     pub fn poll_frame(&mut self) -> Option<Frame> {
-        self.out.pop_front()
+        self.out.pop_front().or_else(|| self.router.poll_frame())
     }
 
     /// The next event.
@@ -311,10 +325,14 @@ impl VirtualHost {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.dhcp.poll_timeout(), self.neighbours.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.dhcp.poll_timeout(),
+            self.neighbours.poll_timeout(),
+            self.router.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what is due at `now`.
@@ -326,6 +344,7 @@ impl VirtualHost {
         };
         self.dhcp.handle_timeout(now, &link);
         self.send_dhcp();
+        self.router.handle_timeout(now);
         for ip in self.neighbours.handle_timeout(now) {
             self.ask_for(ip);
         }

@@ -4,8 +4,10 @@
 //! taken down by [`KernelNat::stop`]; what a killed process left is found and taken down by the next start.
 
 pub(crate) mod conntrack;
+mod ipv6;
 mod name_service;
 mod ruleset;
+mod ruleset6;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use hub_core::frame::Frame;
 use hub_core::{Closed, MacAddr};
+use ipv6::KernelIpv6;
 use netdev::{Links, Tap, TapOptions, sysctl};
-use nftables::schema::Nftables;
+use nftables::types::NfFamily;
 use tokio::task::JoinSet;
 
 use crate::config::SecureNatConfig;
@@ -37,7 +40,9 @@ pub(crate) struct KernelNat {
     tasks: JoinSet<()>,
     table: String,
     keeper: Keeper,
-    forwarding: Forwarding,
+    ipv6: Option<KernelIpv6>,
+    /// Held only to be put back.
+    _forwarding: Forwarding,
 }
 
 impl KernelNat {
@@ -63,17 +68,24 @@ impl KernelNat {
         for warning in nft::dropping_forward_chains().await.unwrap_or_default() {
             tracing::warn!(hub = %config.network(), "SecureNAT may not reach the outside: {warning}");
         }
+        let ipv6 = KernelIpv6::start(shared, &config, tag, tap.name(), watch).await;
         let mut tasks = JoinSet::new();
         let tap = Arc::new(tap);
         tasks.spawn(device_to_hub(Arc::clone(&tap), Arc::clone(shared)));
-        tasks.spawn(hub_to_device(tap, Arc::clone(shared), config.mac_address));
-        name_service::spawn(&mut tasks, shared, config.ip).await;
-        let keeper = Keeper::start(table.clone(), document, watch);
+        tasks.spawn(hub_to_device(
+            tap,
+            Arc::clone(shared),
+            config.mac_address,
+            ipv6.is_some(),
+        ));
+        name_service::spawn(&mut tasks, shared, config.ip.into()).await;
+        let keeper = Keeper::start(NfFamily::IP, table.clone(), document, watch);
         Ok(KernelNat {
             tasks,
             table,
             keeper,
-            forwarding,
+            ipv6,
+            _forwarding: forwarding,
         })
     }
 
@@ -82,9 +94,12 @@ impl KernelNat {
         // The device goes with its last user, and its addresses and routes with it.
         self.tasks.shutdown().await;
         self.keeper.stop().await;
+        let without_ipv6 = match self.ipv6 {
+            Some(ipv6) => ipv6.stop().await,
+            None => Ok(()),
+        };
         nft::remove(&self.table).await?;
-        self.forwarding.release().await;
-        Ok(())
+        Ok(without_ipv6?)
     }
 }
 
@@ -128,7 +143,7 @@ async fn make_device(config: &SecureNatConfig, name: &str, offload: bool) -> Res
     };
     let tap = Tap::create(&options)?;
     for (key, value) in [
-        // The host shall not appear on the hub with an IPv6 address of its own, which no rule of ours covers.
+        // The host shall not appear on the hub with an IPv6 address before rules of ours cover it.
         (format!("net.ipv6.conf.{name}.disable_ipv6"), "1"),
         // Only the virtual host's address is answered for, not the machine's others.
         (format!("net.ipv4.conf.{name}.arp_ignore"), "1"),
@@ -153,7 +168,7 @@ async fn make_device(config: &SecureNatConfig, name: &str, offload: bool) -> Res
 }
 
 /// Frames of the hub that are for the virtual host go to the device, but for DHCP.
-async fn hub_to_device(tap: Arc<Tap>, shared: Arc<Shared>, mac: MacAddr) {
+async fn hub_to_device(tap: Arc<Tap>, shared: Arc<Shared>, mac: MacAddr, ipv6: bool) {
     let mut batch = Vec::new();
     let mut joiner = tap.joiner();
     loop {
@@ -169,7 +184,7 @@ async fn hub_to_device(tap: Arc<Tap>, shared: Arc<Shared>, mac: MacAddr) {
         }
         let for_device = batch
             .drain(..)
-            .filter(|frame| is_for(frame, mac) && !shared.handle_dhcp_frame(frame));
+            .filter(|frame| is_for(frame, mac, ipv6) && !shared.handle_dhcp_frame(frame));
         device::join(&mut joiner, for_device);
         // A device that is down, or full, loses frames as a card would.
         let _ = tap.try_send_joined(&mut joiner);
@@ -177,11 +192,12 @@ async fn hub_to_device(tap: Arc<Tap>, shared: Arc<Shared>, mac: MacAddr) {
 }
 
 /// The kernel would throw other stations' frames away anyway; this saves the system call.
-fn is_for(frame: &Frame, mac: MacAddr) -> bool {
-    frame
-        .bytes
-        .get(..6)
-        .is_some_and(|to| to == mac.octets() || to == MacAddr::BROADCAST.octets())
+fn is_for(frame: &Frame, mac: MacAddr, ipv6: bool) -> bool {
+    /// How addresses of IPv6 groups begin (RFC 2464 §7).
+    const GROUP: [u8; 2] = [0x33, 0x33];
+    frame.bytes.get(..6).is_some_and(|to| {
+        to == mac.octets() || to == MacAddr::BROADCAST.octets() || ipv6 && to.starts_with(&GROUP)
+    })
 }
 
 async fn until(due: Option<Instant>) {

@@ -1,6 +1,6 @@
 //! The virtual host's name service in kernel mode: ordinary sockets on the device's address.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const CONNECTION: Duration = Duration::from_secs(30);
 
 /// Serves `address`. Where a name server of the machine is in the way already it is left to serve the hub, with one
 /// line in the log.
-pub(crate) async fn spawn(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, address: Ipv4Addr) {
+pub(crate) async fn spawn(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, address: IpAddr) {
     match UdpSocket::bind((address, DNS_PORT)).await {
         Ok(socket) => {
             tasks.spawn(serve_udp(Arc::new(socket), Arc::clone(shared)));

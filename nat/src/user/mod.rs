@@ -26,6 +26,7 @@ use crate::device::Finisher;
 use crate::dnat::{Protocol, Publisher};
 use crate::event::{Event, Events, FlowProtocol};
 use crate::host::VirtualHost;
+use crate::ipv6::{Question, Reach};
 use crate::packet::{ICMP, Outgoing, Packet, TCP, UDP};
 use crate::refused::is_refused;
 use crate::resolver::{DNS_PORT, Resolvers};
@@ -140,10 +141,46 @@ impl Shared {
         let ends = (former.ip, former.mask, former.mac_address, former.use_nat)
             != (config.ip, config.mask, config.mac_address, config.use_nat);
         host.set_config(config);
+        host.router().apply(now, config);
         self.flush(now, host);
         self.sooner.notify_one();
         if ends {
             self.reset.notify_one();
+        }
+    }
+
+    /// The host appears on its hub.
+    pub(crate) fn begin_on_hub(&self, now: Instant) {
+        let mut host = self.host();
+        host.announce();
+        let config = host.config().clone();
+        host.router().apply(now, &config);
+        self.flush(now, host);
+        self.sooner.notify_one();
+    }
+
+    /// The host takes back what its stations count on, before it goes.
+    pub(crate) fn say_farewell(&self, now: Instant) {
+        let mut host = self.host();
+        host.router().say_farewell();
+        self.flush(now, host);
+    }
+
+    /// How far IPv6 leads from now on.
+    pub(crate) fn set_reach(&self, reach: Reach) {
+        let now = Instant::now();
+        let mut host = self.host();
+        host.router().set_reach(now, reach);
+        self.flush(now, host);
+        self.sooner.notify_one();
+    }
+
+    /// Answers a question for a name that came by IPv6.
+    async fn answer(&self, question: &Question) {
+        if let Some(answer) = self.resolvers.ask(self.address(), &question.data).await {
+            let mut host = self.host();
+            host.router().answer(question, &answer);
+            self.flush(Instant::now(), host);
         }
     }
 
@@ -254,11 +291,15 @@ impl Sorter {
             .drain(..)
             .filter_map(|frame| host.handle_frame(now, &frame))
             .collect();
+        let questions: Vec<_> = std::iter::from_fn(|| host.router().poll_question()).collect();
         self.shared.flush(now, host);
         for (packet, checksum) in passed {
             self.handle_packet(now, &packet, checksum);
         }
-        self.called.drain(..).for_each(|inbox| inbox.announce());
+        for question in questions {
+            let shared = Arc::clone(&self.shared);
+            self.tasks.spawn(async move { shared.answer(&question).await });
+        }
     }
 
     fn handle_packet(&mut self, now: Instant, packet: &Packet, checksum: Checksum) {

@@ -12,15 +12,22 @@ use super::run;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A host of its own. Its namespace ends with the test program.
+/// A host of its own. Clones are the same host. Its namespace ends with the test program.
+#[derive(Clone)]
 pub(crate) struct Host {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Host {
-    /// A host with the address `theirs` on a link to us, where we are `ours`; both with a /24. With `route` we are
-    /// its default gateway.
-    pub(crate) fn join(name: &str, ours: &str, theirs: &str, route: bool) -> Self {
+    /// A host with no link to anybody.
+    pub(crate) fn alone() -> Self {
+        let (host, _) = Host::new();
+        host.call(|| run("ip", "link set lo up"));
+        host
+    }
+
+    /// The host, and the thread that is in its namespace.
+    fn new() -> (Self, nix::unistd::Pid) {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (tell, tid) = mpsc::channel();
         thread::spawn(move || {
@@ -28,14 +35,19 @@ impl Host {
             tell.send(nix::unistd::gettid()).unwrap();
             queue.into_iter().for_each(|job| job());
         });
-        let tid = tid.recv().unwrap();
+        (Host { jobs }, tid.recv().unwrap())
+    }
+
+    /// A host with the address `theirs` on a link to us, where we are `ours`; both with a /24. With `route` we are
+    /// its default gateway.
+    pub(crate) fn join(name: &str, ours: &str, theirs: &str, route: bool) -> Self {
+        let (host, tid) = Host::new();
         run(
             "ip",
             &format!("link add {name} type veth peer name eth0 netns {tid}"),
         );
         run("ip", &format!("addr add {ours}/24 dev {name}"));
         run("ip", &format!("link set {name} up"));
-        let host = Host { jobs };
         let (theirs, gateway) = (theirs.to_owned(), ours.to_owned());
         host.call(move || {
             run("ip", "link set lo up");

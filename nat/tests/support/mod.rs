@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: a namespace, a station on a hub, and hosts behind the NAT.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+pub(crate) mod guest;
 pub(crate) mod hosts;
 pub(crate) mod station;
 

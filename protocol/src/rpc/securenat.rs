@@ -112,6 +112,25 @@ message! {
         num_dhcp_turned_away: optional u64 "NumDhcpTurnedAway",
     }
 
+    /// IPv6 of SecureNAT. Ours; stock servers know no such methods and answer "not supported".
+    pub struct SecureNatIpv6 {
+        hub_name: hub str "HubName",
+        /// The virtual host announces itself as an IPv6 router.
+        enabled: bool "Enabled",
+        /// The /64 network of the hub; empty or `auto` for the one that was made for it.
+        prefix: str "Prefix",
+        /// Addresses with commas between, `auto` or empty for the virtual host, or `none`.
+        name_servers: str "NameServers",
+        /// Seconds after an advertisement; 0 for the default, as for the next.
+        preferred_lifetime: u32 "PreferredLifetime",
+        /// Seconds after an advertisement.
+        valid_lifetime: u32 "ValidLifetime",
+        /// The virtual host's address; only in answers, as the next.
+        address: str "Address",
+        /// What it does at the moment.
+        status: str "Status",
+    }
+
     /// One session in a [`NatTable`].
     pub struct NatRow {
         id: u32 "Id",

@@ -110,6 +110,14 @@ const PROOFS: &[(&str, Proof)] = &[
         ),
     ),
     (
+        "SetSecureNATIPv6",
+        Test("vpnserver/tests/serving/ipv6.rs", "it_is_set_shown_and_kept"),
+    ),
+    (
+        "GetSecureNATIPv6",
+        Test("vpnserver/tests/serving/ipv6.rs", "it_is_set_shown_and_kept"),
+    ),
+    (
         "EnumBackup",
         Test(
             "tests/tests/json_rpc.rs",

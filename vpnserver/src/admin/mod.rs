@@ -18,6 +18,7 @@ mod connection;
 mod dnat;
 mod group;
 mod hub;
+mod ipv6;
 mod layer3;
 mod listener;
 mod log_file;
@@ -300,6 +301,8 @@ methods! {
     DisableSecureNAT => securenat::disable,
     SetSecureNATOption => securenat::set,
     GetSecureNATOption => securenat::get,
+    SetSecureNATIPv6 => ipv6::set,
+    GetSecureNATIPv6 => ipv6::get,
     GetSecureNATStatus => securenat::status,
     EnumNAT => securenat::nat_table,
     EnumDHCP => securenat::dhcp_table,

@@ -147,6 +147,7 @@ fn config(option: &SecureNatOption, former: &SecureNatConfig) -> Reply<SecureNat
         save_log: option.save_log,
         dhcp_push_routes,
         dhcp_reservations,
+        ipv6: former.ipv6.clone(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nat::SecureNatConfig;
+use nat::{Ipv6Config, Ipv6Net, SecureNatConfig};
 use protocol::policy::Policy;
 
 use super::admin_option::AdminOptions;
@@ -29,6 +29,13 @@ impl Id {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// IPv6 of the hub with this identity before somebody sets it: its unique local network is made of the identity, so
+    /// that it is always the same one and nobody else's.
+    #[must_use]
+    pub fn default_ipv6(&self) -> Ipv6Config {
+        Ipv6Config::new(Ipv6Net::unique_local(&self.0))
     }
 
     pub(super) fn from_stored(bytes: [u8; 16]) -> Self {
@@ -200,8 +207,11 @@ impl Hub {
     /// A new hub with the defaults: online, no password, SecureNAT configured but off.
     #[must_use]
     pub fn new(name: HubName) -> Self {
+        let id = Id::random();
+        let mut config = SecureNatConfig::with_random_mac(rand::random());
+        config.ipv6 = id.default_ipv6();
         Self {
-            id: Id::random(),
+            id,
             name,
             kind: HubKind::Standalone,
             online: true,
@@ -211,7 +221,7 @@ impl Hub {
             message: String::new(),
             secure_nat: SecureNat {
                 enabled: false,
-                config: SecureNatConfig::with_random_mac(rand::random()),
+                config,
             },
             logs: LogSettings::default(),
             options: HubOptions::default(),

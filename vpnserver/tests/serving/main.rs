@@ -11,6 +11,7 @@ mod certificate;
 mod connection;
 mod ending;
 mod frame;
+mod ipv6;
 mod json;
 mod keep_alive;
 mod layer3;

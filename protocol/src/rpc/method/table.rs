@@ -24,8 +24,8 @@ use crate::rpc::option::HubOptions;
 use crate::rpc::revocation::{Revocation, RevocationList};
 use crate::rpc::router::{SwitchInterface, SwitchInterfaceList, SwitchList, SwitchRoute, SwitchRouteList};
 use crate::rpc::securenat::{
-    DhcpReservation, DhcpReservationList, DhcpTable, NatTable, SecureNatOption, SecureNatRequest,
-    SecureNatStatus,
+    DhcpReservation, DhcpReservationList, DhcpTable, NatTable, SecureNatIpv6, SecureNatOption,
+    SecureNatRequest, SecureNatStatus,
 };
 use crate::rpc::server::{Config, ConfigTaken, ServerInfo, ServerPassword, ServerStatus};
 use crate::rpc::session::{SessionList, SessionStatus};
@@ -217,6 +217,10 @@ methods! {
     SetSecureNATOption(SecureNatOption) -> SecureNatOption, hub(hub_name) unless "no_securenat";
     /// The settings of SecureNAT.
     GetSecureNATOption(SecureNatRequest) -> SecureNatOption, hub(hub_name);
+    /// Changes its settings for IPv6.
+    SetSecureNATIPv6(SecureNatIpv6) -> SecureNatIpv6, hub(hub_name) unless "no_securenat";
+    /// Its settings for IPv6, and what becomes of them.
+    GetSecureNATIPv6(HubRequest) -> SecureNatIpv6, hub(hub_name);
     /// Counters of SecureNAT.
     GetSecureNATStatus(HubRequest) -> SecureNatStatus, hub(hub_name);
     /// The sessions of its NAT.

@@ -5,7 +5,7 @@ use nat::SecureNatConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::{self, get, parsed};
-use super::{Action, Edit, Hub, Noun, Result, StoreError, Write, lease, restriction};
+use super::{Action, Edit, Hub, Noun, Result, StoreError, Write, ipv6, lease, restriction};
 use crate::secret::Sealed;
 use crate::store::{HubKind, HubName, HubOption, HubOptions, Id, LogSettings, SecureNat};
 
@@ -102,6 +102,7 @@ fn secure_nat(connection: &Connection, hub: Id, row: &Row<'_>) -> Result<SecureN
         save_log: get(row, "save_log")?,
         dhcp_push_routes: parsed(row, "routes")?,
         dhcp_reservations: lease::reservations(connection, hub)?,
+        ipv6: ipv6::load(connection, hub)?,
     })
 }
 
@@ -194,6 +195,7 @@ fn save(write: &Write<'_>, hub: &Hub) -> Result<()> {
         ],
     )?;
     save_secure_nat(write, hub)?;
+    ipv6::save(write, hub)?;
     restriction::save(write, hub)?;
     write.execute("DELETE FROM hub_option WHERE hub = ?1", [hub.id.as_bytes()])?;
     for (option, value) in hub.options.changed() {

@@ -10,6 +10,7 @@ mod authority;
 mod backup;
 mod cascade;
 mod hub;
+mod ipv6;
 mod layer3;
 mod lease;
 mod open;
