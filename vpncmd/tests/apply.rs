@@ -110,6 +110,7 @@ fn the_example_is_reached_and_stays() {
     let hub = model.state.borrow().hubs[0].clone();
     assert_eq!((hub.users.len(), hub.groups.len(), hub.access.len()), (5, 2, 2));
     assert!(hub.nat_on && hub.nat.dhcp_push_routes == "10.0.0.0/255.0.0.0/192.168.30.1");
+    assert!(hub.ipv6.enabled && hub.ipv6.prefix == "fd5e:0:1e::/64");
     assert_eq!(hub.message, b"Welcome to the office.");
     assert_eq!(
         (hub.radius.radius_port, hub.radius.radius_secret.as_str()),
@@ -514,6 +515,9 @@ fn random_hub(name: &str, rng: &mut StdRng) -> Hub {
     hub.settings.max_session = rng.random_range(0..3);
     hub.nat_on = rng.random_bool(0.5);
     hub.nat.mtu = rng.random_range(1400..1402);
+    hub.ipv6.enabled = rng.random_bool(0.5);
+    hub.ipv6.name_servers = ["auto", "none", "fd00::53, 2001:db8::53"][rng.random_range(0..3)].to_owned();
+    hub.ipv6.valid_lifetime = rng.random_range(5400..5402);
     hub.nat.dhcp_domain_name = ["", "one", "two \"three\""][rng.random_range(0..3)].to_owned();
     hub.message = [&b""[..], b"a\nb", "\u{fc}\u{7}\\".as_bytes()][rng.random_range(0..3)].to_vec();
     hub.options[0].1 = rng.random_range(0..2);

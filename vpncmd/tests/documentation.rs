@@ -5,6 +5,7 @@ use protocol::rpc::access::{AccessRule, SourceRule};
 use protocol::rpc::dnat::Dnat;
 use protocol::rpc::group::Group;
 use protocol::rpc::hub::{HubRadius, HubSettings};
+use protocol::rpc::securenat::SecureNatIpv6;
 use protocol::rpc::user::User;
 use vpncmd::command::{self, Mode, Scope};
 use vpncmd::declare::fields::SecureNat;
@@ -41,6 +42,7 @@ fn every_key_of_a_declared_state_is_documented() {
         ("| `[hubs.NAME.secure-nat]` |", keys::<SecureNat>()),
         ("| `[[hubs.NAME.sources]]` |", keys::<SourceRule>()),
         ("| `[hubs.NAME.radius]` |", keys::<HubRadius>()),
+        ("| `[hubs.NAME.ipv6]` |", keys::<SecureNatIpv6>()),
         ("| `[dnat.NAME]` |", keys::<Dnat>()),
     ] {
         let row = DOCUMENT.lines().find(|line| line.starts_with(section)).unwrap();

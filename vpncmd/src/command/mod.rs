@@ -28,6 +28,7 @@ mod doors;
 mod group;
 mod http_header;
 pub(crate) mod hub;
+mod ipv6;
 mod keep;
 mod listener;
 pub(crate) mod local;
@@ -137,6 +138,7 @@ const GROUPS: &[&[Command]] = &[
     revocation::COMMANDS,
     router::COMMANDS,
     securenat::COMMANDS,
+    ipv6::COMMANDS,
     server::COMMANDS,
     server_cert::COMMANDS,
     session::COMMANDS,

@@ -15,7 +15,7 @@ use protocol::{
             AddDnat, AddLocalBridge, CreateGroup, CreateHub, CreateListener, CreateUser, DeleteDnat,
             DeleteGroup, DeleteHub, DeleteListener, DeleteLocalBridge, DeleteUser, DisableSecureNAT,
             EnableListener, EnableSecureNAT, GetUser, SetAcList, SetAccessList, SetGroup, SetHub,
-            SetHubAdminOptions, SetHubExtOptions, SetHubMsg, SetHubRadius, SetLocalBridge,
+            SetHubAdminOptions, SetHubExtOptions, SetHubMsg, SetHubRadius, SetSecureNATIPv6,
             SetSecureNATOption, SetUser,
         },
         option::HubOptions,
@@ -173,6 +173,7 @@ fn carry_out(shell: &mut Shell, change: &Change) -> Outcome {
         }
         Change::Radius { after, .. } => shell.call::<SetHubRadius>(after).map(drop),
         Change::SecureNat { after, .. } => shell.call::<SetSecureNATOption>(after).map(drop),
+        Change::Ipv6 { after, .. } => shell.call::<SetSecureNATIPv6>(after).map(drop),
         Change::SecureNatOfNew { hub, declared } => {
             let before = observe::secure_nat(shell, hub)?;
             let after = declared

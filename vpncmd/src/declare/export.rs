@@ -73,6 +73,10 @@ fn hub(out: &mut String, hub: &ObservedHub) {
     }
     let _ = writeln!(out, "\n[{name}.secure-nat]");
     object(out, &hub.secure_nat);
+    if let Some(ipv6) = &hub.ipv6 {
+        let _ = writeln!(out, "\n[{name}.ipv6]");
+        object(out, ipv6);
+    }
     for group in &hub.groups {
         let _ = writeln!(out, "\n[{name}.groups.{}]", key(&group.name));
         object::<Group>(out, group);

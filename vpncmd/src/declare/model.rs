@@ -8,6 +8,7 @@ use protocol::rpc::{
     hub::{HubRadius, HubSettings},
     listener::ListenerRow,
     option::HubOption,
+    securenat::SecureNatIpv6,
     user::User,
 };
 use zeroize::Zeroizing;
@@ -79,6 +80,8 @@ pub struct DeclaredHub {
     pub radius_secret: Option<Password>,
     /// SecureNAT.
     pub secure_nat: Option<Declared<SecureNat>>,
+    /// Its IPv6.
+    pub ipv6: Option<Declared<SecureNatIpv6>>,
 }
 
 /// One user.
@@ -133,6 +136,8 @@ pub struct ObservedHub {
     pub radius: HubRadius,
     /// SecureNAT.
     pub secure_nat: SecureNat,
+    /// Its IPv6, where the server has it.
+    pub ipv6: Option<SecureNatIpv6>,
 }
 
 impl Observed {

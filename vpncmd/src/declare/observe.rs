@@ -13,7 +13,7 @@ use protocol::{
         method::{
             EnumAccess, EnumDnat, EnumEthernet, EnumGroup, EnumHub, EnumListener, EnumLocalBridge, EnumUser,
             GetAcList, GetGroup, GetHub, GetHubAdminOptions, GetHubExtOptions, GetHubMsg, GetHubRadius,
-            GetHubStatus, GetSecureNATOption, GetUser, Method,
+            GetHubStatus, GetSecureNATIPv6, GetSecureNATOption, GetUser, Method,
         },
         securenat::SecureNatRequest,
         user::User,
@@ -200,6 +200,9 @@ fn one_hub(shell: &mut Shell, name: &str, part: Part<'_>) -> Outcome<ObservedHub
     }
     if part.any(|hub| hub.secure_nat.is_some()) {
         hub.secure_nat = secure_nat(shell, name)?;
+    }
+    if part.any(|hub| hub.ipv6.is_some()) {
+        hub.ipv6 = optional::<GetSecureNATIPv6>(shell, &request, "IPv6 in SecureNAT", part)?;
     }
     if part.any(|hub| hub.groups.is_some() || hub.users.is_some()) {
         people(shell, &mut hub, name, part)?;

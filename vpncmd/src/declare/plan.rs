@@ -9,7 +9,7 @@ use protocol::rpc::{
     group::Group,
     hub::{HubRadius, HubSettings},
     option::HubOption,
-    securenat::SecureNatOption,
+    securenat::{SecureNatIpv6, SecureNatOption},
     user::{AuthType, User},
 };
 use serde_json::json;
@@ -107,6 +107,13 @@ pub enum Change {
         hub: String,
         /// What is declared.
         declared: Rc<Declared<SecureNat>>,
+    },
+    /// IPv6 of a hub's SecureNAT.
+    Ipv6 {
+        /// What it was.
+        before: Box<SecureNatIpv6>,
+        /// What it will be.
+        after: Box<SecureNatIpv6>,
     },
     /// SecureNAT itself.
     SecureNatSwitch {
@@ -214,6 +221,10 @@ impl Change {
                 after: before,
             },
             Change::SecureNat { before, after } => Change::SecureNat {
+                before: after,
+                after: before,
+            },
+            Change::Ipv6 { before, after } => Change::Ipv6 {
                 before: after,
                 after: before,
             },

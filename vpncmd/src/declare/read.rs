@@ -462,6 +462,7 @@ impl Reader {
             "sources",
             "radius",
             "secure-nat",
+            "ipv6",
         ];
         let hubs = self.named::<HubSettings>(item, "hubs", PARTS);
         hubs.into_iter()
@@ -506,6 +507,10 @@ impl Reader {
             secure_nat: table.get("secure-nat").and_then(|item| {
                 let table = self.table(item, &at("secure-nat"))?;
                 Some(self.object(table, &at("secure-nat"), &[]))
+            }),
+            ipv6: table.get("ipv6").and_then(|item| {
+                let table = self.table(item, &at("ipv6"))?;
+                Some(self.object(table, &at("ipv6"), &[]))
             }),
             name,
         }

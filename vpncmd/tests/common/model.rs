@@ -14,7 +14,7 @@ use protocol::rpc::group::{Group, GroupList, GroupRow};
 use protocol::rpc::hub::{HubList, HubMessage, HubRadius, HubRow, HubSettings, HubStatus};
 use protocol::rpc::listener::{Listener, ListenerList, ListenerRow};
 use protocol::rpc::option::{HubOption, HubOptions};
-use protocol::rpc::securenat::{SecureNatOption, SecureNatRequest};
+use protocol::rpc::securenat::{SecureNatIpv6, SecureNatOption, SecureNatRequest};
 use protocol::rpc::user::{AuthType, User, UserList, UserRow};
 use protocol::rpc::{HubObject, HubRequest, Named, RpcMessage, Secret};
 use vpncmd::shell::Server;
@@ -29,6 +29,7 @@ pub(crate) struct Hub {
     pub(crate) access: Vec<AccessRule>,
     pub(crate) sources: Vec<SourceRule>,
     pub(crate) radius: HubRadius,
+    pub(crate) ipv6: SecureNatIpv6,
     pub(crate) nat: SecureNatOption,
     pub(crate) nat_on: bool,
 }
@@ -46,7 +47,7 @@ pub(crate) struct State {
 pub(crate) struct Manner {
     /// `GetUser` shows the hash of the password, as stock servers do.
     pub(crate) shows_hashes: bool,
-    /// It publishes hosts.
+    /// It has what stock servers have not: published hosts, IPv6 in SecureNAT.
     pub(crate) has_dnat: bool,
     /// How many changes succeed before one fails; those after it succeed again.
     pub(crate) fails_after: Option<usize>,
@@ -81,7 +82,7 @@ impl Server for Model {
     fn call(&mut self, method: &str, request: &Pack) -> Result<Pack, ErrorCode> {
         let reads = method.starts_with("Get") || method.starts_with("Enum");
         let manner = *self.manner.borrow();
-        if !manner.has_dnat && method.ends_with("Dnat") {
+        if !manner.has_dnat && (method.ends_with("Dnat") || method.ends_with("IPv6")) {
             return Err(ErrorCode::NotSupported);
         }
         if reads {
@@ -130,6 +131,18 @@ pub(crate) fn default_nat(hub: &str) -> SecureNatOption {
     }
 }
 
+/// And its IPv6.
+pub(crate) fn default_ipv6(hub: &str) -> SecureNatIpv6 {
+    SecureNatIpv6 {
+        hub_name: hub.to_owned(),
+        prefix: "fd12:3456:789a::/64".to_owned(),
+        name_servers: "auto".to_owned(),
+        preferred_lifetime: 2700,
+        valid_lifetime: 5400,
+        ..SecureNatIpv6::default()
+    }
+}
+
 pub(crate) fn hub_named(name: &str) -> Hub {
     Hub {
         settings: HubSettings {
@@ -139,6 +152,7 @@ pub(crate) fn hub_named(name: &str) -> Hub {
         },
         options: vec![("NoIpTable".to_owned(), 0), ("VlanTypeId".to_owned(), 33024)],
         nat: default_nat(name),
+        ipv6: default_ipv6(name),
         ..Hub::default()
     }
 }
@@ -219,6 +233,7 @@ impl Model {
                 ..hub()?.radius.clone()
             }
             .to_pack(),
+            "GetSecureNATIPv6" => hub()?.ipv6.to_pack(),
             "EnumGroup" => {
                 let row = |group: &Group| GroupRow {
                     name: group.name.clone(),
@@ -394,6 +409,18 @@ fn change_hub(state: &mut State, method: &str, request: &Pack) -> Result<Pack, E
             }
         }
         "SetSecureNATOption" => hub.nat = SecureNatOption::from_pack(request).unwrap(),
+        "SetSecureNATIPv6" => {
+            let (asked, usual) = (SecureNatIpv6::from_pack(request).unwrap(), default_ipv6(""));
+            let text = |asked: String, usual| if asked.is_empty() { usual } else { asked };
+            let number = |asked, usual| if asked == 0 { usual } else { asked };
+            hub.ipv6 = SecureNatIpv6 {
+                prefix: text(asked.prefix, usual.prefix),
+                name_servers: text(asked.name_servers, usual.name_servers),
+                preferred_lifetime: number(asked.preferred_lifetime, usual.preferred_lifetime),
+                valid_lifetime: number(asked.valid_lifetime, usual.valid_lifetime),
+                ..asked
+            };
+        }
         "EnableSecureNAT" => hub.nat_on = true,
         "DisableSecureNAT" => hub.nat_on = false,
         "SetAccessList" => hub.access = AccessList::from_pack(request).unwrap().rules,

@@ -12,6 +12,7 @@ use protocol::{
         group::Group,
         hub::{HubRadius, HubSettings},
         option::HubOption,
+        securenat::SecureNatIpv6,
         user::{AuthType, User},
     },
 };
@@ -195,6 +196,7 @@ impl Work<'_> {
         self.access(&name, declared, hub);
         self.sources(&name, declared, hub);
         self.secure_nat(&name, declared, hub, new);
+        self.ipv6(&name, declared, hub);
     }
 
     fn options(
@@ -484,6 +486,28 @@ impl Work<'_> {
         };
         let what = format!("RADIUS server of hub {hub_name}");
         self.phases.hubs.push(step(change, Verb::Change, what, details));
+    }
+
+    fn ipv6(&mut self, hub_name: &str, declared: &DeclaredHub, hub: &ObservedHub) {
+        let Some(ipv6) = &declared.ipv6 else { return };
+        // A hub that is being made has none yet; what is empty is what the server gives it.
+        let before = SecureNatIpv6 {
+            hub_name: hub_name.to_owned(),
+            ..hub.ipv6.clone().unwrap_or_default()
+        };
+        let Some(after) = self.applied(ipv6, &before) else {
+            return;
+        };
+        let details = ipv6.details(&before, &after);
+        if details.is_empty() {
+            return;
+        }
+        let change = Change::Ipv6 {
+            before: Box::new(before),
+            after: Box::new(after),
+        };
+        let what = format!("IPv6 of SecureNAT of hub {hub_name}");
+        self.phases.rest.push(step(change, Verb::Change, what, details));
     }
 
     fn secure_nat(&mut self, hub_name: &str, declared: &DeclaredHub, hub: &ObservedHub, new: bool) {
