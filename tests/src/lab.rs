@@ -44,9 +44,16 @@ pub fn run<F: FnOnce(&Lab) -> Result<()>>(body: F) {
 /// # Panics
 /// When the body fails, or the software cannot be unpacked.
 pub fn run_with_stock<F: FnOnce(&Lab, &Stock) -> Result<()>>(body: F) {
-    let stock = Stock::unpacked();
-    let done = stock.and_then(|stock| match is_inside() {
-        true => Lab::open().and_then(|lab| body(&lab, &stock)),
+    run_with(Stock::unpacked, body);
+}
+
+/// As [`run`], for tests that need other software, which `unpack` gets before.
+///
+/// # Panics
+/// When the body fails, or the software cannot be had.
+pub fn run_with<T, F: FnOnce(&Lab, &T) -> Result<()>>(unpack: impl FnOnce() -> Result<T>, body: F) {
+    let done = unpack().and_then(|unpacked| match is_inside() {
+        true => Lab::open().and_then(|lab| body(&lab, &unpacked)),
         false => repeat_inside(&test_name::<F>()),
     });
     done.unwrap_or_else(|error| panic!("{error:?}"));
@@ -57,12 +64,7 @@ pub fn run_with_stock<F: FnOnce(&Lab, &Stock) -> Result<()>>(body: F) {
 /// # Panics
 /// When the body fails, or the software cannot be unpacked.
 pub fn run_with_dhcp_clients<F: FnOnce(&Lab, &Clients) -> Result<()>>(body: F) {
-    let clients = Clients::unpacked();
-    let done = clients.and_then(|clients| match is_inside() {
-        true => Lab::open().and_then(|lab| body(&lab, &clients)),
-        false => repeat_inside(&test_name::<F>()),
-    });
-    done.unwrap_or_else(|error| panic!("{error:?}"));
+    run_with(Clients::unpacked, body);
 }
 
 fn repeat_inside(test: &str) -> Result<()> {

@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod conformance;
 pub mod dhcp;
+pub mod dhcpv6;
 pub mod fuzz;
 pub mod host;
 pub mod interceptor;

@@ -22,7 +22,12 @@ impl Page {
 
     /// Serves it on TCP port 80 of `host` for as long as the laboratory stands.
     pub fn serve(&self, host: &Host) -> Result<()> {
-        let listener = host.within(|| TcpListener::bind("0.0.0.0:80"))??;
+        self.serve_on(host.within(|| TcpListener::bind("0.0.0.0:80"))??);
+        Ok(())
+    }
+
+    /// Serves it on a listener of its own for as long.
+    pub fn serve_on(&self, listener: TcpListener) {
         let text = self.text.clone();
         std::thread::spawn(move || {
             for visitor in listener.incoming().flatten() {
@@ -31,7 +36,6 @@ impl Page {
                 std::thread::spawn(move || answer(visitor, &text).ok());
             }
         });
-        Ok(())
     }
 
     /// Fetches `http://address/` from `host` and checks that it is this page.
