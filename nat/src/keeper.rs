@@ -1,6 +1,7 @@
 //! Keeps in the kernel what we put there. A server runs unattended for years; in that time somebody reloads the
 //! firewall, which empties every table, or the settings of sysctl.d, which may switch forwarding off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nftables::schema::Nftables;
@@ -9,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::forwarding;
-use crate::nft;
+use crate::nft::{self, Script};
 
 /// How often it looks, unless told otherwise.
 pub(crate) const EVERY: Duration = Duration::from_secs(60);
@@ -20,17 +21,24 @@ pub(crate) struct Keeper(JoinHandle<()>);
 
 impl Keeper {
     /// Looks after `table`, whose content is `document`.
-    pub(crate) fn start(
-        family: NfFamily,
-        table: String,
-        document: Nftables<'static>,
-        every: Duration,
-    ) -> Self {
+    pub(crate) fn start(table: String, document: Nftables<'static>, every: Duration) -> Self {
+        let document = Arc::new(document);
+        Self::looking(every, move || {
+            let (table, document) = (table.clone(), Arc::clone(&document));
+            async move { put_back(&table, || Script::Json(Nftables::clone(&document))).await }
+        })
+    }
+
+    /// Looks after the kernel settings, and does `look`.
+    pub(crate) fn looking<F>(every: Duration, look: impl Fn() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         Keeper(tokio::spawn(async move {
             loop {
                 sleep(every).await;
                 forwarding::reassert();
-                put_back(family, &table, &document).await;
+                look().await;
             }
         }))
     }
@@ -48,13 +56,14 @@ impl Drop for Keeper {
     }
 }
 
-async fn put_back(family: NfFamily, table: &str, document: &Nftables<'static>) {
-    match nft::rules_in(family, table).await {
-        Ok(None) => match nft::apply(document).await {
+/// Puts a table back as `script` makes it, if somebody has removed or emptied it.
+pub(crate) async fn put_back(table: &str, script: impl Fn() -> Script + Send) {
+    match nft::comments(table).await {
+        Ok(Some(rules)) if !rules.is_empty() => {}
+        Ok(_) => match script().apply().await {
             Ok(()) => tracing::warn!(table, "somebody removed our nftables table; it is back"),
             Err(error) => tracing::error!(table, %error, "somebody removed our nftables table"),
         },
-        Ok(Some(_)) => {}
         Err(error) => tracing::debug!(table, %error, "our nftables table could not be looked at"),
     }
 }

@@ -38,6 +38,12 @@ pub enum NftError {
     /// The program may not change the ruleset.
     #[error("nft may not change the firewall; run as root or with CAP_NET_ADMIN, or use user mode")]
     Forbidden,
+    /// The transaction does not fit the socket to the kernel. Outside of a user namespace `nft` makes that as large as it needs.
+    #[error(
+        "the rules are too many for one transaction of nft in this container; on its host, raise net.core.wmem_default \
+         (8388608 is enough for ten thousand), or use fewer"
+    )]
+    TooLarge,
     /// The kernel refused the transaction.
     #[error("nft refused: {0}")]
     Refused(String),
@@ -158,17 +164,63 @@ pub(crate) async fn apply(document: &Nftables<'_>) -> Result<(), NftError> {
         .map(drop)
 }
 
-/// The rules of a table of ours, or `None` if there is no such table.
-pub(crate) async fn rules(table: &str) -> Result<Option<Vec<Rule<'static>>>, NftError> {
-    rules_in(NfFamily::IP, table).await
+/// A transaction in either of the languages that `nft` reads.
+#[derive(Clone, Debug)]
+pub(crate) enum Script {
+    /// Its JSON.
+    Json(Nftables<'static>),
+    /// That of nft(8). JSON has no words for maps that lead to an address with a port before nftables 1.0.7.
+    Text(String),
 }
 
-/// The same in another family.
-pub(crate) async fn rules_in(family: NfFamily, table: &str) -> Result<Option<Vec<Rule<'static>>>, NftError> {
-    let answer = match run(&["-j", "list", "table", family_word(family), table], &[]).await {
-        Ok(answer) => answer,
-        Err(NftError::Refused(reason)) if reason.contains("No such file") => return Ok(None),
-        Err(e) => return Err(e),
+impl Script {
+    /// Applies it: all of it or nothing.
+    pub(crate) async fn apply(&self) -> Result<(), NftError> {
+        match self {
+            Script::Json(document) => apply(document).await,
+            Script::Text(text) => apply_script(text).await,
+        }
+    }
+}
+
+/// Applies a transaction in the language of nft(8): all of it or nothing.
+pub(crate) async fn apply_script(script: &str) -> Result<(), NftError> {
+    run(&["-f", "-"], script.as_bytes()).await.map(drop)
+}
+
+/// A table of ours with everything in it, as `nft` lists it in JSON; `None` if there is no such table.
+pub(crate) async fn listing(table: &str) -> Result<Option<serde_json::Value>, NftError> {
+    match list(&["-j", "list", "table", "ip", table]).await? {
+        Some(answer) => Ok(Some(serde_json::from_slice(&answer)?)),
+        None => Ok(None),
+    }
+}
+
+async fn list(arguments: &[&str]) -> Result<Option<Vec<u8>>, NftError> {
+    match run(arguments, &[]).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(NftError::Refused(reason)) if reason.contains("No such file") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The comments of a table's rules, empty for one without; `None` if there is no such table. Elements of maps are not
+/// asked for, and statements not looked into.
+pub(crate) async fn comments(table: &str) -> Result<Option<Vec<String>>, NftError> {
+    let Some(answer) = list(&["-j", "-t", "list", "table", "ip", table]).await? else {
+        return Ok(None);
+    };
+    let document: serde_json::Value = serde_json::from_slice(&answer)?;
+    let objects = document["nftables"].as_array().into_iter().flatten();
+    let rules = objects.filter_map(|object| object.get("rule"));
+    let comment = |rule: &serde_json::Value| rule["comment"].as_str().unwrap_or_default().to_owned();
+    Ok(Some(rules.map(comment).collect()))
+}
+
+/// The rules of a table of ours, or `None` if there is no such table. Elements of maps are not asked for.
+pub(crate) async fn rules(table: &str) -> Result<Option<Vec<Rule<'static>>>, NftError> {
+    let Some(answer) = list(&["-j", "-t", "list", "table", "ip", table]).await? else {
+        return Ok(None);
     };
     let document: Nftables<'static> = serde_json::from_slice(&answer)?;
     let rule = |object: &NfObject<'static>| match object {
@@ -282,6 +334,9 @@ async fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, NftError> {
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("Operation not permitted") || said.contains("Permission denied") {
         return Err(NftError::Forbidden);
+    }
+    if said.contains("Message too long") {
+        return Err(NftError::TooLarge);
     }
     Err(NftError::Refused(
         said.lines()

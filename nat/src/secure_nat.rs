@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{ConfigError, SecureNatConfig};
 use crate::dhcp::{KeptLease, Moment, Stations};
-use crate::dnat::Publisher;
+use crate::dnat::Published;
 use crate::event::{Events, FlowProtocol};
 use crate::forwarding::HoldError;
 use crate::host::VirtualHost;
@@ -38,7 +38,7 @@ pub struct Setup {
     pub tag: Tag,
     /// Published hosts that clients reach at the virtual host's address as well (user mode; in kernel mode the
     /// kernel's table sees them).
-    pub published: Option<Publisher>,
+    pub published: Option<Published>,
     /// Bounds of user mode.
     pub limits: Limits,
     /// Where the resolvers of this machine are named.
@@ -172,6 +172,11 @@ impl SecureNat {
     /// The mode it was started in.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The device through which the kernel sees the hub; none in user mode.
+    pub fn device(&self) -> Option<String> {
+        (self.mode == Mode::Kernel && self.config().use_nat).then(|| self.tag.device())
     }
 
     /// The settings in force.

@@ -247,7 +247,7 @@ fn pings_reach_the_virtual_host_and_the_outside() {
 fn a_published_host_is_found_at_the_virtual_hosts_address() {
     in_namespace(|| async {
         let publisher = Publisher::hubs_only(Tag::new("t1"));
-        let published = publisher.clone();
+        let published = publisher.for_hub("office");
         let mut lab = Lab::new(|setup| setup.published = Some(published)).await;
         serve("10.0.1.26:80");
         assert_eq!(

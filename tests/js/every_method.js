@@ -64,7 +64,7 @@ const linkName = { HubName_str: HUB, AccountName_utf: "to the moon" };
 const linkRequest = { HubName_Ex_str: HUB, AccountName_utf: "to the moon" };
 const dnat = {
     Name_str: "web", Protocol_u32: 6, PortStart_u32: 18080, PortEnd_u32: 18080, ToIpAddress_ip: "10.0.1.26", ToPort_u32: 80,
-    SrcIpAddress_ip: "0.0.0.0", SrcSubnetMask_ip: "0.0.0.0", DestIpAddress_ip: "0.0.0.0",
+    Sources_str: "203.0.113.0/24,198.51.100.0/24", DestIpAddress_ip: "0.0.0.0", HostName_str: "web.private",
 };
 const nat = {
     RpcHubName_str: HUB, MacAddress_bin: new Uint8Array([0x5e, 1, 2, 3, 4, 5]), Ip_ip: "192.168.77.1", Mask_ip: "255.255.255.0",
@@ -159,7 +159,10 @@ const steps = [
     ["AddLocalBridge", { DeviceName_str: "no such thing", HubNameLB_str: "" }, [38]],
     ["EnumLocalBridge", {}, none("LocalBridgeList")],
     ["DeleteLocalBridge", { DeviceName_str: "nothing", HubNameLB_str: HUB }, [29]],
+    ["TestDnat", dnat, is({ Refusal_utf: "" })],
     ["AddDnat", dnat, any],
+    ["SetDnat", { ...dnat, PortStart_u32: 18081, PortEnd_u32: 18081 }, is({ PortStart_u32: 18081 })],
+    ["EnableDnat", { Name_str: "web", Enable_bool: false }, any],
     ["EnumDnat", {}, has("DnatList", (rule) => rule.Name_str === "web")],
     ["DeleteDnat", { Name_str: "web" }, any],
 

@@ -476,7 +476,6 @@ fn random_state(rng: &mut StdRng) -> State {
     }
     for (name, port) in [("web", 80), ("mail", 25)] {
         if rng.random_bool(0.5) {
-            let any = "0.0.0.0".parse().unwrap();
             state.dnat.push(Dnat {
                 name: name.to_owned(),
                 protocol: DnatProtocol::Tcp,
@@ -484,9 +483,8 @@ fn random_state(rng: &mut StdRng) -> State {
                 port_end: port + rng.random_range(0..2),
                 to_ip_address: "10.0.1.26".parse().unwrap(),
                 to_port: port,
-                src_ip_address: any,
-                src_subnet_mask: any,
-                dest_ip_address: any,
+                dest_ip_address: "0.0.0.0".parse().unwrap(),
+                ..Dnat::default()
             });
         }
     }

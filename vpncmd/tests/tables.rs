@@ -9,7 +9,7 @@ use std::rc::Rc;
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
 use protocol::rpc::audit::{AuditList, AuditRow};
-use protocol::rpc::dnat::{Dnat, DnatList, DnatProtocol, DnatRow};
+use protocol::rpc::dnat::{Dnat, DnatCheck, DnatList, DnatProtocol, DnatRow};
 use protocol::rpc::option::{HubOption, HubOptions};
 use protocol::rpc::securenat::{
     DhcpReservation, DhcpReservationList, DhcpReservationRow, DhcpRow, DhcpTable, NatProtocol, NatRow,
@@ -218,24 +218,30 @@ fn published_hosts_are_printed_as_a_table() {
         port_end: 80,
         to_ip_address: "10.0.1.26".parse().unwrap(),
         to_port: 80,
-        src_ip_address: any,
-        src_subnet_mask: any,
         dest_ip_address: any,
+        check: DnatCheck::Tcp,
+        host_name: "web.private".to_owned(),
+        ..Dnat::default()
     };
     let limited = Dnat {
         name: "games".to_owned(),
         protocol: DnatProtocol::Udp,
         port_start: 8000,
         port_end: 8010,
-        src_ip_address: "203.0.113.0".parse().unwrap(),
-        src_subnet_mask: "255.255.255.0".parse().unwrap(),
+        sources: "198.51.100.9/32,203.0.113.0/24".to_owned(),
         dest_ip_address: "203.0.113.1".parse().unwrap(),
+        to_port: 0,
+        group: "office/staff".to_owned(),
+        host_name: String::new(),
         ..rule.clone()
     };
     let active = DnatRow {
         rule,
         active: true,
+        flows: 12,
         packets: 1234,
+        bytes: 1_234_567,
+        health: "up".to_owned(),
         ..DnatRow::default()
     };
     let broken = DnatRow {
@@ -251,10 +257,10 @@ fn published_hosts_are_printed_as_a_table() {
         Style::default(),
     );
     let expected = "\
-Name |Protocol|Port     |Destination |Source        |Address    |Flows|Status
------+--------+---------+------------+--------------+-----------+-----+------------------
-web  |tcp     |80       |10.0.1.26:80|Any           |Any        |1,234|Operating
-games|udp     |8000-8010|10.0.1.26:80|203.0.113.0/24|203.0.113.1|0    |Error: no nft here
+Name |Protocol|Port     |Destination |Source                         |Address    |Group       |Host Name  |Flows|Packets|Bytes    |Health|Status
+-----+--------+---------+------------+-------------------------------+-----------+------------+-----------+-----+-------+---------+------+------------------
+web  |tcp     |80       |10.0.1.26:80|Any                            |Any        |Any         |web.private|12   |1,234  |1,234,567|up    |Operating
+games|udp     |8000-8010|10.0.1.26   |198.51.100.9/32, 203.0.113.0/24|203.0.113.1|office/staff|           |0    |0      |0        |      |Error: no nft here
 ";
     assert!(text.contains(expected), "{text}");
 }
@@ -322,15 +328,23 @@ fn calls(line: &str, answer: &Pack) -> Vec<(String, Pack)> {
 
 #[test]
 fn a_published_host_is_sent_as_it_was_typed() {
-    let line =
-        "DnatAdd web /PROTO:tcp /DPORT:8000-8010 /TO:10.0.1.26:80 /SOURCE:203.0.113.0/24 /DEST:203.0.113.1";
+    let line = "DnatAdd web /PROTO:tcp /DPORT:8000-8010 /TO:10.0.1.26:80 /SOURCE:203.0.113.0/24 /DEST:203.0.113.1 \
+         /GROUP:office/staff /NAME:web.private /CHECK:tcp /INTERVAL:10";
     let [(method, request)] = &calls(line, &Pack::new())[..] else {
         panic!()
     };
     assert_eq!(method, "AddDnat");
     let rule = Dnat::from_pack(request).unwrap();
     assert_eq!((rule.port_start, rule.port_end, rule.to_port), (8000, 8010, 80));
-    assert_eq!(rule.src_subnet_mask.to_string(), "255.255.255.0");
+    assert_eq!(rule.sources, "203.0.113.0/24");
+    assert_eq!(
+        (rule.group.as_str(), rule.host_name.as_str()),
+        ("office/staff", "web.private")
+    );
+    assert_eq!(
+        (rule.check, rule.check_interval, rule.check_timeout),
+        (DnatCheck::Tcp, 10, 0)
+    );
     assert_eq!(rule.dest_ip_address.to_string(), "203.0.113.1");
 }
 

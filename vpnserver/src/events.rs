@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hub_core::mac::MacAddr;
 use nat::PoolUse;
+use nat::dnat::HealthChange;
 use protocol::error::ErrorCode;
 use transport::tls::Fingerprint;
 
@@ -203,6 +204,8 @@ pub enum Event {
         /// Why, and what to do.
         reason: String,
     },
+    /// A published host that is looked at began or ceased to answer.
+    HealthChanged(HealthChange),
     /// Log lines found no room on their way to the files.
     LogLinesLost {
         /// How many.

@@ -11,10 +11,8 @@ use hub_core::MacAddr;
 use hub_core::access::Rule;
 use hub_core::hub::{Hub, HubConfig, PortConfig, PortKind};
 use hub_core::switch::{Port, Switch};
-use nat::dnat::Publisher;
-use nat::{
-    LeaseEntry, LeaseStore, NatEntry, SecureNat, SecureNatConfig, Setup, Station, Stations, Status, Tag,
-};
+use nat::dnat::Published;
+use nat::{LeaseEntry, LeaseStore, NatEntry, SecureNat, Setup, Station, Stations, Status, Tag};
 
 use crate::access_list;
 use crate::bridge::{self, Bridge};
@@ -96,7 +94,7 @@ pub struct Wanted {
     /// Tells devices and tables of this installation from others'.
     pub tag: String,
     /// The published hosts, which clients of SecureNAT reach too.
-    pub published: Publisher,
+    pub published: Published,
     /// Where leases are kept.
     pub db: Db,
 }
@@ -174,6 +172,17 @@ impl VirtualHub {
             .secure_nat
             .as_ref()
             .map(SecureNat::dhcp_table)
+    }
+
+    /// The devices of this machine through which the kernel sees its stations.
+    pub(crate) async fn devices(&self) -> Vec<String> {
+        let parts = self.parts.lock().await;
+        let nat = parts.secure_nat.as_ref().and_then(SecureNat::device);
+        let wanted = parts.wanted.iter().flat_map(|wanted| &wanted.bridges);
+        let taps = wanted
+            .filter(|bridge| bridge.tap.is_some() && parts.bridges.contains_key(&bridge.device))
+            .map(|bridge| crate::bridge::tap_device(&bridge.device));
+        nat.into_iter().chain(taps).collect()
     }
 
     /// Whether the bridge to this device works.

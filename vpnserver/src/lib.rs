@@ -30,6 +30,7 @@ pub mod listener;
 pub mod log;
 pub mod logfile;
 pub mod login;
+mod membership;
 pub mod offline;
 mod packet_log;
 pub mod privileges;

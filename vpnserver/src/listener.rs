@@ -110,6 +110,14 @@ impl Listeners {
         self.lock().keys().copied().collect()
     }
 
+    /// The ports at which others than this machine itself come in.
+    #[must_use]
+    pub fn reachable_ports(&self) -> Vec<u16> {
+        let open = self.lock();
+        let reachable = open.values().filter(|open| !open.local.ip().is_loopback());
+        reachable.map(|open| open.local.port()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 use crate::events::Event;
+use nat::dnat::{Health, HealthChange};
 
 /// Begins to log to standard error. `HUBWARD_LOG` sets the filter (`info` unless set).
 pub fn begin(format: LogFormat) {
@@ -190,6 +191,10 @@ fn hub(event: &Event) {
         Event::HubOffline { hub } => info!(hub, "hub offline"),
         Event::LogLinesLost { lines } => warn!(lines, "log lines lost: there were too many"),
         Event::LogsDeleted { files } => warn!(files, "old log files deleted to make room"),
+        Event::HealthChanged(HealthChange { rule, target, health }) => match health {
+            Health::Down(reason) => warn!(rule, %target, reason, "published host does not answer"),
+            _ => info!(rule, %target, "published host answers"),
+        },
         Event::PartStarted { hub, part } => info!(hub, part, "started"),
         Event::PartFailed { hub, part, reason } => warn!(hub, part, reason, "cannot start"),
         _ => {}

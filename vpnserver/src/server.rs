@@ -24,6 +24,7 @@ use crate::keep_alive::KeepAliveTask;
 use crate::listener::Listeners;
 use crate::logfile::{Limits, LogFiles};
 use crate::login::{Ground, Logins, Occupancy};
+use crate::membership::Membership;
 use crate::packet_log;
 use crate::secret::Vault;
 use crate::session::{Session, reason};
@@ -96,6 +97,7 @@ pub struct Server {
     keep_alive: KeepAliveTask,
     identity: RwLock<Identity>,
     publisher: Publisher,
+    pub(crate) membership: Membership,
     publishing_problem: StdMutex<Option<String>>,
     applied: Mutex<Option<u64>>,
     restart: Notify,
@@ -110,6 +112,7 @@ struct Touched {
     hubs: BTreeSet<String>,
     listeners: bool,
     published: bool,
+    members: bool,
     server: bool,
 }
 
@@ -144,6 +147,11 @@ impl Server {
             nat::Mode::Kernel => Publisher::kernel(tag),
             nat::Mode::User => Publisher::hubs_only(tag),
         };
+        publisher.on_health({
+            let events = events.clone();
+            move |change| events.report(&Event::HealthChanged(change))
+        });
+        let membership = Membership::listening_to(&events);
         let folder = settings.folder();
         Self {
             logs: LogFiles::begin(folder, &events, Limits::default()),
@@ -162,6 +170,7 @@ impl Server {
             since: SystemTime::now(),
             identity: RwLock::new(identity),
             publisher,
+            membership,
             publishing_problem: StdMutex::default(),
             applied: Mutex::new(None),
             restart: Notify::new(),
@@ -252,6 +261,11 @@ impl Server {
             .await?;
         if touched.as_ref().is_none_or(|touched| touched.published) {
             self.apply_published().await?;
+        }
+        // Before whoever made the change is told: who left a group is out by then.
+        if touched.as_ref().is_none_or(|touched| touched.members) {
+            self.membership.forget_users();
+            self.bring_members().await;
         }
         // Last, so that whoever comes in finds everything there.
         if touched.as_ref().is_none_or(|touched| touched.listeners) {
@@ -415,7 +429,8 @@ impl Server {
 
     async fn apply_published(&self) -> Result<(), StoreError> {
         let rules = self.db.run(|store| store.dnat_rules()).await?;
-        let part = format!("{} published hosts", rules.len());
+        let enabled = rules.iter().filter(|rule| rule.enabled).count();
+        let part = format!("{enabled} published hosts");
         let outcome = self.publisher.apply(&rules).await;
         let problem = outcome.as_ref().err().map(ToString::to_string);
         problem.clone_into(
@@ -429,7 +444,7 @@ impl Server {
                 for warning in applied.warnings {
                     tracing::warn!(warning, "published hosts may not be reachable");
                 }
-                if !rules.is_empty() {
+                if enabled > 0 {
                     self.events.report(&Event::PartStarted { hub: None, part });
                 }
             }
@@ -489,7 +504,7 @@ impl Server {
                 .collect();
             let nat_mode = self.settings.nat_mode;
             let tag = self.settings.tag.clone();
-            let published = self.publisher.clone();
+            let published = self.publisher.for_hub(record.name.as_str());
             let name = record.name.to_string();
             let access_rules = self.db.run(move |store| store.access_rules(&name)).await;
             hub.bring_to(&Wanted {
@@ -557,11 +572,10 @@ impl Touched {
                     touched.hubs.insert(change.hub.clone());
                 }
                 Noun::Listener => touched.listeners = true,
-                Noun::DnatRule => touched.published = true,
+                Noun::DnatRule => (touched.published, touched.members) = (true, true),
+                Noun::User | Noun::Group => touched.members = true,
                 Noun::Server => touched.server = true,
-                Noun::User
-                | Noun::Group
-                | Noun::Cascade
+                Noun::Cascade
                 | Noun::Layer3Switch
                 | Noun::SourceRules
                 | Noun::Authority

@@ -34,6 +34,7 @@ impl Server {
             self.follow(),
             self.count_usage(),
             self.watch_hubs(),
+            self.follow_members(),
             self.mend_hubs(),
             self.keep_packet_logs(),
             self.tell_of_lost_lines(),

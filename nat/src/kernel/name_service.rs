@@ -54,7 +54,8 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
 
 /// The resolvers bound how many questions are open; one more is not answered.
 async fn answer(socket: Arc<UdpSocket>, shared: Arc<Shared>, client: SocketAddr, question: Vec<u8>) {
-    if let Some(answer) = shared.resolvers.ask(shared.address(), &question).await {
+    let SocketAddr::V4(station) = client else { return };
+    if let Some(answer) = shared.ask(*station.ip(), &question).await {
         let _ = socket.send_to(&answer, client).await;
     }
 }

@@ -22,6 +22,7 @@ use tokio::time::sleep_until;
 
 use super::Shared;
 use super::flows::Flow;
+use crate::dnat::Grant;
 use crate::event::FlowProtocol;
 use crate::packet::{Echo, Outgoing};
 
@@ -40,6 +41,8 @@ pub(crate) struct Datagram<'a> {
     pub(crate) destination: SocketAddrV4,
     /// Where that really is.
     pub(crate) target: SocketAddrV4,
+    /// The rule of published hosts that leads there.
+    pub(crate) grant: Option<&'a Grant>,
     /// The payload; of a ping, the whole message.
     pub(crate) data: &'a [u8],
 }
@@ -76,6 +79,7 @@ pub(crate) struct Socket {
 struct Peer {
     /// The address that the station knows it by.
     known_as: SocketAddrV4,
+    grant: Option<Grant>,
     flow: Flow,
 }
 
@@ -179,14 +183,18 @@ impl Socket {
         let peer = match peers.entry(datagram.target) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let Some(flow) = shared
+                let Some(mut flow) = shared
                     .flows
                     .open(self.protocol, self.client, datagram.destination)
                 else {
                     return false;
                 };
+                if let Some(grant) = datagram.grant {
+                    flow.publish(grant);
+                }
                 place.insert(Peer {
                     known_as: datagram.destination,
+                    grant: datagram.grant.cloned(),
                     flow,
                 })
             }
@@ -246,6 +254,9 @@ impl Socket {
     fn answer(&self, now: Instant, from: SocketAddrV4, data: &[u8]) -> Option<Outgoing> {
         let peers = self.peers();
         let peer = peers.get(&from)?;
+        if peer.grant.as_ref().is_some_and(|grant| !grant.holds()) {
+            return None;
+        }
         peer.flow.received(now, data.len());
         if self.protocol != FlowProtocol::Icmp {
             return Some(Outgoing::udp(peer.known_as, self.client, data));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::dnat::{self, Grant};
 use crate::event::{Event, Events, FlowProtocol};
 use crate::table::{NatEntry, TcpState};
 
@@ -152,6 +153,7 @@ impl Flows {
         Some(Flow {
             flows: Arc::clone(self),
             meter,
+            published: None,
         })
     }
 
@@ -240,18 +242,33 @@ impl Meter {
 pub(crate) struct Flow {
     flows: Arc<Flows>,
     meter: Arc<Meter>,
+    /// The rule of published hosts that it is counted for as well.
+    published: Option<Arc<dnat::Meter>>,
 }
 
 impl Flow {
+    /// Counts it for a rule of published hosts as well.
+    pub(crate) fn publish(&mut self, grant: &Grant) {
+        grant.opened();
+        self.published = Some(grant.meter());
+    }
+
     /// Notes payload from the client.
     pub(crate) fn sent(&self, now: Instant, bytes: usize) {
         self.meter.sent.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.touch(now);
+        self.carried(now, bytes);
     }
 
     /// Notes payload to the client.
     pub(crate) fn received(&self, now: Instant, bytes: usize) {
         self.meter.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.carried(now, bytes);
+    }
+
+    fn carried(&self, now: Instant, bytes: usize) {
+        if let Some(published) = &self.published {
+            published.carried(bytes);
+        }
         self.touch(now);
     }
 

@@ -6,7 +6,7 @@
 mod datagrams;
 pub(crate) mod endpoint;
 mod flows;
-mod inbox;
+mod hairpin;
 mod proxy;
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use tokio::time::sleep_until;
 
 use crate::config::SecureNatConfig;
 use crate::device::Finisher;
-use crate::dnat::{Protocol, Publisher};
+use crate::dnat::{Grant, Protocol, Published};
 use crate::event::{Event, Events, FlowProtocol};
 use crate::host::VirtualHost;
 use crate::ipv6::{Question, Reach};
@@ -34,7 +34,7 @@ use datagrams::{Datagram, Sent, Sockets};
 use endpoint::Buffers;
 pub(crate) use flows::Flows;
 pub use flows::Limits;
-use inbox::Inbox;
+use hairpin::{Hairpins, Patience};
 use proxy::{Connection, Destination};
 
 /// Bytes of frames taken from the hub at one time.
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) port: Port,
     pub(crate) flows: Arc<Flows>,
     pub(crate) resolvers: Resolvers,
-    published: Option<Publisher>,
+    pub(crate) published: Option<Published>,
     events: Events,
     sockets: Sockets,
     connections: Mutex<HashMap<(SocketAddrV4, SocketAddrV4), Arc<Inbox>>>,
@@ -66,7 +66,7 @@ impl Shared {
         port: Port,
         flows: Arc<Flows>,
         resolvers: Resolvers,
-        published: Option<Publisher>,
+        published: Option<Published>,
         events: Events,
     ) -> Self {
         Shared {
@@ -222,6 +222,16 @@ impl Shared {
         self.host().config().ip
     }
 
+    /// Answers a station's question: about published hosts by ourselves, about all else by the resolvers.
+    pub(crate) async fn ask(&self, client: Ipv4Addr, question: &[u8]) -> Option<Vec<u8>> {
+        let own = self.address();
+        let ours = |published: &Published| published.answer(client, own, question);
+        match self.published.as_ref().and_then(ours) {
+            Some(answer) => Some(answer),
+            None => self.resolvers.ask(own, question).await,
+        }
+    }
+
     fn mtu(&self) -> usize {
         self.host().config().mtu as usize
     }
@@ -240,12 +250,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut sorter = Sorter {
         shared,
         tasks: JoinSet::new(),
+        hairpins: Hairpins::default(),
         finisher: Finisher::default(),
         called: Vec::new(),
     };
     let mut batch = Vec::new();
     loop {
-        let due = sorter.shared.host().poll_timeout();
+        let due = sorter.poll_timeout();
         let sleep = async {
             match due {
                 Some(at) => sleep_until(at.into()).await,
@@ -259,7 +270,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 }
                 sorter.handle_frames(&mut batch);
             }
-            () = sleep => sorter.shared.handle_timeout(),
+            () = sleep => sorter.handle_timeout(),
             () = sorter.shared.sooner() => {}
             () = sorter.shared.reset.notified() => sorter.end_flows().await,
             Some(ended) = sorter.tasks.join_next() => {
@@ -276,10 +287,28 @@ struct Sorter {
     shared: Arc<Shared>,
     /// The flows; dropping the set ends them.
     tasks: JoinSet<()>,
-    /// Cuts trains of datagrams, which are passed on one by one. Trains of segments are taken whole.
+    /// Connections to published hosts of the hub itself.
+    hairpins: Hairpins,
+    /// Cuts what stations with offload send: datagrams and segments are passed on one by one.
     finisher: Finisher,
     /// Connections that got packets of the batch, to be woken when all of it is sorted.
     called: Vec<Arc<Inbox>>,
+}
+
+/// Where a packet leads.
+struct Way {
+    destination: Destination,
+    /// The rule of published hosts that leads there.
+    grant: Option<Grant>,
+}
+
+impl From<Destination> for Way {
+    fn from(destination: Destination) -> Self {
+        Way {
+            destination,
+            grant: None,
+        }
+    }
 }
 
 impl Sorter {
@@ -302,7 +331,21 @@ impl Sorter {
         }
     }
 
+    fn poll_timeout(&self) -> Option<Instant> {
+        let host = self.shared.host().poll_timeout();
+        [host, self.hairpins.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self) {
+        self.hairpins.handle_timeout(Instant::now());
+        self.shared.handle_timeout();
+    }
+
     fn handle_packet(&mut self, now: Instant, packet: &Packet, checksum: Checksum) {
+        if let Some(turned) = self.turn(now, packet) {
+            self.shared.send(now, Some(turned));
+            return;
+        }
         match packet.protocol {
             TCP => self.handle_tcp(now, packet, checksum),
             UDP => self.handle_udp(now, packet, checksum),
@@ -318,17 +361,51 @@ impl Sorter {
         );
     }
 
+    /// A packet of a connection that is turned round in the hub.
+    fn turn(&mut self, now: Instant, packet: &Packet) -> Option<Outgoing> {
+        if self.hairpins.is_empty() {
+            return None;
+        }
+        let patience = Patience {
+            tcp: self.shared.tcp_timeout(),
+            udp: self.shared.udp_timeout(),
+        };
+        self.hairpins.turn(now, self.shared.address(), packet, patience)
+    }
+
+    /// Turns the first packet of a connection round, if its private host is a station of the hub; whether it is.
+    fn open_hairpin(&mut self, now: Instant, packet: &Packet, protocol: FlowProtocol, way: &Way) -> bool {
+        let network = self.shared.host().config().network();
+        let inside = |grant: &&Grant| network.contains(*grant.target().ip());
+        let Some(grant) = way.grant.as_ref().filter(inside) else {
+            return false;
+        };
+        let flow = self.shared.flows.open(protocol, packet.client(), packet.target());
+        // A station at its limit is not answered.
+        if let Some(mut flow) = flow {
+            flow.publish(grant);
+            if self.hairpins.open(now, packet, grant.clone(), flow) {
+                let turned = self.turn(now, packet);
+                self.shared.send(now, turned);
+            }
+        }
+        true
+    }
+
     /// Where a packet leads: to a published host, to the name service, or where it says; `None` if nowhere.
-    fn destination(&self, protocol: Protocol, packet: &Packet) -> Option<Destination> {
+    fn way(&self, protocol: Protocol, packet: &Packet) -> Option<Way> {
         let (destination, own) = (packet.target(), packet.destination == self.shared.address());
         let published = self.shared.published.as_ref();
-        if let Some(target) = published.and_then(|p| p.translate(protocol, packet.source, destination, own)) {
-            return Some(Destination::Address(target));
+        if let Some(grant) = published.and_then(|p| p.open(protocol, packet.source, destination, own)) {
+            return Some(Way {
+                destination: Destination::Address(grant.target()),
+                grant: Some(grant),
+            });
         }
         if own {
-            return (destination.port() == DNS_PORT).then_some(Destination::Resolver);
+            return (destination.port() == DNS_PORT).then_some(Destination::Resolver.into());
         }
-        (!is_refused(packet.destination)).then_some(Destination::Address(destination))
+        (!is_refused(packet.destination)).then_some(Destination::Address(destination).into())
     }
 
     fn handle_tcp(&mut self, now: Instant, packet: &Packet, checksum: Checksum) {
@@ -352,7 +429,7 @@ impl Sorter {
             reset();
             return;
         }
-        let Some(destination) = self.destination(Protocol::Tcp, packet) else {
+        let Some(way) = self.way(Protocol::Tcp, packet) else {
             if packet.destination == self.shared.address() {
                 reset();
             } else {
@@ -360,23 +437,25 @@ impl Sorter {
             }
             return;
         };
-        self.open_connection(packet, destination);
+        if !self.open_hairpin(now, packet, FlowProtocol::Tcp, &way) {
+            self.open_connection(packet, way);
+        }
     }
 
     /// A station at its limit is not answered: it asks again, and by then an earlier flow may have ended.
-    fn open_connection(&mut self, request: &Packet, destination: Destination) {
+    fn open_connection(&mut self, request: &Packet, way: Way) {
         let (client, target) = (request.client(), request.target());
         if self.shared.flows.too_many_connecting(request.source) {
             return;
         }
-        let Some(flow) = self.shared.flows.open(FlowProtocol::Tcp, client, target) else {
+        let Some(mut flow) = self.shared.flows.open(FlowProtocol::Tcp, client, target) else {
             return;
         };
-        let buffers = Buffers::among(self.shared.flows.count(FlowProtocol::Tcp));
-        let inbox = Arc::new(Inbox::new(buffers.receive));
-        self.shared
-            .connections()
-            .insert((client, target), Arc::clone(&inbox));
+        if let Some(grant) = &way.grant {
+            flow.publish(grant);
+        }
+        let (queue, packets) = mpsc::channel(QUEUE);
+        self.shared.connections().insert((client, target), queue);
         let registration = Registration {
             shared: Arc::clone(&self.shared),
             key: (client, target),
@@ -385,14 +464,20 @@ impl Sorter {
             shared: Arc::clone(&self.shared),
             flow,
             request: request.clone(),
-            destination,
-            inbox,
-            buffers,
+            destination: way.destination,
+            packets,
             seed: rand::random(),
         };
         self.tasks.spawn(async move {
             let _registration = registration;
-            connection.run().await;
+            match way.grant {
+                None => connection.run().await,
+                Some(grant) => tokio::select! {
+                    () = connection.run() => {}
+                    // The station learns it with its next segment, which belongs to no connection.
+                    () = grant.revoked() => {}
+                },
+            }
         });
     }
 
@@ -402,18 +487,28 @@ impl Sorter {
         if client.port() == 0 || destination.port() == 0 {
             return;
         }
-        match self.destination(Protocol::Udp, packet) {
-            Some(Destination::Address(target)) => {
+        let way = self.way(Protocol::Udp, packet);
+        if let Some(way) = &way
+            && self.open_hairpin(now, packet, FlowProtocol::Udp, way)
+        {
+            return;
+        }
+        match way {
+            Some(Way {
+                destination: Destination::Address(target),
+                grant,
+            }) => {
                 let datagram = Datagram {
                     protocol: FlowProtocol::Udp,
                     client,
                     destination,
                     target,
+                    grant: grant.as_ref(),
                     data,
                 };
                 self.send_datagram(now, packet, &datagram);
             }
-            Some(Destination::Resolver) => self.ask_resolver(client, destination, data),
+            Some(_) => self.ask_resolver(client, destination, data),
             None if packet.destination == self.shared.address() => {
                 self.refuse(now, packet, Icmpv4DstUnreachable::PortUnreachable);
             }
@@ -428,7 +523,7 @@ impl Sorter {
         let (shared, question) = (Arc::clone(&self.shared), question.to_vec());
         self.tasks.spawn(async move {
             flow.sent(Instant::now(), question.len());
-            if let Some(answer) = shared.resolvers.ask(*service.ip(), &question).await {
+            if let Some(answer) = shared.ask(*client.ip(), &question).await {
                 let now = Instant::now();
                 flow.received(now, answer.len());
                 shared.send(now, Some(Outgoing::udp(service, client, &answer)));
@@ -448,6 +543,7 @@ impl Sorter {
             client: SocketAddrV4::new(packet.source, echo.ident),
             destination: target,
             target,
+            grant: None,
             data: packet.payload(),
         };
         self.send_datagram(now, packet, &datagram);
@@ -476,10 +572,8 @@ impl Sorter {
     async fn end_flows(&mut self) {
         self.tasks.shutdown().await;
         self.shared.sockets.clear();
-        self.shared
-            .connections()
-            .drain()
-            .for_each(|(_, inbox)| inbox.close());
+        self.hairpins.clear();
+        self.shared.connections().clear();
     }
 }
 

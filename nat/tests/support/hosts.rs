@@ -69,6 +69,24 @@ impl Host {
         result.recv().unwrap()
     }
 
+    /// The hardware address of its end of the link.
+    pub(crate) fn mac(&self) -> hub_core::MacAddr {
+        let text = self.call(|| run("ip", "-o link show dev eth0"));
+        let word = text
+            .split_once("link/ether ")
+            .unwrap()
+            .1
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        let octets: Vec<u8> = word
+            .split(':')
+            .map(|octet| u8::from_str_radix(octet, 16).unwrap())
+            .collect();
+        hub_core::MacAddr::new(octets.try_into().unwrap())
+    }
+
     /// Serves TCP on `address`: see [`serve`].
     pub(crate) fn serve(&self, address: &str) {
         let address = address.to_owned();

@@ -92,6 +92,12 @@ pub(crate) fn ruleset() -> String {
     run("nft", "-s list ruleset")
 }
 
+/// Whether the namespace belongs to the machine's own root.
+pub(crate) fn is_privileged() -> bool {
+    // All of the machine's users are there under their own numbers.
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.contains("4294967295"))
+}
+
 /// A kernel setting.
 pub(crate) fn setting(key: &str) -> String {
     netdev::sysctl::read(key).unwrap()

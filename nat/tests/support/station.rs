@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
-use hub_core::{Frame, Port};
+use hub_core::{Frame, MacAddr, Port};
 use nat::device::Finisher;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -131,6 +131,30 @@ impl Station {
 
     pub(crate) fn socket(&mut self, handle: SocketHandle) -> &mut Socket<'static> {
         self.sockets.get_mut(handle)
+    }
+
+    /// The station's hardware address.
+    pub(crate) fn mac(&self) -> MacAddr {
+        MacAddr::new(self.mac)
+    }
+
+    /// Sends everything back that comes to this TCP port, until its client finishes.
+    pub(crate) async fn echo_once(&mut self, port: u16) {
+        let buffer = || SocketBuffer::new(vec![0; 64 * 1024]);
+        let handle = self.sockets.add(Socket::new(buffer(), buffer()));
+        self.socket(handle).listen(port).unwrap();
+        let done = |station: &mut Station| {
+            let socket = station.socket(handle);
+            while socket.can_recv() && socket.can_send() {
+                let heard = socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap();
+                socket.send_slice(&heard).unwrap();
+            }
+            if socket.state() == State::CloseWait {
+                socket.close();
+            }
+            matches!(socket.state(), State::Closed | State::TimeWait)
+        };
+        assert!(self.drive(PATIENCE, done).await, "no client came and finished");
     }
 
     /// Asks for a connection, and does not wait for the answer.

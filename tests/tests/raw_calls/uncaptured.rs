@@ -96,6 +96,27 @@ const PROOFS: &[(&str, Proof)] = &[
         ),
     ),
     (
+        "SetDnat",
+        Test(
+            "vpnserver/tests/serving/published.rs",
+            "they_are_changed_and_switched",
+        ),
+    ),
+    (
+        "EnableDnat",
+        Test(
+            "vpnserver/tests/serving/published.rs",
+            "they_are_changed_and_switched",
+        ),
+    ),
+    (
+        "TestDnat",
+        Test(
+            "vpnserver/tests/serving/published.rs",
+            "a_refusal_is_told_in_words",
+        ),
+    ),
+    (
         "DeleteDnat",
         Test(
             "vpnserver/tests/serving/published.rs",

@@ -23,7 +23,7 @@ mod config;
 mod connection;
 mod connection_state;
 mod dhcp;
-mod dnat;
+pub(crate) mod dnat;
 mod doors;
 mod group;
 mod http_header;

@@ -14,9 +14,8 @@ use protocol::{
         method::{
             AddDnat, AddLocalBridge, CreateGroup, CreateHub, CreateListener, CreateUser, DeleteDnat,
             DeleteGroup, DeleteHub, DeleteListener, DeleteLocalBridge, DeleteUser, DisableSecureNAT,
-            EnableListener, EnableSecureNAT, GetUser, SetAcList, SetAccessList, SetGroup, SetHub,
-            SetHubAdminOptions, SetHubExtOptions, SetHubMsg, SetHubRadius, SetSecureNATIPv6,
-            SetSecureNATOption, SetUser,
+            EnableListener, EnableSecureNAT, GetUser, SetAcList, SetAccessList, SetDnat, SetGroup, SetHub,
+            SetHubAdminOptions, SetHubExtOptions, SetHubMsg, SetHubRadius, SetSecureNATOption, SetUser,
         },
         option::HubOptions,
         user::User,
@@ -24,6 +23,7 @@ use protocol::{
 };
 
 use crate::{
+    command::dnat::explained,
     declare::{
         observe,
         plan::{Change, Plan, Step},
@@ -266,23 +266,17 @@ fn secure_nat(shell: &mut Shell, hub: &str, on: bool) -> Outcome {
     }
 }
 
-/// A published host cannot be changed, only replaced; the old one comes back when the new one is refused.
 fn dnat(shell: &mut Shell, before: Option<&Dnat>, after: Option<&Dnat>) -> Outcome {
-    if let Some(rule) = before {
-        let name = rule.name.clone();
-        shell.call::<DeleteDnat>(&Named { name })?;
-    }
-    let Some(rule) = after else { return Ok(()) };
-    let added = shell.call::<AddDnat>(rule).map(drop);
-    if let (Err(failure), Some(rule)) = (&added, before)
-        && shell.call::<AddDnat>(rule).is_err()
-    {
-        return Err(Failure::Failed {
-            code: ErrorCode::from_code(failure.code()),
-            text: format!("{failure} The rule that was there is gone, and could not be put back."),
-        });
-    }
-    added
+    let (rule, done) = match (before, after) {
+        (Some(_), Some(rule)) => (rule, shell.call::<SetDnat>(rule).map(drop)),
+        (None, Some(rule)) => (rule, shell.call::<AddDnat>(rule).map(drop)),
+        (Some(rule), None) => {
+            let name = rule.name.clone();
+            return shell.call::<DeleteDnat>(&Named { name }).map(drop);
+        }
+        (None, None) => return Ok(()),
+    };
+    done.map_err(|failure| explained(shell, rule, failure))
 }
 
 fn listener(shell: &mut Shell, port: u32, before: Option<bool>, after: Option<bool>) -> Outcome {

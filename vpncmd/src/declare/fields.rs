@@ -1,12 +1,11 @@
-//! What can be declared of hubs, groups, users, SecureNAT and published hosts: one row per key.
+//! What can be declared of hubs, groups, users and SecureNAT: one row per key.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr};
 
 use protocol::{
     policy::Policy,
     rpc::{
         Timestamp,
-        dnat::{Dnat, DnatProtocol},
         group::Group,
         hub::{HubRadius, HubSettings},
         securenat::{SecureNatIpv6, SecureNatOption},
@@ -337,50 +336,7 @@ impl Object for SecureNat {
     ];
 }
 
-impl Object for SecureNatIpv6 {
-    const FIELDS: &'static [Field<SecureNatIpv6>] = &[
-        plain!("enabled", "Whether SecureNAT is an IPv6 router.", Flag enabled),
-        Field {
-            key: "prefix",
-            about: "The network in which users make their addresses, a /64.",
-            access: Access::Text(|ipv6| ipv6.prefix.clone(), set_prefix),
-        },
-        Field {
-            key: "dns",
-            about: "The name servers of the clients, \"auto\" or \"none\".",
-            access: Access::Text(|ipv6| ipv6.name_servers.clone(), set_ipv6_name_servers),
-        },
-        plain!("preferred", "Seconds for which an address is used.", Number preferred_lifetime, LIFETIMES),
-        plain!("valid", "Seconds after which an address is gone.", Number valid_lifetime, LIFETIMES),
-    ];
-}
-
-/// Written as the server shows it, so that the two can be compared.
-fn set_prefix(ipv6: &mut SecureNatIpv6, text: &str) -> Result<(), String> {
-    let wrong =
-        || "a /64, such as \"fd12:3456:789a::/64\"; leave it out for the one made for the hub".to_owned();
-    let (address, "64") = text.split_once('/').ok_or_else(wrong)? else {
-        return Err(wrong());
-    };
-    let address: Ipv6Addr = address.parse().map_err(|_| wrong())?;
-    let network = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
-    ipv6.prefix = format!("{network}/64");
-    Ok(())
-}
-
-fn set_ipv6_name_servers(ipv6: &mut SecureNatIpv6, text: &str) -> Result<(), String> {
-    if ["auto", "none"].contains(&text) {
-        return put(&mut ipv6.name_servers, text);
-    }
-    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-    let servers: Result<Vec<Ipv6Addr>, _> = words.map(str::parse).collect();
-    let servers =
-        servers.map_err(|_| "IPv6 addresses with commas between, \"auto\" or \"none\"".to_owned())?;
-    let shown: Vec<String> = servers.iter().map(Ipv6Addr::to_string).collect();
-    put(&mut ipv6.name_servers, &shown.join(", "))
-}
-
-fn shown(address: IpAddr) -> String {
+pub(super) fn shown(address: IpAddr) -> String {
     if address.is_unspecified() {
         String::new()
     } else {
@@ -388,7 +344,7 @@ fn shown(address: IpAddr) -> String {
     }
 }
 
-fn set_address(place: &mut IpAddr, text: &str) -> Result<(), String> {
+pub(super) fn set_address(place: &mut IpAddr, text: &str) -> Result<(), String> {
     let address = match text {
         "" => Ipv4Addr::UNSPECIFIED,
         text => text
@@ -483,78 +439,4 @@ fn set_reservations(nat: &mut SecureNat, list: &[String]) -> Result<(), String> 
         .collect();
     nat.option.dhcp_reservations = Some(items.join(", "));
     Ok(())
-}
-
-impl Object for Dnat {
-    const FIELDS: &'static [Field<Dnat>] = &[
-        Field {
-            key: "protocol",
-            about: "tcp or udp.",
-            access: Access::Text(
-                |rule| match rule.protocol {
-                    DnatProtocol::Tcp => "tcp".to_owned(),
-                    DnatProtocol::Udp => "udp".to_owned(),
-                    DnatProtocol::Other(number) => number.to_string(),
-                },
-                |rule, name| {
-                    rule.protocol = match name {
-                        "tcp" => DnatProtocol::Tcp,
-                        "udp" => DnatProtocol::Udp,
-                        _ => return Err("\"tcp\" or \"udp\"".to_owned()),
-                    };
-                    Ok(())
-                },
-            ),
-        },
-        Field {
-            key: "port",
-            about: "The port of the server's machine, or several.",
-            access: Access::Ports(
-                |rule| (rule.port_start, rule.port_end),
-                |rule, (first, last)| (rule.port_start, rule.port_end) = (first, last),
-            ),
-        },
-        Field {
-            key: "to",
-            about: "The host behind and its port; of several ports, the first.",
-            access: Access::Text(
-                |rule| format!("{}:{}", rule.to_ip_address, rule.to_port),
-                |rule, text| {
-                    let to: SocketAddrV4 = text
-                        .parse()
-                        .map_err(|_| "an IPv4 address and a port, such as \"10.0.1.26:80\"".to_owned())?;
-                    (rule.to_ip_address, rule.to_port) = (IpAddr::V4(*to.ip()), u32::from(to.port()));
-                    Ok(())
-                },
-            ),
-        },
-        Field {
-            key: "source",
-            about: "Who may come; empty for everybody.",
-            access: Access::Text(
-                |rule| {
-                    if rule.src_subnet_mask.is_unspecified() {
-                        String::new()
-                    } else {
-                        network::show(rule.src_ip_address, rule.src_subnet_mask)
-                    }
-                },
-                |rule, text| {
-                    let text = if text.is_empty() { "0.0.0.0/0" } else { text };
-                    let (address, mask) =
-                        network::parse_v4(text).ok_or("an IPv4 network, such as \"203.0.113.0/24\"")?;
-                    (rule.src_ip_address, rule.src_subnet_mask) = (address.into(), mask.into());
-                    Ok(())
-                },
-            ),
-        },
-        Field {
-            key: "address",
-            about: "At which address of the server's machine; empty for every one.",
-            access: Access::Text(
-                |rule| shown(rule.dest_ip_address),
-                |rule, text| set_address(&mut rule.dest_ip_address, text),
-            ),
-        },
-    ];
 }

@@ -12,6 +12,7 @@ pub mod fields;
 pub mod model;
 pub mod observe;
 pub mod plan;
+mod published;
 pub mod read;
 pub mod rule;
 pub mod value;

@@ -80,7 +80,9 @@ pub(crate) struct Model {
 
 impl Server for Model {
     fn call(&mut self, method: &str, request: &Pack) -> Result<Pack, ErrorCode> {
-        let reads = method.starts_with("Get") || method.starts_with("Enum");
+        let reads = ["Get", "Enum", "Test"]
+            .iter()
+            .any(|start| method.starts_with(start));
         let manner = *self.manner.borrow();
         if !manner.has_dnat && (method.ends_with("Dnat") || method.ends_with("IPv6")) {
             return Err(ErrorCode::NotSupported);
@@ -357,6 +359,11 @@ impl Model {
                     return Err(ErrorCode::ObjectExists);
                 }
                 state.dnat.push(rule);
+            }
+            "SetDnat" => {
+                let rule = Dnat::from_pack(request).unwrap();
+                let known = state.dnat.iter_mut().find(|known| is(&known.name, &rule.name));
+                *known.ok_or(ErrorCode::ObjectNotFound)? = rule;
             }
             "DeleteDnat" => {
                 let name = Named::from_pack(request).unwrap().name;

@@ -173,6 +173,13 @@ fn hub(event: &Event) -> Option<(Option<&str>, String)> {
         ),
         Event::HubOnline { hub } => (Some(hub), "The hub is online.".to_owned()),
         Event::HubOffline { hub } => (Some(hub), "The hub is offline.".to_owned()),
+        Event::HealthChanged(change) => (
+            None,
+            format!(
+                "The published host {} ({}) is {}.",
+                change.rule, change.target, change.health
+            ),
+        ),
         Event::PartStarted { hub, part } => (hub.as_deref(), format!("Working: {part}.")),
         Event::PartFailed { hub, part, reason } => {
             (hub.as_deref(), format!("Not working: {part}. {reason}."))

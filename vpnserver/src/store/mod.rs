@@ -183,6 +183,8 @@ pub trait Store: Send + Sync {
     fn add_dnat_rule(&self, rule: &DnatRule) -> Result<()>;
     /// Removes one.
     fn delete_dnat_rule(&self, name: &str) -> Result<()>;
+    /// Changes one, and all of it but its name.
+    fn update_dnat_rule(&self, name: &str, edit: Edit<'_, DnatRule>) -> Result<()>;
 
     /// The access list of a hub, in the order in which the rules are tried.
     fn access_rules(&self, hub: &str) -> Result<Vec<AccessRule>>;

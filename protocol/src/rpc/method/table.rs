@@ -10,7 +10,7 @@ use crate::rpc::cascade::{Link, LinkList, LinkName, LinkRename, LinkRequest, Lin
 use crate::rpc::certificate::{Authority, AuthorityList, KeyPair, NewAuthority};
 use crate::rpc::cluster::{FarmConnection, FarmMember, FarmMemberList, FarmMemberRequest, FarmSetting};
 use crate::rpc::connection::{ConnectionInfo, ConnectionList};
-use crate::rpc::dnat::{Dnat, DnatList};
+use crate::rpc::dnat::{Dnat, DnatList, DnatSwitch, DnatVerdict};
 use crate::rpc::doors::{
     EtherIp, EtherIpList, EtherIpRequest, IpsecServices, OpenVpnSstp, ProtocolOptions, ProtocolRequest,
     WireGuardKeys,
@@ -254,6 +254,12 @@ methods! {
 
     /// Publishes a host behind this machine.
     AddDnat(Dnat) -> Dnat, server;
+    /// Changes that: the rule of the name becomes this one.
+    SetDnat(Dnat) -> Dnat, server;
+    /// Puts it into force or out of it.
+    EnableDnat(DnatSwitch) -> DnatSwitch, server;
+    /// Why a rule would be refused, in words. It is added or changed as the name is new or not.
+    TestDnat(Dnat) -> DnatVerdict, server;
     /// Ends that.
     DeleteDnat(Named) -> Named, server;
     /// All published hosts.

@@ -14,6 +14,7 @@ mod ipv6;
 mod layer3;
 mod lease;
 mod open;
+mod published;
 mod restriction;
 mod row;
 mod schema;
@@ -307,15 +308,19 @@ impl<A: Access> Store for A {
     }
 
     fn dnat_rules(&self) -> Result<Vec<DnatRule>> {
-        self.read(server::dnat_rules)
+        self.read(published::rules)
     }
 
     fn add_dnat_rule(&self, rule: &DnatRule) -> Result<()> {
-        self.write(|write| server::add_dnat_rule(write, rule))
+        self.write(|write| published::add(write, rule))
+    }
+
+    fn update_dnat_rule(&self, name: &str, edit: Edit<'_, DnatRule>) -> Result<()> {
+        self.write(|write| published::update(write, name, edit))
     }
 
     fn delete_dnat_rule(&self, name: &str) -> Result<()> {
-        self.write(|write| server::delete_dnat_rule(write, name))
+        self.write(|write| published::delete(write, name))
     }
 
     fn access_rules(&self, hub: &str) -> Result<Vec<AccessRule>> {

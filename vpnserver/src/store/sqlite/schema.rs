@@ -13,7 +13,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("v2.sql"),
     include_str!("v3.sql"),
     include_str!("v4.sql"),
-    include_str!("v7.sql"),
+    include_str!("v5.sql"),
 ];
 
 /// Why the schema could not be brought up to date.

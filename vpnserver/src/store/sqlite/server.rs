@@ -1,10 +1,9 @@
-//! What belongs to the whole server: its settings, listeners, local bridges, DNAT rules.
+//! What belongs to the whole server: its settings, listeners, local bridges.
 
-use nat::dnat;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use super::row::{self, get};
-use super::{Action, DnatRule, Edit, Listener, LocalBridge, Noun, Result, Server, StoreError, Write};
+use super::{Action, Edit, Listener, LocalBridge, Noun, Result, Server, StoreError, Write};
 use crate::secret::Sealed;
 use crate::store::{
     HostAddress, HubName, KeepAlive, KeepProtocol, ServerCertificate, Syslog, server_settings,
@@ -238,61 +237,4 @@ pub(super) fn delete_local_bridge(write: &Write<'_>, hub: &str, device: &str) ->
         });
     }
     write.note(Noun::LocalBridge, Action::Deleted, hub, device)
-}
-
-pub(super) fn dnat_rules(connection: &Connection) -> Result<Vec<DnatRule>> {
-    let mut query = connection
-        .prepare("SELECT name, protocol, ports, target, source, dest FROM dnat_rule ORDER BY name")?;
-    let mut rows = query.query([])?;
-    let mut rules = Vec::new();
-    while let Some(row) = rows.next()? {
-        rules.push(dnat_rule(row)?);
-    }
-    Ok(rules)
-}
-
-fn dnat_rule(row: &Row<'_>) -> Result<DnatRule> {
-    let text = |column| get::<String>(row, column);
-    let (name, protocol, ports) = (text("name")?, text("protocol")?, text("ports")?);
-    DnatRule::parse(
-        &name,
-        &protocol,
-        &ports,
-        &text("target")?,
-        &text("source")?,
-        &text("dest")?,
-    )
-    .map_err(|_| StoreError::Damaged("dnat_rule"))
-}
-
-pub(super) fn add_dnat_rule(write: &Write<'_>, rule: &DnatRule) -> Result<()> {
-    let mut rules = dnat_rules(write)?;
-    if rules
-        .iter()
-        .any(|other| other.name.eq_ignore_ascii_case(&rule.name))
-    {
-        return Err(StoreError::RuleExists(rule.name.clone()));
-    }
-    rules.push(rule.clone());
-    dnat::check(&rules).map_err(row::invalid)?;
-    let optional = |text: Option<String>| text.unwrap_or_default();
-    write.execute(
-        "INSERT INTO dnat_rule (name, protocol, ports, target, source, dest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            rule.name,
-            rule.protocol.as_str(),
-            rule.ports.to_string(),
-            rule.to.to_string(),
-            optional(rule.source.map(|net| net.to_string())),
-            optional(rule.dest.map(|ip| ip.to_string())),
-        ],
-    )?;
-    write.note(Noun::DnatRule, Action::Added, "", &rule.name)
-}
-
-pub(super) fn delete_dnat_rule(write: &Write<'_>, name: &str) -> Result<()> {
-    if write.execute("DELETE FROM dnat_rule WHERE name = ?1", [name])? == 0 {
-        return Err(StoreError::RuleNotFound(name.into()));
-    }
-    write.note(Noun::DnatRule, Action::Deleted, "", name)
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hub_core::MacAddr;
+use nat::dnat::Check;
 use nat::{Holder, Reservation};
 use protocol::error::ErrorCode;
 use protocol::policy::Policy;
@@ -493,6 +494,21 @@ fn dnat_rules_are_kept_whole_and_may_not_clash() {
     )
     .unwrap();
     let games = DnatRule::parse("games", "udp", "8000-8010", "10.0.1.27", "", "").unwrap();
+    let wiki = DnatRule {
+        enabled: false,
+        group: Some("office/staff".parse().unwrap()),
+        host_name: Some("wiki.private".parse().unwrap()),
+        check: Some(Check::new(60, 5).unwrap()),
+        ..DnatRule::parse(
+            "wiki",
+            "tcp+udp",
+            "80",
+            "10.0.1.28",
+            "10.0.0.0/8,203.0.113.0/24",
+            "",
+        )
+        .unwrap()
+    };
     store.add_dnat_rule(&web).unwrap();
     store.add_dnat_rule(&games).unwrap();
     assert_eq!(
@@ -507,9 +523,34 @@ fn dnat_rules_are_kept_whole_and_may_not_clash() {
         ..web.clone()
     };
     assert_eq!(code(store.add_dnat_rule(&clash)), ErrorCode::InvalidParameter);
-    assert_eq!(store.dnat_rules().unwrap(), [games, web]);
+    store.add_dnat_rule(&wiki).unwrap();
+    assert_eq!(store.dnat_rules().unwrap(), [games.clone(), web.clone(), wiki]);
+    let enable = |rule: &mut DnatRule| {
+        rule.enabled = true;
+        rule.name = "another".to_owned();
+        Ok(())
+    };
+    assert_eq!(
+        code(store.update_dnat_rule("wiki", &enable)),
+        ErrorCode::InvalidParameter
+    );
+    let elsewhere = |rule: &mut DnatRule| {
+        rule.dest = Some([198, 51, 100, 8].into());
+        enable(rule)
+    };
+    store.update_dnat_rule("WIKI", &elsewhere).unwrap();
+    let kept = &store.dnat_rules().unwrap()[2];
+    assert_eq!(
+        (kept.name.as_str(), kept.enabled),
+        ("wiki", true),
+        "the name stays"
+    );
+    assert_eq!(
+        code(store.update_dnat_rule("nobody", &enable)),
+        ErrorCode::ObjectNotFound
+    );
     store.delete_dnat_rule("Web").unwrap();
-    assert_eq!(store.dnat_rules().unwrap().len(), 1);
+    assert_eq!(store.dnat_rules().unwrap().len(), 2);
 }
 
 fn kept(host: u8, client: u8) -> KeptLease {
