@@ -214,7 +214,8 @@ fn a_missing_or_failing_nft_is_named_and_nothing_is_left_behind() {
         };
         assert!(run_with_path("install the package `nftables`"));
         // One that lists, and fails to change anything.
-        let script = "#!/bin/sh\ncase \"$*\" in *list*) echo 'Error: No such file or directory' >&2; exit 1;; esac\n\
+        let script = "#!/bin/sh\ncase \"$*\" in *'list table '*) echo 'Error: No such file or directory' >&2; exit 1;; \
+                      *list*) echo '{\"nftables\": []}'; exit 0;; esac\n\
                       echo 'Error: Could not process rule: Out of luck' >&2\nexit 1\n";
         let nft = folder.path().join("nft");
         std::fs::write(&nft, script).unwrap();

@@ -2,12 +2,12 @@
 
 use std::io::{self, IsTerminal};
 
+use nat::dnat::{Health, HealthChange};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 use crate::events::Event;
-use nat::dnat::{Health, HealthChange};
 
 /// Begins to log to standard error. `HUBWARD_LOG` sets the filter (`info` unless set).
 pub fn begin(format: LogFormat) {
