@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::resolver::DNS_PORT;
-use crate::user::Shared;
+use crate::user::{NOBODY, Shared};
 
 /// The longest question by UDP.
 const MAX_QUESTION: usize = 4096;
@@ -54,8 +54,11 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
 
 /// The resolvers bound how many questions are open; one more is not answered.
 async fn answer(socket: Arc<UdpSocket>, shared: Arc<Shared>, client: SocketAddr, question: Vec<u8>) {
-    let SocketAddr::V4(station) = client else { return };
-    if let Some(answer) = shared.ask(*station.ip(), &question).await {
+    let station = match client {
+        SocketAddr::V4(station) => *station.ip(),
+        SocketAddr::V6(_) => NOBODY,
+    };
+    if let Some(answer) = shared.ask(station, &question).await {
         let _ = socket.send_to(&answer, client).await;
     }
 }

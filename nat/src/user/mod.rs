@@ -40,6 +40,9 @@ use proxy::{Connection, Destination};
 /// Bytes of frames taken from the hub at one time.
 const BATCH: usize = 256 * 1024;
 
+/// Who asks by IPv6: nobody of whom the hub knows an address by IPv4, and so nobody of a group.
+pub(crate) const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
 /// What the tasks of one SecureNAT share.
 pub(crate) struct Shared {
     pub(crate) host: Mutex<VirtualHost>,
@@ -177,7 +180,7 @@ impl Shared {
 
     /// Answers a question for a name that came by IPv6.
     async fn answer(&self, question: &Question) {
-        if let Some(answer) = self.resolvers.ask(self.address(), &question.data).await {
+        if let Some(answer) = self.ask(NOBODY, &question.data).await {
             let mut host = self.host();
             host.router().answer(question, &answer);
             self.flush(Instant::now(), host);
