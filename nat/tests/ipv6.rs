@@ -210,14 +210,8 @@ fn metadata_services_are_not_reached_through_us() {
 
 /// The router of a provider tells this machine its default route.
 fn advertise_from(provider: &Host) {
-    let link = provider.call(|| run("ip", "-o link show eth0"));
-    let mac = link.split_once("link/ether ").unwrap().1;
     let mut config = ipv6();
-    let octets: Vec<u8> = mac[..17]
-        .split(':')
-        .map(|octet| u8::from_str_radix(octet, 16).unwrap())
-        .collect();
-    config.mac_address = hub_core::MacAddr::new(octets.try_into().unwrap());
+    config.mac_address = provider.mac();
     config.ipv6.prefix = "2001:db8:77::/64".parse().unwrap();
     let (mut router, now) = (Router::default(), Instant::now());
     router.set_reach(now, Reach::Outside);
