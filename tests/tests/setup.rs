@@ -142,7 +142,7 @@ fn printed_commands_make_the_same_server() {
                 ("mikalab", "DhcpGet"),
                 ("mikalab", "NatGet"),
                 ("mikalab", "SecureNatHostGet"),
-                ("mikalab", "ExtOptionGet"),
+                ("mikalab", "ExtOptionList"),
             ] {
                 let of = |host: &Host| -> Result<String> {
                     let said = administer(host, hub, &[command])?;
