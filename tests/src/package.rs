@@ -11,6 +11,13 @@ use crate::{lab, ours, process, sources};
 /// The two packages of the tests: what is installed first, and a newer one with the same programs.
 pub const VERSIONS: [&str; 2] = ["0.1.0-1", "0.1.1-1"];
 
+/// The package `$1` as version `$0` in `$2`.
+const AS_NEWER: &str = r#"
+draft=$2.draft; rm -rf "$draft"; dpkg-deb -R "$1" "$draft"
+sed -i "s/^Version: .*/Version: $0/" "$draft/DEBIAN/control"
+dpkg-deb --root-owner-group -Zgzip -z1 -b "$draft" "$2" >/dev/null; rm -rf "$draft"
+"#;
+
 /// Makes both, with the tool that `make deb` uses. Inside a laboratory they are there already.
 pub fn made() -> Result<[PathBuf; 2]> {
     let folder = lab::target()?.join("packages");
@@ -25,23 +32,28 @@ pub fn made() -> Result<[PathBuf; 2]> {
         return Ok(files);
     }
     process::run(Command::new(ours::program("packaging")?).arg(sources::top().join("target/papers")))?;
-    for (version, file) in VERSIONS.iter().zip(&files) {
-        let mut command = Command::new(tool());
-        command.current_dir(sources::top()).args([
-            "deb",
-            "-q",
-            "-p",
-            "packaging",
-            "--no-build",
-            "--profile",
-            "dev",
-        ]);
-        // Quickly made, and quickly unpacked; nobody downloads it.
-        command.args(["--strip", "--compress-type", "gz", "--fast", "--compress-system"]);
-        command.args(["--deb-version", version, "--output"]).arg(file);
-        process::run(&mut command)
-            .context("the package could not be made (tests/prepare test brings cargo-deb)")?;
-    }
+    let [first, second] = &files;
+    let mut command = Command::new(tool());
+    command.current_dir(sources::top()).args([
+        "deb",
+        "-q",
+        "-p",
+        "packaging",
+        "--no-build",
+        "--profile",
+        "dev",
+        "--strip",
+    ]);
+    // Quickly made, and quickly unpacked; nobody downloads it.
+    command.args(["--compress-type", "gz", "--fast", "--compress-system"]);
+    command
+        .args(["--deb-version", VERSIONS[0], "--output"])
+        .arg(first);
+    process::run(&mut command)
+        .context("the package could not be made (tests/prepare test brings cargo-deb)")?;
+    let mut again = Command::new("sh");
+    again.args(["-euc", AS_NEWER, VERSIONS[1]]).arg(first).arg(second);
+    process::run(&mut again).context("the newer package could not be made")?;
     Ok(files)
 }
 
