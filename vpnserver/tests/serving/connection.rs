@@ -14,7 +14,11 @@ use crate::site::lab;
 async fn a_session_is_not_listed_among_them_and_counts_once() {
     let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice"]).await;
-    let _alice = enter(&site, login("alice")).await.unwrap();
+    let alice = enter(&site, login("alice")).await.unwrap();
+    let session = site.server.sessions.with_key(&alice.welcome.session_key).unwrap();
+    // The welcome is there a moment before the connection has joined.
+    let mut state = session.tunnel.watch();
+    state.wait_for(|state| state.connections == 1).await.unwrap();
     let list = admin.call::<EnumConnection>(&Nothing {}).await.unwrap();
     assert!(list.connections.is_empty(), "{list:?}");
     let status = admin.call::<GetServerStatus>(&Nothing {}).await.unwrap();
