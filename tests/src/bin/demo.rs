@@ -270,20 +270,14 @@ fn without_privileges(story: &mut Story, stage: &Stage) -> Result<Duration> {
 
 /// Says in which mode SecureNAT works, and checks that it is the one.
 fn secure_nat_is_in(story: &Story, stage: &Stage, mode: &str) -> Result<()> {
-    let said = ours::administer(&stage.nat, HUB, &["SecureNatStatusGet", "NatTable"])?;
+    let said = ours::administer(&stage.nat, HUB, &["SecureNatStatusGet"])?;
     let active =
         stock::item(&said, "Kernel-mode NAT is Active").context("SecureNatStatusGet tells no mode")?;
     ensure!(
         (active == "Yes") == (mode == "kernel"),
         "SecureNAT should be in {mode} mode:\n{said}"
     );
-    ensure!(
-        said.contains("10.0.1.26"),
-        "NatTable does not tell of the page in {mode} mode:\n{said}"
-    );
-    story.say(&format!(
-        "SecureNAT in {mode} mode fetched it; NatTable shows the connection."
-    ));
+    story.say(&format!("SecureNAT worked in {mode} mode."));
     Ok(())
 }
 
