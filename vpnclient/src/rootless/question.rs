@@ -221,7 +221,7 @@ mod tests {
             ".",
             "a..b",
             &"x".repeat(64),
-            &"x.".repeat(127),
+            &"x.".repeat(128),
             "müller.example",
         ] {
             assert_eq!(question(1, name), None, "{name}");
