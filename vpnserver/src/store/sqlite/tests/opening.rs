@@ -62,15 +62,9 @@ fn a_newer_schema_is_refused_and_untouched() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = refused(dir.path());
+    let newest = schema::newest(schema::MIGRATIONS);
     assert!(
-        matches!(
-            error,
-            OpenError::Newer {
-                found: 99,
-                known: 3,
-                ..
-            }
-        ),
+        matches!(error, OpenError::Newer { found: 99, known, .. } if known == newest),
         "{error}"
     );
     assert!(error.to_string().contains("newer Hubward"), "{error}");
