@@ -1,4 +1,4 @@
-//! An `nft` that stops in the middle: for killing who waits for it at a place that the test chooses.
+//! An `nft` that stops in the middle, or fails: for killing or troubling who waits for it at a place that the test chooses.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,21 +18,25 @@ pub enum Moment {
     Before,
     /// When the kernel has done it, and the caller does not know yet.
     After,
+    /// Nowhere: this one call fails, and those after it pass.
+    Fails,
 }
 
-/// Lays the trap: the first `calls` calls of nft pass, the next one hangs.
+/// Lays the trap: the first `calls` calls of nft pass, the next one hangs or fails.
 pub fn lay(host: &Host, calls: usize, moment: Moment) -> Result<()> {
     let nft = host.sh("command -v nft")?;
     let nft = nft.trim();
     let act = match moment {
         Moment::Before => "",
         Moment::After => "\"$nft\" \"$@\"",
+        Moment::Fails => "echo -1 > $folder/left; touch $folder/sprung; echo 'Error: no room' >&2; exit 1",
     };
     let script = format!(
         "#!/bin/sh
 nft={nft}
+folder={FOLDER}
 left=$(cat {FOLDER}/left)
-if [ \"$left\" -le 0 ]; then
+if [ \"$left\" -eq 0 ]; then
     {act}
     touch {FOLDER}/sprung
     exec sleep 1000

@@ -1,4 +1,5 @@
-//! `kill -9` at every moment of a start: the next start works, and its stop leaves the machine as the first one found it.
+//! `kill -9` at every moment of a start, and an nft that fails there: the next start works, and its stop leaves the machine as
+//! the first one found it.
 
 use anyhow::{Result, ensure};
 use hubward_tests::host::Host;
@@ -50,6 +51,39 @@ fn an_instance_that_is_killed_at_any_call_is_taken_over_and_undone() {
                 }
             }
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_instance_whose_nft_fails_at_any_call_ends_with_a_line_and_leaves_nothing() {
+    lab::run(|lab| {
+        let (site, metadata) = site(lab, &["10.0.0.0/16"])?;
+        let before = machine(&site.nat)?;
+        let address = metadata.address();
+        let mut refused = 0;
+        for call in 0.. {
+            trap::lay(&site.nat, call, Moment::Fails)?;
+            let mut command = trap::command(&site.nat, &program("vpnserver")?, None);
+            match Server::start_command(command.args(["nat-instance", "--metadata", &address])) {
+                // What only warns may fail.
+                Ok(instance) => instance.stop()?,
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    ensure!(
+                        said.contains("ended with 4") && said.contains("no room"),
+                        "{said}"
+                    );
+                    refused += 1;
+                }
+            }
+            let after = machine(&site.nat)?;
+            ensure!(before == after, "call {call}:\n{before}\nafter:\n{after}");
+            if !trap::is_sprung() {
+                break;
+            }
+        }
+        ensure!(refused >= 3, "only {refused} calls were missed");
         Ok(())
     });
 }
