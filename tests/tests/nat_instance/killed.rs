@@ -65,9 +65,14 @@ fn an_instance_whose_nft_fails_at_any_call_ends_with_a_line_and_leaves_nothing()
         for call in 0.. {
             trap::lay(&site.nat, call, Moment::Fails)?;
             let mut command = trap::command(&site.nat, &program("vpnserver")?, None);
-            match Server::start_command(command.args(["nat-instance", "--metadata", &address])) {
-                // What only warns may fail.
-                Ok(instance) => instance.stop()?,
+            let started = Server::start_command(command.args(["nat-instance", "--metadata", &address]));
+            let sprung = trap::is_sprung();
+            match started {
+                // A call that only warns may fail; those of the stop are not in question.
+                Ok(instance) => {
+                    trap::lay(&site.nat, usize::MAX >> 1, Moment::Fails)?;
+                    instance.stop()?;
+                }
                 Err(error) => {
                     let said = format!("{error:#}");
                     ensure!(
@@ -79,7 +84,7 @@ fn an_instance_whose_nft_fails_at_any_call_ends_with_a_line_and_leaves_nothing()
             }
             let after = machine(&site.nat)?;
             ensure!(before == after, "call {call}:\n{before}\nafter:\n{after}");
-            if !trap::is_sprung() {
+            if !sprung {
                 break;
             }
         }
