@@ -145,10 +145,11 @@ impl Server {
         mut before: BTreeMap<Ipv4Addr, Station>,
     ) -> Result<(BTreeMap<Ipv4Addr, Station>, HubMembers), StoreError> {
         let sessions = self.groups_of_sessions(&hub.name).await?;
+        let devices = hub.devices().await;
         let group_of = |session: &str| {
             sessions
                 .get(session)
-                .filter(|group| groups.contains(&folded(group)))
+                .filter(|group| groups.contains(&folded(*group)))
         };
         let now = Instant::now();
         let mut members = BTreeMap::new();
@@ -170,11 +171,8 @@ impl Server {
             mac: member.mac,
             ip: *ip,
         });
-        let members_of_hub = HubMembers {
-            devices: hub.devices().await,
-            stations: stations.collect(),
-        };
-        Ok((members, members_of_hub))
+        let stations = stations.collect();
+        Ok((members, HubMembers { devices, stations }))
     }
 
     /// The groups that the users of a hub's sessions are in now, by the sessions' names.
@@ -185,7 +183,6 @@ impl Server {
             .iter()
             .map(|session| (session.origin.name.clone(), folded(&session.origin.user)))
             .collect();
-        let key = |user: &str| (folded(hub), user.to_owned());
         let unknown: HashSet<String> = {
             let groups = self
                 .membership
@@ -194,7 +191,7 @@ impl Server {
                 .unwrap_or_else(PoisonError::into_inner);
             let users = sessions.iter().map(|(_, user)| user);
             users
-                .filter(|user| !groups.contains_key(&key(user)))
+                .filter(|user| !groups.contains_key(&key(hub, user)))
                 .cloned()
                 .collect()
         };
@@ -214,7 +211,7 @@ impl Server {
                 .groups
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            groups.extend(found.into_iter().map(|(user, group)| (key(&user), group)));
+            groups.extend(found.into_iter().map(|(user, group)| (key(hub, &user), group)));
         }
         let groups = self
             .membership
@@ -222,11 +219,15 @@ impl Server {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let in_group = |(session, user): (String, String)| {
-            let group = groups.get(&key(&user))?.clone()?;
+            let group = groups.get(&key(hub, &user))?.clone()?;
             Some((session, group))
         };
         Ok(sessions.into_iter().filter_map(in_group).collect())
     }
+}
+
+fn key(hub: &str, user: &str) -> (String, String) {
+    (folded(hub), user.to_owned())
 }
 
 /// A user without a record has that of `*`, as at the login.

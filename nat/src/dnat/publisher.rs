@@ -374,16 +374,17 @@ impl Grant {
 /// Rules at addresses that this machine does not have. They may come yet, or be routed here; so it is said and no more.
 async fn strange_destinations(rules: &[DnatRule]) -> Vec<String> {
     let enabled = rules.iter().filter(|rule| rule.enabled);
-    let mut wanted = enabled
-        .filter_map(|rule| rule.dest.zip(Some(&rule.name)))
-        .peekable();
-    if wanted.peek().is_none() {
+    let wanted: Vec<(Ipv4Addr, &str)> = enabled
+        .filter_map(|rule| rule.dest.zip(Some(rule.name.as_str())))
+        .collect();
+    if wanted.is_empty() {
         return Vec::new();
     }
     let Ok(own) = own_addresses().await else {
         return Vec::new();
     };
     wanted
+        .into_iter()
         .filter(|(dest, _)| !own.contains(dest))
         .map(|(dest, name)| {
             format!(
