@@ -146,10 +146,14 @@ impl Station {
         let done = |station: &mut Station| {
             let socket = station.socket(handle);
             while socket.can_recv() && socket.can_send() {
-                let heard = socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap();
-                socket.send_slice(&heard).unwrap();
+                let room = socket.send_capacity() - socket.send_queue();
+                let heard = socket.recv(|bytes| {
+                    let piece = &bytes[..bytes.len().min(room)];
+                    (piece.len(), piece.to_vec())
+                });
+                socket.send_slice(&heard.unwrap()).unwrap();
             }
-            if socket.state() == State::CloseWait {
+            if socket.state() == State::CloseWait && socket.recv_queue() == 0 {
                 socket.close();
             }
             matches!(socket.state(), State::Closed | State::TimeWait)
