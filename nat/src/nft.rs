@@ -1,26 +1,21 @@
-//! nftables through `nft -j -f -`: the words our rulesets are made of, and the one place that runs the program.
+//! nftables through `nft -f -`: the words our rulesets are made of, and the one place that runs the program.
 //!
 //! A ruleset of ours is one table of family `ip` or `ip6`, replaced as a whole in one transaction. No other table is read
 //! for writing or written.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use nftables::batch::Batch;
-use nftables::expr::{
-    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix,
-    Range,
-};
+use nftables::expr::{CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix};
 use nftables::schema::{Chain, NfListObject, NfObject, Nftables, Rule, Table};
 use nftables::stmt::{AnonymousCounter, Counter, Match, Operator, Statement};
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::dnat::PortRange;
 use crate::ipv6::Ipv6Net;
 use crate::net::Ipv4Net;
 use crate::tag::Tag;
@@ -381,14 +376,6 @@ pub(crate) fn meta(key: MetaKey) -> Expression<'static> {
     Expression::Named(NamedExpression::Meta(Meta { key }))
 }
 
-/// `fib daddr type` or `fib saddr type`: whose address that is.
-pub(crate) fn address_type(flag: FibFlag) -> Expression<'static> {
-    Expression::Named(NamedExpression::Fib(Fib {
-        result: FibResult::Type,
-        flags: HashSet::from([flag]),
-    }))
-}
-
 /// `ct status` and its like.
 pub(crate) fn ct(key: &'static str) -> Expression<'static> {
     Expression::Named(NamedExpression::CT(CT {
@@ -442,19 +429,6 @@ pub(crate) fn network6(net: Ipv6Net) -> Expression<'static> {
     Expression::Named(NamedExpression::Prefix(prefix))
 }
 
-/// A port or a run of ports.
-pub(crate) fn ports(ports: PortRange) -> Expression<'static> {
-    let (first, last) = (
-        Expression::Number(ports.first().into()),
-        Expression::Number(ports.last().into()),
-    );
-    if ports.is_single() {
-        first
-    } else {
-        Expression::Range(Box::new(Range { range: [first, last] }))
-    }
-}
-
 /// A counter that goes on from the values given.
 pub(crate) fn counter(packets: u64, bytes: u64) -> Statement<'static> {
     let counter = AnonymousCounter {
@@ -462,15 +436,4 @@ pub(crate) fn counter(packets: u64, bytes: u64) -> Statement<'static> {
         bytes: Some(bytes as usize),
     };
     Statement::Counter(Counter::Anonymous(Some(counter)))
-}
-
-/// Packets and bytes counted by the first counter of a rule.
-pub(crate) fn counted(rule: &Rule<'_>) -> (u64, u64) {
-    let count = |statement: &Statement<'_>| match statement {
-        Statement::Counter(Counter::Anonymous(Some(AnonymousCounter { packets, bytes }))) => {
-            Some((packets.unwrap_or(0) as u64, bytes.unwrap_or(0) as u64))
-        }
-        _ => None,
-    };
-    rule.expr.iter().find_map(count).unwrap_or_default()
 }
