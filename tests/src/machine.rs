@@ -39,11 +39,11 @@ const FIRST_PROCESS: &str = r#"
 cd "$0"
 mount -t proc proc proc; mount -t sysfs sysfs sys; mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs tmpfs run; mount -t tmpfs -o mode=755 tmpfs dev
-mkdir dev/net dev/pts dev/shm
+mkdir dev/net dev/pts dev/shm dev/mqueue dev/hugepages; ln -s pts/ptmx dev/ptmx
 for node in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 net/tun:10:200; do
     number=${node#*:}; mknod -m 666 dev/${node%%:*} c ${number%:*} ${number#*:}
 done
-exec chroot . /usr/lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no </dev/null
+exec chroot . /usr/lib/systemd/systemd --system --unit=multi-user.target --log-target=journal --show-status=no </dev/null
 "#;
 
 /// The disk of a machine, mounted on a host.

@@ -262,6 +262,91 @@ fn is_confined(machine: &Machine<'_>) -> Result<()> {
 }
 
 #[test]
+fn machine_lets_interfaces_be_bridged_and_connections_be_services_when_its_administrator_says_so() {
+    lab::run_with_packages(|lab, packages| {
+        let site = Site::new(lab)?;
+        if let Some(why) = can_boot(&site.nat) {
+            eprintln!("skipped, since this user can boot no machine: {why}");
+            return Ok(());
+        }
+        let disk = Disk::fresh(&site.nat)?;
+        disk.put(&packages[0], PACKAGE)?;
+        dpkg(&disk, &["-i", PACKAGE])?;
+        // Set up before the first start, as root, in a folder that is the server's.
+        std::fs::write(disk.path("/root/alice"), format!("{}\n", ours::PASSWORD))?;
+        let set_up = [
+            "vpnserver",
+            "setup",
+            "--unattended",
+            "--hub",
+            ours::HUB,
+            "--user",
+            ours::USER,
+            "--user-password-file",
+            "/root/alice",
+        ];
+        let said = process::run(&mut disk.command(&set_up))?;
+        let pin = said
+            .split_whitespace()
+            .find(|word| word.starts_with("sha256:"))
+            .with_context(|| format!("no pin in: {said}"))?;
+        let machine = disk.boot()?;
+        ensure!(
+            machine.property(SERVER, "ActiveState")? == "active",
+            "{}",
+            machine.log()
+        );
+
+        let vpncmd =
+            |words: &[&str]| machine.run(&[&["vpncmd", "localhost", "/SERVER", "/CMD"], words].concat());
+        vpncmd(&["BridgeCreate", ours::HUB, "/DEVICE:lan", "/TAP:no"])?;
+        let list = vpncmd(&["BridgeList"])?;
+        ensure!(
+            list.contains("bridge.conf") && list.contains("CAP_NET_RAW"),
+            "{list}"
+        );
+        let drop_in = "/etc/systemd/system/hubward-vpnserver.service.d/bridge.conf";
+        machine.run(&[
+            "install",
+            "-D",
+            "-m",
+            "644",
+            "/usr/share/hubward/bridge.conf",
+            drop_in,
+        ])?;
+        machine.run(&["systemctl", "daemon-reload"])?;
+        machine.run(&["systemctl", "restart", SERVER])?;
+        let list = vpncmd(&["BridgeList"])?;
+        ensure!(list.contains("Operating"), "{list}{}", machine.log());
+        vpncmd(&["BridgeDelete", ours::HUB, "/DEVICE:lan"])?;
+
+        let settings = format!(
+            "SERVER=203.0.113.1\nHUB={}\nVPN_USER={}\nOPTIONS=--pin {pin} --no-dhcp\n",
+            ours::HUB,
+            ours::USER
+        );
+        std::fs::write(disk.path("/etc/hubward/client/office.conf"), settings)?;
+        std::fs::write(
+            disk.path("/etc/hubward/client/office.password"),
+            format!("{}\n", ours::PASSWORD),
+        )?;
+        let client = "hubward-vpnclient@office.service";
+        machine.run(&["systemctl", "start", client])?;
+        eventually(IN_TIME, "the connection of the service", || {
+            let said = machine.run(&["journalctl", "--no-pager", "-u", client])?;
+            Ok(said.contains("connected: session").then_some(()))
+        })?;
+        machine.run(&["systemctl", "stop", client])?;
+        ensure!(
+            machine.property(client, "Result")? == "success",
+            "{}",
+            machine.log()
+        );
+        machine.power_off()
+    });
+}
+
+#[test]
 fn units_are_as_closed_as_their_job_allows() {
     lab::run_with_packages(|lab, packages| {
         let host = lab.host("builder")?;
