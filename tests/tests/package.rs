@@ -337,6 +337,17 @@ fn machine_lets_interfaces_be_bridged_and_connections_be_services_when_its_admin
             Ok(said.contains("connected: session").then_some(()))
         })?;
         machine.run(&["systemctl", "stop", client])?;
+
+        // Root uses the server's folder without making it unusable for the server.
+        let exported = machine.run(&["vpnserver", "export"])?;
+        ensure!(exported.contains("declare root"), "{exported}");
+        machine.run(&["vpnserver", "backup", "list"])?;
+        machine.run(&["systemctl", "stop", SERVER])?;
+        let cleaned = machine.run(&["vpnserver", "cleanup"])?;
+        ensure!(cleaned.contains("nothing was left behind"), "{cleaned}");
+        let others = machine.run(&["find", "/var/lib/hubward", "!", "-user", "hubward"])?;
+        ensure!(others.trim().is_empty(), "not the server's own: {others}");
+        machine.run(&["systemctl", "start", SERVER])?;
         ensure!(
             machine.property(client, "Result")? == "success",
             "{}",

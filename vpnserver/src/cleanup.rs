@@ -55,7 +55,7 @@ pub async fn clean(options: &cli::Cleanup) -> anyhow::Result<Cleaned> {
 
 fn lock(folder: &DataDir) -> Result<Option<Lock>, DataDirError> {
     match folder.path().try_exists() {
-        Ok(true) => folder.lock().map(Some),
+        Ok(true) => folder.as_owner(|| folder.lock())?.map(Some),
         _ => Ok(None),
     }
 }
@@ -86,5 +86,6 @@ fn bridges(folder: &DataDir) -> anyhow::Result<Vec<LocalBridge>> {
     if !folder.file(DATABASE_FILE).try_exists().unwrap_or(false) {
         return Ok(Vec::new());
     }
-    Ok(SqliteStore::open(folder.path())?.store.local_bridges()?)
+    let opened = folder.as_owner(|| SqliteStore::open(folder.path()))??;
+    Ok(opened.store.local_bridges()?)
 }
