@@ -210,6 +210,19 @@ fn failed_setup_takes_back_what_it_did() {
             "{}",
             answer.stderr
         );
+        // The port belongs to another rule, which is named.
+        administer(
+            &site.nat,
+            "",
+            &["DnatAdd web /PROTO:tcp /DPORT:80 /TO:10.0.1.26:80"],
+        )?;
+        let answer = setup(&site.nat, &["--hub", "two", "--publish", "80=10.0.1.27:80"])?;
+        ensure!(answer.code == 3, "exit {}: {}", answer.code, answer.stderr);
+        ensure!(
+            answer.stderr.contains("DnatAdd") && answer.stderr.contains("web"),
+            "{}",
+            answer.stderr
+        );
         let hubs = administer(&site.nat, "", &["HubList"])?;
         ensure!(hubs.contains("one") && !hubs.contains("two"), "{hubs}");
         server.stop()

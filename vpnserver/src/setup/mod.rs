@@ -16,6 +16,10 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use protocol::error::ErrorCode;
+use protocol::pack::Pack;
+use protocol::rpc::RpcMessage;
+use protocol::rpc::dnat::DnatVerdict;
+use protocol::rpc::method::{AddDnat, FUNCTION_NAME, Method, TestDnat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use transport::tls::Fingerprint;
 
@@ -164,6 +168,40 @@ async fn carry_out(place: &mut Place, steps: &[Step]) -> Result<(), SetupError> 
         done.push(step);
     }
     Ok(())
+}
+
+/// A step that was made, with the call that takes it back.
+struct Done<'a> {
+    step: &'a Step,
+    undo: Option<Pack>,
+}
+
+/// Makes one call; gives the one that takes it back.
+async fn carry_out_one(place: &mut Place, step: &Step) -> Result<Option<Pack>, SetupError> {
+    let undo = match &step.undo {
+        Undo::None => None,
+        Undo::Call(call) => Some(call.clone()),
+        Undo::Former(ask) => {
+            let mut former = place.call(ask).await?;
+            former.set_str(FUNCTION_NAME, step.call.str(FUNCTION_NAME).unwrap_or_default());
+            Some(former)
+        }
+    };
+    match place.call(&step.call).await {
+        Ok(_) => Ok(undo),
+        Err(error) => Err(reason(place, &step.call).await.unwrap_or(error)),
+    }
+}
+
+/// Why a call was refused, where another one says so in words.
+async fn reason(place: &mut Place, call: &Pack) -> Option<SetupError> {
+    if call.str(FUNCTION_NAME) != Some(AddDnat::NAME) {
+        return None;
+    }
+    let mut ask = call.clone();
+    ask.set_str(FUNCTION_NAME, TestDnat::NAME);
+    let verdict = DnatVerdict::from_pack(&place.call(&ask).await.ok()?).ok()?;
+    (!verdict.refusal.is_empty()).then_some(SetupError::Unusable(verdict.refusal))
 }
 
 /// Takes steps back, the last one first. Says what is left.
