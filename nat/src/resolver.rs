@@ -32,6 +32,9 @@ const MAX_WAITING: usize = 4096;
 /// The longest resolv.conf that is read, bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
+/// The questions being asked, and who else wants to know.
+type Asked = HashMap<Box<[u8]>, Vec<oneshot::Sender<Answer>>>;
+
 /// The resolvers of this machine, as its resolv.conf names them.
 #[derive(Debug)]
 pub(crate) struct Resolvers {
@@ -40,8 +43,7 @@ pub(crate) struct Resolvers {
     open: Semaphore,
     waiting: Semaphore,
     cache: Mutex<Cache>,
-    /// The questions being asked, and who else wants to know.
-    asked: Mutex<HashMap<Box<[u8]>, Vec<oneshot::Sender<Answer>>>>,
+    asked: Mutex<Asked>,
 }
 
 impl Resolvers {
@@ -93,7 +95,7 @@ impl Resolvers {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Vec<oneshot::Sender<Answer>>>> {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
