@@ -13,7 +13,7 @@ use nat::{Mode, SecureNat, SecureNatConfig, Setup, Tag};
 use netdev::{PacketSocket, VnetHeader};
 use support::guest::Guest;
 use support::hosts::{Host, resolver, serve};
-use support::{config, hub, in_namespace, resolv_conf, ruleset, run, session, setting};
+use support::{config, in_namespace, resolv_conf, ruleset, run, session, setting};
 
 /// What the hub's network is made of in these tests (`config` has the random bytes 1 to 5).
 const PREFIX: &str = "fd01:203:405:";
@@ -56,6 +56,17 @@ fn outside() -> Host {
     host.serve("[2001:db8:9::26]:80");
     run("nft", OTHER_TABLE);
     host
+}
+
+/// A hub whose virtual host takes what guests leave unfinished, as the server's does.
+fn hub() -> (Switch, Port) {
+    let switch = Switch::new(Hub::new(HubConfig::new(7)));
+    let config = PortConfig {
+        offload: true,
+        ..PortConfig::new(PortKind::SecureNat, "SID-SECURENAT-1")
+    };
+    let port = switch.attach(Instant::now(), config, 4 << 20);
+    (switch, port)
 }
 
 async fn start(config: SecureNatConfig, mode: Mode) -> (SecureNat, Guest, Switch) {
@@ -112,10 +123,27 @@ async fn ask(guest: &Guest, to: &'static str, data: &'static [u8]) -> Option<Vec
     tokio::task::spawn_blocking(move || host.call(ask)).await.unwrap()
 }
 
+/// An echo of the host at `to`.
 async fn pings(guest: &Guest, to: &'static str) {
+    const REQUEST: [u8; 10] = [128, 0, 0, 0, 0, 77, 0, 1, b'h', b'i'];
     let host = guest.host.clone();
-    let ping = move || host.call(move || run("ping", &format!("-6 -c 1 -W 5 {to}")));
-    tokio::task::spawn_blocking(ping).await.unwrap();
+    let ping = move || {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+        let protocol = SockProtocol::IcmpV6;
+        let socket = socket(AddressFamily::Inet6, SockType::Raw, SockFlag::empty(), protocol).unwrap();
+        let socket = UdpSocket::from(socket);
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send_to(&REQUEST, (to, 0)).unwrap();
+        let mut buffer = [0; 2048];
+        // Neighbour discovery is heard, too.
+        while buffer[0] != 129 {
+            socket.recv_from(&mut buffer).expect("an echo");
+        }
+        assert_eq!(buffer[4..10], REQUEST[4..]);
+    };
+    tokio::task::spawn_blocking(move || host.call(ping))
+        .await
+        .unwrap();
 }
 
 #[test]
@@ -209,7 +237,7 @@ fn metadata_services_are_not_reached_through_us() {
 }
 
 /// The router of a provider tells this machine its default route.
-fn advertise_from(provider: &Host) {
+async fn advertise_from(provider: &Host) {
     let mut config = ipv6();
     config.mac_address = provider.mac();
     config.ipv6.prefix = "2001:db8:77::/64".parse().unwrap();
@@ -220,11 +248,11 @@ fn advertise_from(provider: &Host) {
     router.handle_timeout(now + Duration::from_secs(1));
     let frame = router.poll_frame().unwrap();
     let handle = tokio::runtime::Handle::current();
-    provider.call(move || {
+    let socket = provider.call(move || {
         let _runtime = handle.enter();
-        let socket = PacketSocket::open("eth0").unwrap();
-        socket.try_send(&VnetHeader::default(), &frame.bytes).unwrap();
+        PacketSocket::open("eth0").unwrap()
     });
+    socket.send(&VnetHeader::default(), &frame.bytes).await.unwrap();
 }
 
 fn has_default_route() -> Option<()> {
@@ -236,7 +264,7 @@ fn a_default_route_that_this_machine_learned_is_kept_and_stays_learned() {
     in_namespace(|| async {
         let provider = outside();
         netdev::sysctl::write("net.ipv6.conf.wan0.accept_ra", "1").unwrap();
-        advertise_from(&provider);
+        advertise_from(&provider).await;
         eventually("a default route", has_default_route).await;
         let before = machine();
         let (nat, guest, _switch) = start(ipv6(), Mode::Kernel).await;
@@ -245,7 +273,7 @@ fn a_default_route_that_this_machine_learned_is_kept_and_stays_learned() {
         assert_eq!(setting("net.ipv6.conf.wan0.accept_ra"), "2");
         has_default_route().expect("the route outlives the switch to forwarding");
         run("ip", "-6 route flush proto ra");
-        advertise_from(&provider);
+        advertise_from(&provider).await;
         eventually("this machine still listens", has_default_route).await;
         nat.stop().await.unwrap();
         assert_eq!(machine(), before);

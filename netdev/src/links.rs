@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use nix::libc;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec};
 use tokio::task::AbortHandle;
@@ -160,6 +160,16 @@ impl Links {
     pub async fn add_address(&self, device: &str, ip: IpAddr, prefix: u8) -> Result<()> {
         let index = self.index(device).await?;
         let done = self.handle.address().add(index, ip, prefix).execute().await;
+        done.map_err(|e| failed(device, format!("adding {ip}/{prefix} to {device}"), e))
+    }
+
+    /// The same without a question whether somebody has the address already, so that it can be used at once; in IPv6 the
+    /// kernel asks, and waits, otherwise.
+    pub async fn add_address_unasked(&self, device: &str, ip: IpAddr, prefix: u8) -> Result<()> {
+        let index = self.index(device).await?;
+        let mut request = self.handle.address().add(index, ip, prefix);
+        request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        let done = request.execute().await;
         done.map_err(|e| failed(device, format!("adding {ip}/{prefix} to {device}"), e))
     }
 

@@ -144,9 +144,8 @@ async fn refuse_taken_network(network: Ipv6Net) -> Result<(), Trouble> {
 
 async fn give_addresses(config: &SecureNatConfig, device: &str) -> Result<(), Trouble> {
     for (setting, value) in [
-        // Addresses are ours to give, and our router asks the hub whether it may.
+        // Addresses are ours to give.
         ("addr_gen_mode", "1"),
-        ("accept_dad", "0"),
         ("accept_ra", "0"),
         ("accept_redirects", "0"),
         ("forwarding", "1"),
@@ -156,12 +155,13 @@ async fn give_addresses(config: &SecureNatConfig, device: &str) -> Result<(), Tr
         sysctl::write(&format!("net.ipv6.conf.{device}.{setting}"), value)?;
     }
     let links = Links::new()?;
+    // Our router asks the hub whether it may have them.
     let own = [
         (link_local(config.mac_address), LINK_LOCAL_PREFIX),
         (config.ipv6.address(), config.ipv6.prefix.prefix()),
     ];
     for (address, prefix) in own {
-        links.add_address(device, address.into(), prefix).await?;
+        links.add_address_unasked(device, address.into(), prefix).await?;
     }
     Ok(())
 }
