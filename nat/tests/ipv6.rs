@@ -417,6 +417,11 @@ fn who_holds_the_virtual_hosts_address_keeps_it() {
         guest
             .host
             .call(|| run("ip", "addr add fd01:203:405::1/64 dev tap0 nodad"));
+        eventually("the guest listens to questions about it", || {
+            let groups = guest.host.call(|| run("ip", "-6 maddr show dev tap0"));
+            groups.contains("ff02::1:ff00:1").then_some(())
+        })
+        .await;
         let nat = SecureNat::start(Setup::new(port, ipv6(), Mode::User, Tag::new("t1"))).await;
         let nat = nat.unwrap();
         eventually("the virtual host steps back", || {
