@@ -171,7 +171,10 @@ impl fmt::Display for Reservations {
         for (i, (ip, holder)) in self.by_ip.iter().enumerate() {
             let gap = if i == 0 { "" } else { ", " };
             match holder {
-                Holder::Mac(mac) => write!(f, "{gap}{ip}=mac:{mac}")?,
+                Holder::Mac(mac) => {
+                    let digits = mac.octets().map(|octet| format!("{octet:02X}"));
+                    write!(f, "{gap}{ip}=mac:{}", digits.join("-"))?;
+                }
                 Holder::User(name) => write!(f, "{gap}{ip}=user:{name}")?,
             }
         }

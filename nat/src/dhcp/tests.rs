@@ -95,23 +95,30 @@ impl Lab {
         let source = message.chaddr;
         let arrival = Arrival { to, source };
         self.server.handle_message(self.now, message, arrival, &self.wire);
-        self.server.poll_reply()
+        self.reply_to(message)
     }
 
     /// What it answers after it has asked the link, if it does.
     fn send(&mut self, message: &Message) -> Option<Reply> {
-        self.ask(message, Ipv4Addr::BROADCAST).or_else(|| self.wait())
+        let at_once = self.ask(message, Ipv4Addr::BROADCAST);
+        at_once.or_else(|| self.wait_for(message))
     }
 
     /// What the server says when the link has had its time to answer, as often as it asks.
-    fn wait(&mut self) -> Option<Reply> {
+    fn wait_for(&mut self, message: &Message) -> Option<Reply> {
         while self.server.poll_question().is_some() {
             self.pass(Duration::from_millis(300));
-            if let Some(reply) = self.server.poll_reply() {
+            if let Some(reply) = self.reply_to(message) {
                 return Some(reply);
             }
         }
         None
+    }
+
+    /// The next answer to this question; those to others are lost.
+    fn reply_to(&mut self, message: &Message) -> Option<Reply> {
+        let mut replies = std::iter::from_fn(|| self.server.poll_reply());
+        replies.find(|reply| reply.message.xid == message.xid)
     }
 
     fn offer(&mut self, client: u32) -> Option<Ipv4Addr> {
