@@ -16,7 +16,7 @@ use crate::server::Server;
 use crate::store::AdminOption;
 
 /// Bytes of pushed routes that a stock tool keeps.
-const STOCK_ROUTES: usize = 511;
+const STOCK_ROUTES: usize = 3199;
 
 pub(super) async fn enable(server: &Server, _: &Administrator, request: HubRequest) -> Reply<HubRequest> {
     switch(server, &request, true).await?;
@@ -151,7 +151,7 @@ fn config(option: &SecureNatOption, former: &SecureNatConfig) -> Reply<SecureNat
     })
 }
 
-/// Whether routes are those of the settings without their end: the stock tools keep 511 bytes of what they read, and write
+/// Whether routes are those of the settings without their end: the stock tools keep 3,199 bytes of what they read, and write
 /// them back with whatever they change.
 fn is_cut(routes: &str, former: &SecureNatConfig) -> bool {
     routes.len() == STOCK_ROUTES && former.dhcp_push_routes.to_string().starts_with(routes)

@@ -94,7 +94,7 @@ async fn reservations_are_made_listed_and_deleted_and_clashes_refused() {
     assert_eq!(code(gone), ErrorCode::ObjectNotFound);
 }
 
-/// A stock tool keeps the first 511 bytes of what it reads.
+/// A stock tool keeps the first 3,199 bytes of what it reads.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_that_cuts_long_lists_of_routes_takes_none_away() {
     let folder = TempDir::new().unwrap();
@@ -108,7 +108,7 @@ async fn a_tool_that_cuts_long_lists_of_routes_takes_none_away() {
     admin.call::<SetSecureNATOption>(&settings).await.unwrap();
     let mut read = option(&mut admin).await;
     assert_eq!(read.dhcp_push_routes, settings.dhcp_push_routes);
-    read.dhcp_push_routes.truncate(511);
+    read.dhcp_push_routes.truncate(3199);
     read.nat_udp_timeout = 77;
     admin.call::<SetSecureNATOption>(&read).await.unwrap();
     let after = option(&mut admin).await;
