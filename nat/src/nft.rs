@@ -20,8 +20,9 @@ use crate::ipv6::Ipv6Net;
 use crate::net::Ipv4Net;
 use crate::tag::Tag;
 
-/// A healthy `nft` answers within milliseconds; one that hangs must not hang the server.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A healthy `nft` answers within milliseconds, or seconds when it lists ten thousand elements on a busy machine; one that
+/// hangs must not hang the server.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What went wrong between us and nftables.
 #[derive(Debug, thiserror::Error)]
