@@ -335,7 +335,8 @@ fn machine_lets_interfaces_be_bridged_and_connections_be_services_when_its_admin
         eventually(IN_TIME, "the connection of the service", || {
             let said = machine.run(&["journalctl", "--no-pager", "-u", client])?;
             Ok(said.contains("connected: session").then_some(()))
-        })?;
+        })
+        .with_context(|| machine.log())?;
         machine.run(&["systemctl", "stop", client])?;
 
         // Root uses the server's folder without making it unusable for the server.
