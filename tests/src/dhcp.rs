@@ -3,7 +3,7 @@
 //! Each configures its device as it does on a machine of its own, and notes in a file what it was told.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -230,9 +230,27 @@ impl Client<'_> {
                 let mut command = self.host.command(&self.release[0]);
                 process::run(command.args(&self.release[1..])).map(drop)
             }
-            Kind::Udhcpc => self.daemon.signal(Signal::SIGUSR2),
+            Kind::Udhcpc => {
+                self.find_server()?;
+                self.daemon.signal(Signal::SIGUSR2)
+            }
             Kind::Dhcpcd => self.daemon.signal(Signal::SIGALRM),
         }
+    }
+
+    /// Has the host find the server's hardware address: udhcpc takes its own address away right behind the release, and a
+    /// release that waits for an answer to that question would never leave.
+    fn find_server(&self) -> Result<()> {
+        let (_, note) = self.bound()?;
+        let server = note.lines().find_map(|line| line.strip_prefix("serverid="));
+        let server: Ipv4Addr = server.context("udhcpc was not told its server")?.parse()?;
+        eventually(IN_TIME, "the server's hardware address", || {
+            // Whatever is sent asks for it.
+            self.host
+                .within(|| UdpSocket::bind("0.0.0.0:0")?.send_to(b"x", (server, 9)))??;
+            let known = self.host.sh(&format!("ip neighbour show to {server}"))?;
+            Ok(known.contains("lladdr").then_some(()))
+        })
     }
 
     /// `kill -9`: the server hears nothing.
