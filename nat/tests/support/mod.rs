@@ -74,6 +74,7 @@ where
         output.status.success() && text.contains("1 passed"),
         "in the namespace:\n{text}"
     );
+    print!("{text}"); // for `--no-capture`
 }
 
 /// Runs a command line without quoting, which must succeed, and gives its output.
