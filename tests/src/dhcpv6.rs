@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::host::Host;
-use crate::process;
+use crate::process::{self, IN_TIME, eventually};
 use crate::stock::unpack;
 
 /// Where its script notes what it was told, beside what else it leaves.
@@ -30,6 +30,13 @@ impl Dhclient {
         host.sh(&format!(
             "mkdir -p {FOLDER}; cd {FOLDER}; printf '#!/bin/sh\\nenv > {FOLDER}/note\\n' > script; chmod +x script"
         ))?;
+        // It asks from the link-local address, which it takes for granted, and others may still object to.
+        eventually(IN_TIME, "a link-local address", || {
+            let shown = host.sh(&format!(
+                "ip -6 -o address show dev {device} scope link -tentative"
+            ))?;
+            Ok((!shown.is_empty()).then_some(()))
+        })?;
         let program = unpack::place(&self.root, "sbin/dhclient")?;
         let mut command = host.command(program);
         command.args(["-6", "-S", "-1", "-v"]);
