@@ -94,7 +94,11 @@ impl Tap {
         if let Some(mac) = wanted {
             sys::set_mac(file.as_fd(), mac).map_err(failed("setting the hardware address"))?;
         }
-        sys::set_queue_length(&name, QUEUE_FRAMES).map_err(failed("setting the queue's length"))?;
+        match sys::set_queue_length(&name, QUEUE_FRAMES) {
+            // Only root of the whole machine may; in a namespace of an ordinary user the kernel's length has to do.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            done => done.map_err(failed("setting the queue's length"))?,
+        }
         let mac = sys::mac(file.as_fd()).map_err(failed("reading the hardware address"))?;
         let index = crate::links::index_of(&name)?;
         let file = sys::watch(file.into()).map_err(failed("watching the file"))?;
