@@ -249,7 +249,7 @@ impl Incoming {
         };
         let port = session::plug(&hub, &origin);
         let session = Session::open(origin, rand::random(), port);
-        let booked = server.sessions.book(session.clone(), granted.room);
+        let booked = server.sessions.book(&session, granted.room);
         let outcome = match booked {
             Err(code) => Err(Refused {
                 code,

@@ -25,13 +25,16 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Looking may take one part of this many of the time.
 const SHARE: u32 = 50;
 
+/// The group of a user, if there is one, by hub and user.
+type GroupsOfUsers = HashMap<(String, String), Option<String>>;
+
 /// What is known of the members, and the wish to know anew.
 #[derive(Clone, Default)]
 pub(crate) struct Membership {
     news: Arc<Notify>,
     known: Arc<tokio::sync::Mutex<Known>>,
-    /// The groups of users, by hub and user, as the store had them.
-    groups: Arc<Mutex<HashMap<(String, String), Option<String>>>>,
+    /// As the store had them.
+    groups: Arc<Mutex<GroupsOfUsers>>,
 }
 
 #[derive(Default)]

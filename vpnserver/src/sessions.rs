@@ -91,7 +91,7 @@ impl<S> Default for OfHub<S> {
 }
 
 impl<S: Booked> Books<S> {
-    fn book(&mut self, session: Arc<S>, room: Room) -> Result<(), ErrorCode> {
+    fn book(&mut self, session: &Arc<S>, room: Room) -> Result<(), ErrorCode> {
         let place = session.place();
         if room.of_hub != 0 && self.of_hub(place.hub) >= room.of_hub {
             return Err(ErrorCode::TooManySessions);
@@ -178,7 +178,7 @@ impl Sessions {
     ///
     /// # Errors
     /// Which limit is reached.
-    pub fn book(&self, session: Arc<Session>, room: Room) -> Result<(), ErrorCode> {
+    pub fn book(&self, session: &Arc<Session>, room: Room) -> Result<(), ErrorCode> {
         self.lock().book(session, room)
     }
 
@@ -333,7 +333,7 @@ mod tests {
                                 && (other.client.is_none() || other.client != visit.client)
                         });
                         let full = most != 0 && others.count() >= most as usize;
-                        prop_assert_eq!(books.book(visit.clone(), room).is_err(), full);
+                        prop_assert_eq!(books.book(&visit, room).is_err(), full);
                         if !full {
                             list.push(visit);
                         }
