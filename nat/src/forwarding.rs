@@ -19,12 +19,16 @@ use std::time::{Duration, Instant};
 
 use netdev::sysctl;
 
-pub(crate) use ipv6::Forwarding6;
+use crate::nft::{self, NftError, Ruleset};
+use crate::tag::Tag;
 
 /// Packets pass between interfaces.
 const FORWARD: (&str, &str) = ("net.ipv4.ip_forward", "1");
 /// No ICMP redirects. The kernel asks this setting *or* the device's own, so both must be off.
 const NO_REDIRECTS: (&str, &str) = ("net.ipv4.conf.all.send_redirects", "0");
+
+/// The kernel counts what its connections carry, for who looks at them. A kernel without connections has no such setting.
+const COUNT: (&str, &str) = ("net.netfilter.nf_conntrack_acct", "1");
 
 /// How a note begins, and how the name of a table of notes ends.
 const NOTE: &str = "found";
@@ -41,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum HoldError {
     /// What was found could not be noted, so nothing was changed.
-    #[error("IPv4 forwarding must be switched on, and what it was before noted in nftables: {0}")]
+    #[error("forwarding must be switched on, and what it was before noted in nftables: {0}")]
     Note(#[from] NftError),
     /// The setting itself.
     #[error(transparent)]
@@ -78,6 +82,7 @@ fn is_ours(key: &str) -> bool {
         .and_then(|rest| rest.strip_suffix(".send_redirects"));
     key == FORWARD.0
         || key == COUNT.0
+        || ipv6::is_ours(key)
         || of_device.is_some_and(|device| !device.is_empty() && !device.contains('.'))
 }
 
@@ -102,59 +107,16 @@ fn held() -> MutexGuard<'static, BTreeMap<String, Held>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One kernel setting, held at a value until this is dropped.
-#[derive(Debug)]
-struct Setting(String);
-
-impl Setting {
-    fn hold(key: &str, value: &str, former: Option<&str>) -> netdev::Result<Self> {
-        let mut table = held();
-        if let Some(entry) = table.get_mut(key) {
-            entry.holders += 1;
-            return Ok(Setting(key.to_owned()));
-        }
-        let found = sysctl::swap(key, value)?;
-        let former = former.filter(|f| *f != value).map(str::to_owned).or(found);
-        table.insert(
-            key.to_owned(),
-            Held {
-                value: value.to_owned(),
-                former,
-                holders: 1,
-            },
-        );
-        Ok(Setting(key.to_owned()))
-    }
-
-    /// Holds a setting at the value that it has: something else that is put back would change it.
-    fn keep(key: &str, value: &str) -> Self {
-        let held = || Held {
-            value: value.to_owned(),
-            former: Some(value.to_owned()),
-            holders: 0,
-        };
-        self::held().entry(key.to_owned()).or_insert_with(held).holders += 1;
-        Setting(key.to_owned())
-    }
+/// IPv4 forwarding without redirects, until it is released. Dropped, it is released by a task of its own.
+#[must_use]
+pub struct Forwarding {
+    /// Table and number of the hold; `None` once it was released.
+    hold: Option<(String, u64)>,
 }
 
-impl Drop for Setting {
-    fn drop(&mut self) {
-        let mut table = held();
-        let Some(entry) = table.get_mut(&self.0) else {
-            return;
-        };
-        entry.holders -= 1;
-        if entry.holders > 0 {
-            return;
-        }
-        if let Some(former) = table.remove(&self.0).and_then(|entry| entry.former)
-            // The settings of a device go with it.
-            && sysctl::read(&self.0).is_ok()
-            && let Err(error) = sysctl::write(&self.0, &former)
-        {
-            tracing::warn!(setting = %self.0, %former, %error, "could not put a kernel setting back");
-        }
+impl fmt::Debug for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Forwarding").field(&self.hold).finish()
     }
 }
 
@@ -164,15 +126,29 @@ impl Forwarding {
     /// # Errors
     /// When the settings may not be changed, or what they were cannot be noted.
     pub async fn hold(tag: &Tag, devices: &[&str]) -> Result<Self, HoldError> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let mut values = vec![
             (FORWARD.0.to_owned(), FORWARD.1),
             (NO_REDIRECTS.0.to_owned(), NO_REDIRECTS.1),
         ];
         values.extend(devices.iter().map(|device| (redirects_of(device), "0")));
-        let (table, number) = (tag.settings_table(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        if sysctl::read(COUNT.0).is_ok() {
+            values.push((COUNT.0.to_owned(), COUNT.1));
+        }
         let lock = Lock::take().await;
-        let notes = note(&table, &values).await?;
+        Self::take(tag.settings_table(), values, &[], lock).await
+    }
+
+    /// Changes settings to these values, in this order, after what they were was noted in `table`; the settings in `kept` as they
+    /// are, for something else that is put back would change them.
+    async fn take(
+        table: String,
+        values: Vec<(String, &'static str)>,
+        kept: &[String],
+        lock: Lock,
+    ) -> Result<Self, HoldError> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let notes = note(&table, &values, kept).await?;
         let this = Self {
             hold: Some((table.clone(), number)),
         };
@@ -214,11 +190,11 @@ impl Drop for Forwarding {
 }
 
 /// Writes down what is to be put back, if anything is; nothing but notes is changed.
-async fn note(table: &str, values: &[(String, &'static str)]) -> Result<Notes, HoldError> {
+async fn note(table: &str, values: &[(String, &'static str)], kept: &[String]) -> Result<Notes, HoldError> {
     let mut there = Vec::with_capacity(values.len());
     for (key, value) in values {
         let now = sysctl::read(key)?;
-        there.push((key, now != *value, now));
+        there.push((key, now != *value || kept.contains(key), now));
     }
     let journal = match journal().await {
         Ok(journal) => journal,
@@ -305,7 +281,10 @@ fn put_back(notes: &Notes, own: &str, journal: &BTreeMap<String, Notes>) {
             .iter()
             .any(|(table, notes)| table != own && notes.0.contains_key(key))
     };
-    for (key, former) in notes.iter().filter(|(key, _)| !is_held(key)) {
+    let mut free: Vec<_> = notes.iter().filter(|(key, _)| !is_held(key)).collect();
+    // It changes those of single interfaces, which follow.
+    free.sort_by_key(|(key, _)| *key != ipv6::FORWARD);
+    for (key, former) in free {
         match sysctl::write(key, former) {
             Ok(()) => {}
             // The setting went with its device.
@@ -409,6 +388,7 @@ mod tests {
         let notes = Notes(BTreeMap::from([
             (FORWARD.0.to_owned(), "0".to_owned()),
             (NO_REDIRECTS.0.to_owned(), "1".to_owned()),
+            (COUNT.0.to_owned(), "0".to_owned()),
             (redirects_of("a-long-name.100"), "1".to_owned()),
         ]));
         let comments: Vec<_> = notes.comments().collect();

@@ -22,10 +22,20 @@ pub(crate) struct Keeper(JoinHandle<()>);
 impl Keeper {
     /// Looks after `table`, whose content is `document`.
     pub(crate) fn start(table: String, document: Nftables<'static>, every: Duration) -> Self {
+        Self::start_in(NfFamily::IP, table, document, every)
+    }
+
+    /// The same in another family.
+    pub(crate) fn start_in(
+        family: NfFamily,
+        table: String,
+        document: Nftables<'static>,
+        every: Duration,
+    ) -> Self {
         let document = Arc::new(document);
         Self::looking(every, move || {
             let (table, document) = (table.clone(), Arc::clone(&document));
-            async move { put_back(&table, || Script::Json(Nftables::clone(&document))).await }
+            async move { put_back_in(family, &table, || Script::Json(Nftables::clone(&document))).await }
         })
     }
 
@@ -37,7 +47,7 @@ impl Keeper {
         Keeper(tokio::spawn(async move {
             loop {
                 sleep(every).await;
-                forwarding::reassert();
+                forwarding::reassert().await;
                 look().await;
             }
         }))
@@ -58,7 +68,12 @@ impl Drop for Keeper {
 
 /// Puts a table back as `script` makes it, if somebody has removed or emptied it.
 pub(crate) async fn put_back(table: &str, script: impl Fn() -> Script + Send) {
-    match nft::comments(table).await {
+    put_back_in(NfFamily::IP, table, script).await;
+}
+
+/// The same in another family.
+async fn put_back_in(family: NfFamily, table: &str, script: impl Fn() -> Script + Send) {
+    match nft::comments_in(family, table).await {
         Ok(Some(rules)) if !rules.is_empty() => {}
         Ok(_) => match script().apply().await {
             Ok(()) => tracing::warn!(table, "somebody removed our nftables table; it is back"),

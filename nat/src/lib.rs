@@ -11,6 +11,8 @@
 //! [`instance`] lets the networks of a cloud out through this machine. [`Forwarding`] is what all of these need of the kernel, and
 //! [`leftovers`] what killed processes left of them.
 //!
+//! A [`station`] is the other side: a host of its own on somebody's hub, for a client without privileges.
+//!
 //! [`device`] carries frames between a hub and the network devices of this machine, here and in the programs.
 //!
 //! [`dhcp::Server`] and [`host::VirtualHost`] do no I/O and read no clock: frames, messages and times are arguments.
@@ -21,7 +23,9 @@ pub mod dhcp;
 pub mod dnat;
 pub mod event;
 pub mod host;
+pub mod instance;
 pub mod ipv6;
+pub mod leftovers;
 pub mod net;
 pub mod routes;
 pub mod station;
@@ -45,6 +49,7 @@ pub use dhcp::{
     Holder, KeptLease, LeaseChange, PoolUse, Reservation, ReservationError, Reservations, Station, Stations,
 };
 pub use event::{Event, Events, FlowProtocol};
+pub use forwarding::{Forwarding, HoldError};
 pub use ipv6::{Ipv6Config, Ipv6Net};
 pub use lease_store::LeaseStore;
 pub use net::Ipv4Net;

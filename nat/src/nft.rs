@@ -121,11 +121,6 @@ impl Ruleset {
 
     /// Keeps a text in the table: the comment of a rule in a chain that nothing calls.
     pub(crate) fn note(&mut self, text: &str) {
-        self.notes(std::iter::once(text));
-    }
-
-    /// Keeps several.
-    pub(crate) fn notes<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
         const CHAIN: &str = "notes";
         self.batch.add(NfListObject::Chain(Chain {
             family: self.family,
@@ -134,9 +129,7 @@ impl Ruleset {
             policy: None,
             ..Chain::default()
         }));
-        for text in texts {
-            self.rule(CHAIN, vec![counter(0, 0)], text);
-        }
+        self.rule(CHAIN, vec![counter(0, 0)], text);
     }
 
     /// The transaction as the document that `nft -j -f -` reads.
@@ -202,8 +195,8 @@ async fn list(arguments: &[&str]) -> Result<Option<Vec<u8>>, NftError> {
 
 /// The comments of a table's rules, empty for one without; `None` if there is no such table. Elements of maps are not
 /// asked for, and statements not looked into.
-pub(crate) async fn comments(table: &str) -> Result<Option<Vec<String>>, NftError> {
-    let Some(answer) = list(&["-j", "-t", "list", "table", "ip", table]).await? else {
+pub(crate) async fn comments_in(family: NfFamily, table: &str) -> Result<Option<Vec<String>>, NftError> {
+    let Some(answer) = list(&["-j", "-t", "list", "table", family_word(family), table]).await? else {
         return Ok(None);
     };
     let document: serde_json::Value = serde_json::from_slice(&answer)?;

@@ -57,6 +57,11 @@ impl Tag {
         format!("{TABLE}{}.found", self.0)
     }
 
+    /// The same for the settings of IPv6, which come and go on their own.
+    pub(crate) fn ipv6_settings_table(&self) -> String {
+        format!("{TABLE}{}.ipv6.found", self.0)
+    }
+
     /// The tag, as text, of one of our tables of whatever kind.
     pub(crate) fn of_table(name: &str) -> Option<&str> {
         name.strip_prefix(TABLE)?.split('.').next()

@@ -287,19 +287,23 @@ fn what_a_killed_process_left_is_taken_over_and_undone() {
         netdev::sysctl::write("net.ipv6.conf.wan0.accept_ra", "1").unwrap();
         let before = machine();
         for wants_ipv6 in [true, false] {
-            // As a killed process leaves it: the table with its notes, and the settings.
+            // As a killed process leaves it: its table, its notes, and the settings.
             netdev::sysctl::write("net.ipv6.conf.wan0.accept_ra", "2").unwrap();
             netdev::sysctl::write("net.ipv6.conf.all.forwarding", "1").unwrap();
             run("nft", "add table ip6 hubward_t1");
-            run("nft", "add chain ip6 hubward_t1 notes");
+            run("nft", "add table ip hubward_t1.ipv6.found");
+            run("nft", "add chain ip hubward_t1.ipv6.found notes");
             for note in ["net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.wan0.accept_ra=1"] {
-                run(
-                    "nft",
-                    &format!("add rule ip6 hubward_t1 notes counter comment \"found {note}\""),
-                );
+                let rule =
+                    format!("add rule ip hubward_t1.ipv6.found notes counter comment \"found {note}\"");
+                run("nft", &rule);
             }
             let config = if wants_ipv6 { ipv6() } else { config() };
             let (nat, _guest, _switch) = start(config, Mode::Kernel).await;
+            // As the server does when all of it has started.
+            nat::leftovers::settle("t1").await.unwrap();
+            let forwards = setting("net.ipv6.conf.all.forwarding");
+            assert_eq!(forwards == "1", wants_ipv6, "settled, unless it is needed");
             nat.stop().await.unwrap();
             assert_eq!(machine(), before, "the next one wants IPv6: {wants_ipv6}");
         }

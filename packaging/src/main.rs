@@ -62,7 +62,11 @@ fn pages(folder: &Path, command: clap::Command, name: &str, section: &str) -> Re
         pages(folder, inner.clone(), &name, section)?;
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.name(name.to_owned()))
+    let command = command
+        .display_name(name.to_owned())
+        .bin_name(name.replacen('-', " ", 1));
+    clap_mangen::Man::new(command)
+        .title(name)
         .section(section)
         .manual("Hubward")
         .render(&mut page)?;

@@ -67,6 +67,32 @@ pub fn run_with_dhcp_clients<F: FnOnce(&Lab, &Clients) -> Result<()>>(body: F) {
     run_with(Clients::unpacked, body);
 }
 
+/// As [`run`], for tests that need a fresh Debian to work in.
+///
+/// # Panics
+/// When the body fails, or the system cannot be had.
+pub fn run_with_system<F: FnOnce(&Lab) -> Result<()>>(body: F) {
+    let done = crate::stock::fresh_system().and_then(|_| match is_inside() {
+        true => Lab::open().and_then(|lab| body(&lab)),
+        false => repeat_inside(&test_name::<F>()),
+    });
+    done.unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+/// As [`run`], for tests of the Debian packages, an older and a newer one: they are made before, and the system that they are
+/// installed in unpacked.
+///
+/// # Panics
+/// When the body fails, or packages or system cannot be had.
+pub fn run_with_packages<F: FnOnce(&Lab, &[PathBuf; 2]) -> Result<()>>(body: F) {
+    let had = crate::stock::fresh_system().and_then(|_| crate::package::made());
+    let done = had.and_then(|packages| match is_inside() {
+        true => Lab::open().and_then(|lab| body(&lab, &packages)),
+        false => repeat_inside(&test_name::<F>()),
+    });
+    done.unwrap_or_else(|error| panic!("{error:?}"));
+}
+
 fn repeat_inside(test: &str) -> Result<()> {
     check()?;
     let status = enter(&[test, "--exact", "--nocapture", "--test-threads=1"])?.status()?;

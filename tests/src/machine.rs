@@ -20,13 +20,14 @@ const POWER_OFF: &str = "-38";
 const DISK: &str = r#"
 mkdir -p "$1" && mount -t tmpfs tmpfs "$1" && mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=$0,upperdir=$1/upper,workdir=$1/work,$2" "$1/root"
+mount -t proc proc "$1/root/proc"
 echo 00112233445566778899aabbccddeeff >"$1/root/etc/machine-id"
 "#;
 
 /// Goes into a cgroup of its own, boots, and takes the cgroup away afterwards.
 const BOOT: &str = r#"
 groups=$0.cgroups; mkdir -p "$groups"; mount -t cgroup2 cgroup2 "$groups"
-mine=$groups/hubward-test-$$; mkdir "$mine"
+mine=$groups/hubward-test-$(cat /proc/sys/kernel/random/uuid); mkdir "$mine"
 echo 0 >"$mine/cgroup.procs"
 container=hubward-tests unshare --mount --pid --fork --kill-child --cgroup --ipc --uts sh -euc "$1" "$0" || true
 echo 0 >"$groups/cgroup.procs"
@@ -101,14 +102,20 @@ impl<'a> Disk<'a> {
         map.split_whitespace().nth(2).is_some_and(|count| count != "1")
     }
 
-    /// Where a path of the machine is on the host.
+    /// Where a path of the machine is for the test itself.
     pub fn path(&self, path: &str) -> PathBuf {
+        let host = format!("/proc/{}/root", self.host.pid());
+        Path::new(&host).join(self.on_host(path).strip_prefix("/").unwrap_or(Path::new("")))
+    }
+
+    /// Where a path of the machine is on its host.
+    pub fn on_host(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
     /// Copies a file of the host to a path of the machine.
     pub fn put(&self, file: &Path, path: &str) -> Result<()> {
-        let to = self.path(path);
+        let to = self.on_host(path);
         process::run(self.host.command("cp").arg(file).arg(&to)).map(drop)
     }
 

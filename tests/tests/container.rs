@@ -101,10 +101,10 @@ impl Image {
 fn disk_of<'a>(site: &'a Site, image: &Image) -> Result<Disk<'a>> {
     let disk = Disk::fresh(&site.nat)?;
     image.build(&disk)?;
-    let root = disk.path("/");
+    let root = disk.on_host("/");
     let root = root.display();
     site.nat.sh(&format!(
-        "mount --rbind /dev {root}/dev; mount -t proc proc {root}/proc; mount --rbind /sys {root}/sys; mount -t tmpfs tmpfs {root}/run"
+        "mount --rbind /dev {root}/dev; mount --rbind /sys {root}/sys; mount -t tmpfs tmpfs {root}/run"
     ))?;
     Ok(disk)
 }

@@ -83,7 +83,7 @@ fn package_installs_upgrades_and_goes_without_a_trace() {
         let options = disk.path("/etc/default/hubward-vpnserver");
         std::fs::write(&options, "VPNSERVER_OPTIONS='--nat-mode user'\n")?;
         std::fs::write(disk.path("/var/lib/hubward/kept"), "")?;
-        process::run(&mut disk.command(&["deb-systemd-helper", "disable", SERVER]))?;
+        process::run(&mut disk.command(&["systemctl", "disable", SERVER]))?;
         disk.put(&packages[1], PACKAGE)?;
         dpkg(&disk, &["--force-confold", "-i", PACKAGE])?;
         let version = process::run(&mut disk.command(&["dpkg-query", "-W", "-f", "${Version}", "hubward"]))?;
@@ -172,7 +172,11 @@ fn machine_boots_into_what_was_published_and_an_upgrade_gives_clients_back_their
             new != old && new != "0",
             "the server was not restarted: {old}, {new}"
         );
-        client.daemon().line_after(mark, "connected: session", IN_TIME)?;
+        client
+            .daemon()
+            .line_after(mark, IN_TIME, "the new session", |line| {
+                line.contains("connected: session")
+            })?;
         let after = ours::address_of(&site.user, "hubward0", IN_TIME)?;
         ensure!(before == after, "the client had {before} and has {after}");
         site.user_sees_the_private_page()?;

@@ -331,7 +331,7 @@ fn interrupted_dialogue_leaves_nothing_and_a_terminal_that_echoes() {
         ] {
             let mut command = site.nat.command("sh");
             let script = format!(
-                "{} setup; stty -a | grep -qw -- -echo && echo deaf; exit 0",
+                "trap : INT; {} setup; stty -a | grep -qw -- -echo && echo deaf; exit 0",
                 program("vpnserver")?.display()
             );
             let mut typist = Typist::start(command.args(["-c", &script]))?;

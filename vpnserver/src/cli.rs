@@ -123,6 +123,65 @@ pub struct Cleanup {
     pub dry_run: bool,
 }
 
+impl Run {
+    /// A run that nothing was said about.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self {
+            folder: Folder {
+                data_dir: Some(folder.to_owned()),
+            },
+            listen: Vec::new(),
+            admin_password_file: None,
+            tls_cert: None,
+            tls_key: None,
+            nat_mode: NatMode::User,
+            no_offload: false,
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// What to make. What is there already stays, so this may be done again. At a terminal what is not given is asked for.
+#[derive(Args, Clone, Debug)]
+pub struct Setup {
+    /// Where the state is.
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Ask nothing: what is not given is left as it is
+    #[arg(long)]
+    pub unattended: bool,
+    /// The administrator password is this file's first line; a missing file is made, with a password in it
+    #[arg(long, value_name = "FILE")]
+    pub admin_password_file: Option<PathBuf>,
+    /// The virtual hub [default: vpn]
+    #[arg(long, value_name = "NAME")]
+    pub hub: Option<String>,
+    /// The first user
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The user's password is this file's first line; a missing file is made, with a password in it
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub user_password_file: Option<PathBuf>,
+    /// Stations of the hub get addresses by DHCP and reach what this machine reaches (SecureNAT)
+    #[arg(long, conflicts_with = "tap")]
+    pub secure_nat: bool,
+    /// The hub is a network of this machine, on the device tap_NAME; stations get addresses by DHCP
+    #[arg(long, value_name = "NAME")]
+    pub tap: Option<String>,
+    /// The address of this machine on that device [default: 192.168.30.1/24]
+    #[arg(long, value_name = "ADDR/BITS", requires = "tap")]
+    pub tap_address: Option<TapAddress>,
+    /// Publish a host behind this machine, as in 80=10.0.1.26:8080 or 53/udp=10.0.1.2:53
+    #[arg(long, value_name = "PORT=ADDR:PORT")]
+    pub publish: Option<Published>,
+    /// Listen on this port, or only at this address (may be repeated; takes the place of the ports there are)
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub listen: Vec<Listen>,
+    /// The name or address by which users reach this server, for the line that tells them how to connect
+    #[arg(long, value_name = "HOST")]
+    pub address: Option<String>,
+}
+
 /// What to take.
 #[derive(Args, Clone, Debug)]
 pub struct Import {

@@ -12,11 +12,13 @@ use hub_core::access::Rule;
 use hub_core::hub::{Hub, HubConfig, PortConfig, PortKind};
 use hub_core::switch::{Port, Switch};
 use nat::dnat::Published;
-use nat::{LeaseEntry, LeaseStore, NatEntry, SecureNat, Setup, Station, Stations, Status, Tag};
+use nat::{
+    LeaseEntry, LeaseStore, NatEntry, SecureNat, SecureNatConfig, Setup, Station, Stations, Status, Tag,
+};
 
 use crate::access_list;
 use crate::bridge::{self, Bridge};
-use crate::enforcement::{hub_with, port_of_bridge, port_of_secure_nat};
+use crate::enforcement::{hub_with, nat_limits, nat_modes, port_of_bridge, port_of_secure_nat};
 use crate::events::{Event, Events};
 use crate::packet_log;
 use crate::privileges::descriptors_for_nat;
@@ -59,6 +61,8 @@ struct Activity {
 #[derive(Default)]
 struct Parts {
     secure_nat: Option<SecureNat>,
+    /// The modes that it was started under.
+    nat_modes: Vec<nat::Mode>,
     bridges: BTreeMap<String, RunningBridge>,
     access_list: access_list::InForce,
     releaser: Option<Releaser>,
@@ -383,17 +387,30 @@ impl VirtualHub {
     }
 
     /// The kernel can have a network once. A second hub with the same one, and that is what new hubs have, works in user
-    /// space unless the mode is forced.
-    async fn start_secure_nat(&self, wanted: &Wanted) -> Result<SecureNat, nat::StartError> {
-        match SecureNat::start(self.secure_nat_setup(wanted, wanted.nat_mode).await).await {
-            Err(nat::StartError::NetworkTaken { .. }) if !wanted.nat_mode_is_forced => {
-                SecureNat::start(self.secure_nat_setup(wanted, nat::Mode::User).await).await
+    /// space where that is allowed.
+    async fn start_secure_nat(
+        &self,
+        wanted: &Wanted,
+        config: &SecureNatConfig,
+        modes: &[nat::Mode],
+    ) -> Result<SecureNat, nat::StartError> {
+        let (first, second) = match modes {
+            [first, second, ..] => (*first, Some(*second)),
+            [only] => (*only, None),
+            [] => (nat::Mode::User, None),
+        };
+        match (
+            SecureNat::start(self.secure_nat_setup(wanted, config, first).await).await,
+            second,
+        ) {
+            (Err(nat::StartError::NetworkTaken { .. }), Some(second)) => {
+                SecureNat::start(self.secure_nat_setup(wanted, config, second).await).await
             }
             (outcome, _) => outcome,
         }
     }
 
-    async fn secure_nat_setup(&self, wanted: &Wanted, mode: nat::Mode) -> Setup {
+    async fn secure_nat_setup(&self, wanted: &Wanted, config: &SecureNatConfig, mode: nat::Mode) -> Setup {
         let name = self.session_name("SecureNAT");
         let port = self.plug(port_of_secure_nat(name), PART_QUEUE_BYTES);
         let tag = Tag::new(&format!("{}{}", wanted.tag, short(&self.name)));
@@ -625,11 +642,28 @@ fn address_part_of(record: &LocalBridge) -> String {
     format!("{ADDRESS_PART}{}", bridge::device_of(record))
 }
 
+fn part_in(mode: nat::Mode) -> String {
+    format!("SecureNAT in {mode} mode")
+}
+
+/// Why SecureNAT reaches nothing outside.
+fn stranded(wanted: &Wanted) -> String {
+    let offered = match (wanted.nat_mode_is_forced, wanted.nat_mode) {
+        (true, mode) => format!("the server was started with --nat-mode {mode}, which"),
+        (false, nat::Mode::User) => "the server may use user mode only, which".to_owned(),
+        (false, nat::Mode::Kernel) => "both modes are what".to_owned(),
+    };
+    format!(
+        "{offered} the hub's options forbid (DisableKernelModeSecureNAT, DisableUserModeSecureNAT): stations get addresses \
+         and reach nothing outside; set the option to 0 (ExtOptionSet)"
+    )
+}
+
 /// The name of the port that a station is behind.
 fn session_of(switch: &Switch, mac: MacAddr) -> Option<String> {
     switch.with(|hub| {
-        let port = hub.port_of(Instant::now(), mac)?;
-        hub.port(port).map(|port| port.config.name.clone())
+        let port = hub.port(hub.port_of(Instant::now(), mac)?)?;
+        Some(port.config.name.clone())
     })
 }
 

@@ -6,7 +6,8 @@ use clap::Parser;
 use vpnserver::cli::{Backup, Cli, Command, Folder};
 use vpnserver::data_dir::{DataDir, DataDirError};
 use vpnserver::offline::{self, OfflineError};
-use vpnserver::{cleanup, daemon, instance, privileges, run};
+use vpnserver::setup::SetupError;
+use vpnserver::{cleanup, daemon, instance, privileges, run, setup};
 
 /// The local environment does not allow it (design, contracts).
 const ENVIRONMENT: u8 = 4;

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use caps::{CapSet, Capability};
 use nat::leftovers::{self, Presence};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};

@@ -50,7 +50,6 @@ struct Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Book {
     table: String,
-    note: String,
     /// The groups that rules name, in order; a group's place here is the number of its class.
     groups: Vec<GroupName>,
     elements: BTreeMap<Place, Content>,
@@ -60,19 +59,12 @@ impl Book {
     /// The book of `rules` in the table of `tag`.
     ///
     /// `links` are the networks this machine is directly connected to: a client on the same one as the target would
-    /// be answered past us, so its connections alone are masqueraded. `note` is kept in the table for whoever finds it.
-    pub(super) fn new(
-        rules: &[DnatRule],
-        members: &Members,
-        tag: &Tag,
-        links: &[Ipv4Net],
-        note: &str,
-    ) -> Self {
+    /// be answered past us, so its connections alone are masqueraded.
+    pub(super) fn new(rules: &[DnatRule], members: &Members, tag: &Tag, links: &[Ipv4Net]) -> Self {
         let enabled = || rules.iter().filter(|rule| rule.enabled);
         let groups: BTreeSet<&GroupName> = enabled().filter_map(|rule| rule.group.as_ref()).collect();
         let mut book = Book {
             table: tag.dnat_table(),
-            note: note.to_owned(),
             groups: groups.into_iter().cloned().collect(),
             elements: BTreeMap::new(),
         };
@@ -86,7 +78,7 @@ impl Book {
 
     /// Whether the other book has the same maps and chains, so that elements are all the difference.
     pub(super) fn has_frame_of(&self, other: &Book) -> bool {
-        self.table == other.table && self.note == other.note && self.groups == other.groups
+        self.table == other.table && self.groups == other.groups
     }
 
     /// Takes other members.
@@ -244,11 +236,6 @@ impl Book {
     fn frame(&self, script: &mut Script<'_>) {
         let classes: Vec<String> = (0..self.groups.len()).map(class_of).collect();
         script.begin();
-        let _ = writeln!(
-            script.text,
-            "chain notes {{ counter comment \"{}\"; }}",
-            self.note
-        );
         for (class, group) in classes.iter().zip(&self.groups) {
             let comment: String = format!("{class} is {group}")
                 .chars()
@@ -513,7 +500,7 @@ mod tests {
 
     fn book(rules: &[DnatRule], members: &Members) -> Book {
         let links = ["10.0.1.0/24".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
-        Book::new(rules, members, &Tag::new("t1"), &links, "found")
+        Book::new(rules, members, &Tag::new("t1"), &links)
     }
 
     fn members(last: u8) -> Members {

@@ -13,7 +13,7 @@ use super::counter::{self, RuleCounter};
 use super::members::Members;
 use super::publisher::DnatError;
 use super::rule::DnatRule;
-use crate::forwarding::{Former, Forwarding};
+use crate::forwarding::{self, Forwarding};
 use crate::keeper::{self, Keeper};
 use crate::net::Ipv4Net;
 use crate::nft::{self, NftError};
@@ -45,17 +45,19 @@ impl Kernel {
     /// Puts the rules into force in one transaction. When it fails what was in force before still is.
     pub(super) async fn apply(&mut self, rules: &[DnatRule], members: &Members) -> Result<(), DnatError> {
         let links = connected_networks().await?;
+        let after = Book::new(rules, members, &self.tag, &links);
         if let Some(in_force) = &self.in_force {
-            let after = Book::new(rules, members, &self.tag, &links, &in_force.forwarding.note());
             let mut book = in_force.book.lock().await;
             return bring(&mut book, after, &self.tag).await;
         }
-        let forwarding = Forwarding::hold(&left_behind(&self.tag).await?)?;
-        let book = Book::new(rules, members, &self.tag, &links, &forwarding.note());
         // A table that a killed process left has counted what nobody has read yet.
         let counters = self.counters().await?;
-        nft::apply_script(&book.whole(&counters)).await?;
-        let book = Arc::new(Mutex::new(book));
+        let forwarding = Forwarding::hold(&self.tag, &[]).await?;
+        if let Err(error) = nft::apply_script(&after.whole(&counters)).await {
+            forwarding.release().await;
+            return Err(error.into());
+        }
+        let book = Arc::new(Mutex::new(after));
         self.in_force = Some(InForce {
             keeper: keep(Arc::clone(&book), self.tag.dnat_table(), self.watch),
             book,
@@ -80,29 +82,21 @@ impl Kernel {
 
     /// Takes the table away, also one that a killed process left.
     pub(super) async fn clear(&mut self) -> Result<(), DnatError> {
-        let stale = match left_behind(&self.tag).await {
-            Ok(former) => former,
-            // Nothing of ours is in force, and what cannot be asked has nothing of ours either.
-            Err(NftError::Missing | NftError::Forbidden) if self.in_force.is_none() => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
         match self.in_force.take() {
             Some(InForce {
                 keeper, forwarding, ..
             }) => {
                 keeper.stop().await;
                 nft::remove(&self.tag.dnat_table()).await?;
-                drop(forwarding);
+                forwarding.release().await;
+                Ok(())
             }
-            None => {
-                nft::remove(&self.tag.dnat_table()).await?;
-                if stale != Former::default() {
-                    // A killed process turned forwarding on: hold it for a moment to put back what it had found.
-                    drop(Forwarding::hold(&stale)?);
-                }
-            }
+            None => match clear_left_behind(&self.tag).await {
+                // Nothing of ours is in force, and what cannot be asked has nothing of ours either.
+                Err(NftError::Missing | NftError::Forbidden) => Ok(()),
+                outcome => Ok(outcome?),
+            },
         }
-        Ok(())
     }
 
     /// What the rules of the table have carried.
@@ -154,9 +148,13 @@ fn keep(book: Arc<Mutex<Book>>, table: String, every: Duration) -> Keeper {
     })
 }
 
-async fn left_behind(tag: &Tag) -> Result<Former, NftError> {
-    let comments = nft::comments(&tag.dnat_table()).await?.unwrap_or_default();
-    Ok(Former::from_comments(comments.iter().map(String::as_str)))
+/// Takes away what a killed process left.
+async fn clear_left_behind(tag: &Tag) -> Result<(), NftError> {
+    nft::remove(&tag.dnat_table()).await?;
+    for notes in forwarding::unclaimed(|other| other == tag.as_str()).await? {
+        notes.settle().await;
+    }
+    Ok(())
 }
 
 async fn read_counters(tag: &Tag) -> Result<HashMap<String, RuleCounter>, NftError> {

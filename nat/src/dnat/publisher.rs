@@ -19,6 +19,7 @@ use super::part::{GroupName, Protocol};
 use super::probe::{Health, HealthChange, Listener, Probes};
 use super::refusal::RuleError;
 use super::rule::{Client, DnatRule};
+use crate::forwarding::HoldError;
 use crate::keeper;
 use crate::nft::{self, NftError};
 use crate::tag::Tag;
@@ -362,11 +363,6 @@ impl Grant {
             if moves.changed().await.is_err() {
                 return std::future::pending().await;
             }
-            None => match clear_left_behind(tag).await {
-                // Nothing of ours is in force, and what cannot be asked has nothing of ours either.
-                Err(NftError::Missing | NftError::Forbidden) => Ok(()),
-                outcome => Ok(outcome?),
-            },
         }
     }
 }

@@ -100,9 +100,8 @@ impl Neighbours {
         known.map(|known| known.mac)
     }
 
-    /// Finds the station for a packet.
-    pub(crate) fn resolve(&mut self, now: Instant, packet: Outgoing) -> Resolution {
-        let ip = packet.destination();
+    /// Finds the station for a packet that goes to, or by way of, `ip`.
+    pub(crate) fn resolve(&mut self, now: Instant, ip: Ipv4Addr, packet: Outgoing) -> Resolution {
         if let Some(mac) = self.owner(now, ip) {
             return Resolution::Known(mac, packet);
         }

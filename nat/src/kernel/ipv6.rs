@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::{name_service, ruleset6};
 use crate::config::SecureNatConfig;
-use crate::forwarding::{Former, Forwarding6};
+use crate::forwarding::{Forwarding, HoldError};
 use crate::ipv6::{Ipv6Net, Reach, link_local};
 use crate::keeper::Keeper;
 use crate::nft::{self, NftError};
@@ -37,6 +37,8 @@ enum Trouble {
     #[error(transparent)]
     Device(#[from] netdev::Error),
     #[error(transparent)]
+    Settings(#[from] HoldError),
+    #[error(transparent)]
     Nft(#[from] NftError),
 }
 
@@ -45,12 +47,11 @@ pub(super) struct KernelIpv6 {
     tasks: JoinSet<()>,
     table: String,
     keeper: Keeper,
-    /// Held only to be put back.
-    _forwarding: Forwarding6,
+    forwarding: Forwarding,
 }
 
 impl KernelIpv6 {
-    /// Sets IPv6 up on `device` if the settings want it, and takes back what a killed process left if not.
+    /// Sets IPv6 up on `device` if the settings want it, after what a killed process left is away.
     pub(super) async fn start(
         shared: &Arc<Shared>,
         config: &SecureNatConfig,
@@ -59,13 +60,13 @@ impl KernelIpv6 {
         watch: Duration,
     ) -> Option<Self> {
         let table = tag.nat_table();
+        if let Err(error) = nft::remove_in(NfFamily::IP6, &table).await {
+            tracing::debug!(table, %error, "an nftables table may be left behind");
+        }
         if !config.ipv6.enabled {
-            if let Ok(Some(former)) = left_behind(&table).await {
-                drop(Forwarding6::hold(&former));
-            }
             return None;
         }
-        match Self::set_up(shared, config, &table, device, watch).await {
+        match Self::set_up(shared, config, tag, device, watch).await {
             Ok(running) => Some(running),
             Err(trouble) => {
                 tracing::warn!(network = %config.ipv6.prefix, "this hub has no IPv6: {trouble}");
@@ -80,30 +81,33 @@ impl KernelIpv6 {
     async fn set_up(
         shared: &Arc<Shared>,
         config: &SecureNatConfig,
-        table: &str,
+        tag: &Tag,
         device: &str,
         watch: Duration,
     ) -> Result<Self, Trouble> {
         if sysctl::read("net.ipv6.conf.all.disable_ipv6").is_err() {
             return Err(Trouble::NoIpv6);
         }
-        let former = left_behind(table).await?.unwrap_or_default();
-        let forwarding = Forwarding6::hold(&former)?;
         refuse_taken_network(config.ipv6.prefix).await?;
-        let document = ruleset6::render(config, table, device, &forwarding.notes());
+        let table = tag.nat_table();
+        let document = ruleset6::render(config, &table, device);
         // The rules are there before the device has an address that they are about.
         nft::apply(&document).await?;
-        give_addresses(config, device).await?;
+        let forwarding = Forwarding::hold_ipv6(tag).await?;
+        if let Err(trouble) = give_addresses(config, device).await {
+            forwarding.release().await;
+            return Err(trouble);
+        }
         let mut tasks = JoinSet::new();
         name_service::spawn(&mut tasks, shared, config.ipv6.address().into()).await;
         shared.set_reach(reach());
         tasks.spawn(follow_routes(Arc::clone(shared), watch));
-        let keeper = Keeper::start(NfFamily::IP6, table.to_owned(), document, watch);
+        let keeper = Keeper::start_in(NfFamily::IP6, table.clone(), document, watch);
         Ok(KernelIpv6 {
             tasks,
-            table: table.to_owned(),
+            table,
             keeper,
-            _forwarding: forwarding,
+            forwarding,
         })
     }
 
@@ -111,18 +115,10 @@ impl KernelIpv6 {
     pub(super) async fn stop(mut self) -> Result<(), NftError> {
         self.tasks.shutdown().await;
         self.keeper.stop().await;
-        nft::remove_in(NfFamily::IP6, &self.table).await
+        let removed = nft::remove_in(NfFamily::IP6, &self.table).await;
+        self.forwarding.release().await;
+        removed
     }
-}
-
-/// What a killed process found before it changed it, and its table away.
-async fn left_behind(table: &str) -> Result<Option<Former>, NftError> {
-    let Some(rules) = nft::rules_in(NfFamily::IP6, table).await? else {
-        return Ok(None);
-    };
-    nft::remove_in(NfFamily::IP6, table).await?;
-    let comments = rules.iter().filter_map(|rule| rule.comment.as_deref());
-    Ok(Some(Former::from_notes6(comments)))
 }
 
 /// A network that another device has would be reached by either.

@@ -17,7 +17,7 @@ use hub_core::frame::Frame;
 use hub_core::{Closed, MacAddr};
 use ipv6::KernelIpv6;
 use netdev::{Links, Tap, TapOptions, sysctl};
-use nftables::types::NfFamily;
+use nftables::schema::Nftables;
 use tokio::task::JoinSet;
 
 use crate::config::SecureNatConfig;
@@ -41,8 +41,7 @@ pub(crate) struct KernelNat {
     table: String,
     keeper: Keeper,
     ipv6: Option<KernelIpv6>,
-    /// Held only to be put back.
-    _forwarding: Forwarding,
+    forwarding: Forwarding,
 }
 
 impl KernelNat {
@@ -79,13 +78,13 @@ impl KernelNat {
             ipv6.is_some(),
         ));
         name_service::spawn(&mut tasks, shared, config.ip.into()).await;
-        let keeper = Keeper::start(NfFamily::IP, table.clone(), document, watch);
+        let keeper = Keeper::start(table.clone(), document, watch);
         Ok(KernelNat {
             tasks,
             table,
             keeper,
             ipv6,
-            _forwarding: forwarding,
+            forwarding,
         })
     }
 
@@ -99,6 +98,7 @@ impl KernelNat {
             None => Ok(()),
         };
         nft::remove(&self.table).await?;
+        self.forwarding.release().await;
         Ok(without_ipv6?)
     }
 }

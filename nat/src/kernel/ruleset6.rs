@@ -15,15 +15,9 @@ use crate::resolver::DNS_PORT;
 /// (RFC 4890 §4.4.1).
 const LINK_MESSAGES: [&str; 3] = ["nd-neighbor-solicit", "nd-neighbor-advert", "mld-listener-query"];
 
-/// The transaction that makes the table of `config` the content of `table`. `notes` are kept in it as comments.
-pub(super) fn render(
-    config: &SecureNatConfig,
-    table: &str,
-    device: &str,
-    notes: &[String],
-) -> Nftables<'static> {
+/// The transaction that makes the table of `config` the content of `table`.
+pub(super) fn render(config: &SecureNatConfig, table: &str, device: &str) -> Nftables<'static> {
     let mut set = Ruleset::replace_in(NfFamily::IP6, table);
-    set.notes(notes.iter().map(String::as_str));
     let hub = Hub {
         network: config.ipv6.prefix,
         own: [config.ipv6.address(), link_local(config.mac_address)].map(|own| Ipv6Net::new(own, 128)),
@@ -171,12 +165,7 @@ mod tests {
     fn rendered() -> Vec<Value> {
         let mut config = SecureNatConfig::with_random_mac([0; 5]);
         config.ipv6.prefix = "fd12:3456:789a::/64".parse().unwrap();
-        let document = render(
-            &config,
-            "hubward_t1",
-            "hwn_t1",
-            &["found a=1".into(), "found b=1".into()],
-        );
+        let document = render(&config, "hubward_t1", "hwn_t1");
         serde_json::to_value(document).unwrap()["nftables"]
             .as_array()
             .unwrap()
@@ -225,12 +214,5 @@ mod tests {
         for rule in filters {
             assert_eq!(rule["expr"][0]["match"]["right"], "hwn_t1", "{rule}");
         }
-        assert_eq!(
-            rules
-                .iter()
-                .filter(|c| c["add"]["rule"]["chain"] == "notes")
-                .count(),
-            2
-        );
     }
 }

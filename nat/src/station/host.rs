@@ -147,7 +147,7 @@ impl Host {
         let Some(hop) = address.next_hop(packet.destination()) else {
             return false;
         };
-        if packet.ip().len() > mtu {
+        if packet.ip().len() > mtu && !packet.is_train() {
             self.ident = self.ident.wrapping_add(1);
         }
         for piece in fragment::cut(packet, mtu, self.ident) {

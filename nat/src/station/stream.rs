@@ -254,7 +254,8 @@ impl Dialed {
         let give_up = Instant::now() + CONNECT;
         loop {
             let now = Instant::now();
-            self.endpoint.poll(now);
+            self.endpoint.take_in(now);
+            self.endpoint.put_out(now);
             if !self.flush() {
                 return Err(ErrorKind::NetworkUnreachable.into());
             }
@@ -266,7 +267,7 @@ impl Dialed {
             }
             if now >= give_up {
                 self.endpoint.socket().abort();
-                self.endpoint.poll(now);
+                self.endpoint.put_out(now);
                 self.flush();
                 return Err(ErrorKind::TimedOut.into());
             }
@@ -299,13 +300,13 @@ impl Dialed {
             ..Side::default()
         };
         loop {
-            self.endpoint.poll(Instant::now());
+            self.endpoint.take_in(Instant::now());
             if side.turn(&mut self.endpoint, &mut near).await.is_err() {
                 self.endpoint.socket().abort();
             }
             // What was moved becomes segments, acknowledgements and wider windows.
             let now = Instant::now();
-            self.endpoint.poll(now);
+            self.endpoint.put_out(now);
             self.flush();
             if self.endpoint.is_over() {
                 return side.carried;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::{Duration, Instant};
 
@@ -116,7 +116,26 @@ impl Endpoint {
             wire,
             started: now,
             opening: Some(FIRST_WINDOW),
-        })
+        }
+    }
+
+    /// An end that asks `remote` for a connection at the first [`put_out`](Self::put_out).
+    pub(crate) fn connect(
+        now: Instant,
+        local: SocketAddrV4,
+        remote: SocketAddrV4,
+        mtu: usize,
+        buffers: Buffers,
+        seed: u64,
+    ) -> Option<Self> {
+        let mut endpoint = Self::idle(now, *local.ip(), mtu, buffers, seed);
+        let end = |address: SocketAddrV4| (IpAddress::Ipv4(*address.ip()), address.port());
+        let (interface, handle) = (&mut endpoint.interface, endpoint.handle);
+        let socket = endpoint.sockets.get_mut::<Socket<'_>>(handle);
+        socket
+            .connect(interface.context(), end(remote), end(local))
+            .ok()?;
+        Some(endpoint)
     }
 
     /// Takes a packet of the connection; [`take_in`](Self::take_in) looks at it.

@@ -7,6 +7,7 @@ mod datagrams;
 pub(crate) mod endpoint;
 mod flows;
 mod hairpin;
+mod inbox;
 mod proxy;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use endpoint::Buffers;
 pub(crate) use flows::Flows;
 pub use flows::Limits;
 use hairpin::{Hairpins, Patience};
+use inbox::Inbox;
 use proxy::{Connection, Destination};
 
 /// Bytes of frames taken from the hub at one time.
@@ -292,7 +294,7 @@ struct Sorter {
     tasks: JoinSet<()>,
     /// Connections to published hosts of the hub itself.
     hairpins: Hairpins,
-    /// Cuts what stations with offload send: datagrams and segments are passed on one by one.
+    /// Cuts trains of datagrams, which are passed on one by one. Trains of segments are taken whole.
     finisher: Finisher,
     /// Connections that got packets of the batch, to be woken when all of it is sorted.
     called: Vec<Arc<Inbox>>,
@@ -332,6 +334,7 @@ impl Sorter {
             let shared = Arc::clone(&self.shared);
             self.tasks.spawn(async move { shared.answer(&question).await });
         }
+        self.called.drain(..).for_each(|inbox| inbox.announce());
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -457,8 +460,11 @@ impl Sorter {
         if let Some(grant) = &way.grant {
             flow.publish(grant);
         }
-        let (queue, packets) = mpsc::channel(QUEUE);
-        self.shared.connections().insert((client, target), queue);
+        let buffers = Buffers::among(self.shared.flows.count(FlowProtocol::Tcp));
+        let inbox = Arc::new(Inbox::new(buffers.receive));
+        self.shared
+            .connections()
+            .insert((client, target), Arc::clone(&inbox));
         let registration = Registration {
             shared: Arc::clone(&self.shared),
             key: (client, target),
@@ -468,7 +474,8 @@ impl Sorter {
             flow,
             request: request.clone(),
             destination: way.destination,
-            packets,
+            inbox,
+            buffers,
             seed: rand::random(),
         };
         self.tasks.spawn(async move {
@@ -576,7 +583,10 @@ impl Sorter {
         self.tasks.shutdown().await;
         self.shared.sockets.clear();
         self.hairpins.clear();
-        self.shared.connections().clear();
+        self.shared
+            .connections()
+            .drain()
+            .for_each(|(_, inbox)| inbox.close());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use hubward_tests::lab;
 use hubward_tests::ours::{HUB, administer};
 use hubward_tests::process::{IN_TIME, eventually};

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hub_core::frame::Frame;
 use nat::Ipv4Net;
+use nat::device::Finisher;
 use nat::station::{Address, Outlet, Station};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -98,7 +99,15 @@ impl Attachment for Rootless {
     fn outbound(&self, tunnel: Tunnel) -> impl Future<Output = io::Error> + Send + 'static {
         let station = self.way.station.clone();
         async move {
-            let outlet: Outlet = Arc::new(move |frames: &mut dyn Iterator<Item = Frame>| tunnel.send(frames));
+            let outlet: Outlet = Arc::new(move |frames: &mut dyn Iterator<Item = Frame>| {
+                // A stock server, and a datagram, knows frames of ordinary length only.
+                if tunnel.takes_super_frames() {
+                    return tunnel.send(frames);
+                }
+                let mut frames = frames.collect();
+                Finisher::default().finish(&mut frames);
+                tunnel.send(&mut frames.into_iter());
+            });
             let _connected = Connected::new(&station, outlet);
             std::future::pending().await
         }

@@ -1,6 +1,6 @@
 //! What can be declared of hubs, groups, users and SecureNAT: one row per key.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use protocol::{
     policy::Policy,
@@ -334,6 +334,49 @@ impl Object for SecureNat {
             access: Access::List(reservations, set_reservations),
         },
     ];
+}
+
+impl Object for SecureNatIpv6 {
+    const FIELDS: &'static [Field<SecureNatIpv6>] = &[
+        plain!("enabled", "Whether SecureNAT is an IPv6 router.", Flag enabled),
+        Field {
+            key: "prefix",
+            about: "The network in which users make their addresses, a /64.",
+            access: Access::Text(|ipv6| ipv6.prefix.clone(), set_prefix),
+        },
+        Field {
+            key: "dns",
+            about: "The name servers of the clients, \"auto\" or \"none\".",
+            access: Access::Text(|ipv6| ipv6.name_servers.clone(), set_ipv6_name_servers),
+        },
+        plain!("preferred", "Seconds for which an address is used.", Number preferred_lifetime, LIFETIMES),
+        plain!("valid", "Seconds after which an address is gone.", Number valid_lifetime, LIFETIMES),
+    ];
+}
+
+/// Written as the server shows it, so that the two can be compared.
+fn set_prefix(ipv6: &mut SecureNatIpv6, text: &str) -> Result<(), String> {
+    let wrong =
+        || "a /64, such as \"fd12:3456:789a::/64\"; leave it out for the one made for the hub".to_owned();
+    let (address, "64") = text.split_once('/').ok_or_else(wrong)? else {
+        return Err(wrong());
+    };
+    let address: Ipv6Addr = address.parse().map_err(|_| wrong())?;
+    let network = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
+    ipv6.prefix = format!("{network}/64");
+    Ok(())
+}
+
+fn set_ipv6_name_servers(ipv6: &mut SecureNatIpv6, text: &str) -> Result<(), String> {
+    if ["auto", "none"].contains(&text) {
+        return put(&mut ipv6.name_servers, text);
+    }
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let servers: Result<Vec<Ipv6Addr>, _> = words.map(str::parse).collect();
+    let servers =
+        servers.map_err(|_| "IPv6 addresses with commas between, \"auto\" or \"none\"".to_owned())?;
+    let shown: Vec<String> = servers.iter().map(Ipv6Addr::to_string).collect();
+    put(&mut ipv6.name_servers, &shown.join(", "))
 }
 
 pub(super) fn shown(address: IpAddr) -> String {

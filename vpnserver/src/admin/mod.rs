@@ -522,14 +522,12 @@ pub async fn call<B: Body>(
 pub async fn settle(server: &Arc<Server>, name: &str, body: Pack) -> Result<Pack, ErrorCode> {
     let method = method::find(name).ok_or(ErrorCode::NotSupported)?;
     let administration = Administration(server.clone());
-    change(
-        &administration,
-        &Administrator::local(AdminRole::Server),
-        method,
-        &body,
-        InForce::AtStart,
-    )
-    .await
+    let caller = Administrator::local(AdminRole::Server);
+    if method.is_change() {
+        change(&administration, &caller, method, &body, InForce::AtStart).await
+    } else {
+        answer(&administration, &caller, method, &body).await.outcome
+    }
 }
 
 /// When a change begins to matter.

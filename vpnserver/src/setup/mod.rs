@@ -30,7 +30,7 @@ use crate::run::usual_ports;
 use crate::store::{OpenError, StoreError};
 use dialogue::{Person, Terminal, ask};
 use place::Place;
-use plan::{Step, steps, typed, word};
+use plan::{Step, Undo, steps, typed, word};
 use present::Present;
 use wish::{Network, Wish};
 pub use wish::{Published, TapAddress};
@@ -151,21 +151,23 @@ fn confirm(person: &mut dyn Person, commands: &[String]) -> Result<(), SetupErro
 async fn carry_out(place: &mut Place, steps: &[Step]) -> Result<(), SetupError> {
     // From here on `^C` does not end the process in the middle of something.
     let mut interrupts = Interrupts::new()?;
-    let mut done: Vec<&Step> = Vec::new();
+    let mut done: Vec<Done<'_>> = Vec::new();
     for step in steps {
         if interrupts.came().await {
             let left = take_back(place, &done).await;
             return Err(SetupError::Interrupted { left });
         }
-        if let Err(error) = place.call(&step.call).await {
-            let left = take_back(place, &done).await;
-            return Err(SetupError::Step {
-                command: step.commands.first().cloned().unwrap_or_default(),
-                source: Box::new(error),
-                left,
-            });
+        match carry_out_one(place, step).await {
+            Ok(undo) => done.push(Done { step, undo }),
+            Err(error) => {
+                let left = take_back(place, &done).await;
+                return Err(SetupError::Step {
+                    command: step.commands.first().cloned().unwrap_or_default(),
+                    source: Box::new(error),
+                    left,
+                });
+            }
         }
-        done.push(step);
     }
     Ok(())
 }
@@ -205,10 +207,10 @@ async fn reason(place: &mut Place, call: &Pack) -> Option<SetupError> {
 }
 
 /// Takes steps back, the last one first. Says what is left.
-async fn take_back(place: &mut Place, done: &[&Step]) -> String {
+async fn take_back(place: &mut Place, done: &[Done<'_>]) -> String {
     let mut left = Vec::new();
-    for step in done.iter().rev() {
-        if let Some(undo) = &step.undo
+    for Done { step, undo } in done.iter().rev() {
+        if let Some(undo) = undo
             && place.call(undo).await.is_err()
         {
             left.extend(step.commands.first().cloned());

@@ -9,10 +9,10 @@ use protocol::rpc::hub::{HubSettings, HubType};
 use protocol::rpc::listener::Listener;
 use protocol::rpc::method::{
     self, AddDnat, AddLocalBridge, CreateHub, CreateListener, CreateUser, DeleteDnat, DeleteHub,
-    DeleteListener, DeleteLocalBridge, DeleteUser, DisableSecureNAT, EnableSecureNAT, SetSecureNATOption,
-    SetServerPassword,
+    DeleteListener, DeleteLocalBridge, DeleteUser, DisableSecureNAT, EnableSecureNAT, GetSecureNATOption,
+    SetSecureNATOption, SetServerPassword,
 };
-use protocol::rpc::securenat::SecureNatOption;
+use protocol::rpc::securenat::{SecureNatOption, SecureNatRequest};
 use protocol::rpc::server::ServerPassword;
 use protocol::rpc::user::{AuthType, User};
 use protocol::rpc::{HubObject, HubRequest, Named};
@@ -33,7 +33,17 @@ pub(super) struct Step {
     pub(super) commands: Vec<String>,
     pub(super) call: Pack,
     /// What takes it back.
-    pub(super) undo: Option<Pack>,
+    pub(super) undo: Undo,
+}
+
+/// What takes a call back.
+pub(super) enum Undo {
+    /// Nothing: it is the last one.
+    None,
+    /// Another call.
+    Call(Pack),
+    /// The same call with what this one answers before.
+    Former(Pack),
 }
 
 /// What is missing, in the order in which it has to be made. The administrator password comes last: it opens the server to the
@@ -74,7 +84,7 @@ pub(super) fn steps(wish: &Wish, present: &Present) -> Result<Vec<Step>, SetupEr
                 plain_text_password: password.text.to_string().into(),
                 ..ServerPassword::default()
             }),
-            undo: None,
+            undo: Undo::None,
         });
     }
     Ok(steps)
@@ -92,7 +102,7 @@ fn create_hub(hub: &HubName) -> Step {
             hub_type: HubType::Standalone,
             ..HubSettings::default()
         }),
-        undo: Some(method::request::<DeleteHub>(&named)),
+        undo: Undo::Call(method::request::<DeleteHub>(&named)),
     }
 }
 
@@ -113,7 +123,7 @@ fn create_user(hub: &HubName, name: &str, password: &str) -> Step {
             auth_password: Some(password.to_owned().into()),
             ..User::default()
         }),
-        undo: Some(method::request::<DeleteUser>(&HubObject {
+        undo: Undo::Call(method::request::<DeleteUser>(&HubObject {
             hub_name: hub.to_string(),
             name: name.to_owned(),
         })),
@@ -127,7 +137,7 @@ fn secure_nat(hub: &HubName) -> Step {
     Step {
         commands: vec![of_hub(hub, "SecureNatEnable")],
         call: method::request::<EnableSecureNAT>(&named),
-        undo: Some(method::request::<DisableSecureNAT>(&named)),
+        undo: Undo::Call(method::request::<DisableSecureNAT>(&named)),
     }
 }
 
@@ -141,7 +151,7 @@ fn bridge(hub: &HubName, device: &str, address: TapAddress) -> Step {
     };
     Step {
         commands: vec![format!(
-            "BridgeCreate {} /DEVICE:{} /TAP:yes",
+            "BridgeCreate {} /DEVICE:{} /TAP:yes /IP:{address}",
             word(hub.as_str()),
             word(device)
         )],
@@ -170,7 +180,10 @@ fn dhcp(hub: &HubName, tap: TapAddress) -> Step {
     let v4 = IpAddr::V4;
     Step {
         commands: vec![
-            of_hub(hub, &format!("SecureNatHostSet /MAC:none /IP:{own} /MASK:{mask}")),
+            of_hub(
+                hub,
+                &format!("SecureNatHostSet /MAC:{} /IP:{own} /MASK:{mask}", written(mac)),
+            ),
             of_hub(hub, "NatDisable"),
             of_hub(
                 hub,
@@ -195,15 +208,18 @@ fn dhcp(hub: &HubName, tap: TapAddress) -> Step {
             dhcp_subnet_mask: v4(mask),
             dhcp_expire_time_span: LEASE,
             dhcp_gateway_address: v4(gateway),
-            dhcp_dns_server_address: v4(Ipv4Addr::UNSPECIFIED),
-            dhcp_dns_server_address2: v4(Ipv4Addr::UNSPECIFIED),
-            dhcp_domain_name: String::new(),
             save_log: true,
-            apply_dhcp_push_routes: false,
-            dhcp_push_routes: String::new(),
+            ..SecureNatOption::default()
         }),
-        undo: None,
+        undo: Undo::Former(method::request::<GetSecureNATOption>(&SecureNatRequest {
+            hub_name: hub.to_string(),
+        })),
     }
+}
+
+/// As `vpncmd` reads it.
+fn written(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02X}")).join("-")
 }
 
 /// A station's address, locally administered, as the virtual host of a new hub has one.
@@ -230,7 +246,7 @@ fn publish(published: Published) -> Step {
             to_port: to.port().into(),
             ..Dnat::default()
         }),
-        undo: Some(method::request::<DeleteDnat>(&Named { name })),
+        undo: Undo::Call(method::request::<DeleteDnat>(&Named { name })),
     }
 }
 
@@ -257,7 +273,7 @@ fn ports(present: &[u16], wanted: &[u16]) -> Vec<Step> {
         .map(|port| Step {
             commands: vec![format!("ListenerCreate {port}")],
             call: open(*port),
-            undo: Some(close(*port)),
+            undo: Undo::Call(close(*port)),
         });
     let old = present
         .iter()
@@ -265,7 +281,7 @@ fn ports(present: &[u16], wanted: &[u16]) -> Vec<Step> {
         .map(|port| Step {
             commands: vec![format!("ListenerDelete {port}")],
             call: close(*port),
-            undo: Some(open(*port)),
+            undo: Undo::Call(open(*port)),
         });
     new.chain(old).collect()
 }
