@@ -1,7 +1,7 @@
 //! What killed processes left in the kernel, found by its names, and taken away.
 //!
 //! The devices go with their process. nftables tables stay, and with them the kernel settings that they remember
-//! ([`forwarding`]). A process that lives says so ([`Presence`]), so that nobody takes its rules for left behind.
+//! (`forwarding`). A process that lives says so ([`Presence`]), so that nobody takes its rules for left behind.
 
 use std::fmt;
 use std::os::linux::net::SocketAddrExt;

@@ -1,7 +1,7 @@
 //! Published hosts: ports of this machine that lead to a host behind it.
 //!
-//! A [`DnatRule`] is parsed once, [`check`]ed against its neighbours, written into a [`book`] of maps and put into the
-//! kernel by a [`Publisher`], in one transaction. Clients of a hub with user-mode NAT are led by an [`index`] of the
+//! A [`DnatRule`] is parsed once, [`check`]ed against its neighbours, written into a `book` of maps and put into the
+//! kernel by a [`Publisher`], in one transaction. Clients of a hub with user-mode NAT are led by an `index` of the
 //! same rules.
 
 mod book;

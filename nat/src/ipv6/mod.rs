@@ -1,8 +1,8 @@
 //! The virtual host as an IPv6 router of its hub, sans-IO: frames and times in, frames and questions for names out.
 //!
-//! It tells stations the network in which they make their addresses, the way out and the name servers ([`advertisement`],
-//! RFC 4861 and RFC 8106), answers what they ask beside ([`dhcpv6`], RFC 8415), and who asks for its addresses
-//! ([`neighbour`]). Where a kernel stands behind it, that one answers the latter and [`Duties::Announcing`] is left.
+//! It tells stations the network in which they make their addresses, the way out and the name servers (`advertisement`,
+//! RFC 4861 and RFC 8106), answers what they ask beside (`dhcpv6`, RFC 8415), and who asks for its addresses
+//! (`neighbour`). Where a kernel stands behind it, that one answers the latter and `Duties::Announcing` is left.
 
 mod advertisement;
 mod config;

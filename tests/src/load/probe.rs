@@ -157,7 +157,7 @@ pub struct Pair<S = Stream> {
 /// What a pair has found.
 #[derive(Debug, Default)]
 pub struct Latencies {
-    /// How long each frame took, in order of length; a lost one counts as [`PATIENCE`].
+    /// How long each frame took, in order of length; a lost one counts as `PATIENCE`.
     pub each: Vec<Duration>,
     /// Frames that did not arrive.
     pub lost: usize,

@@ -1,7 +1,7 @@
 //! Without privileges: no device, but doors on this machine that lead into the VPN, all through one tunnel.
 //!
-//! The hub's segment is entered by a [`Station`] in this process. Programs reach it through proxies ([`socks5`],
-//! [`http_proxy`]), through ports that stand for a host and port over there, or through the local socket
+//! The hub's segment is entered by a [`Station`] in this process. Programs reach it through proxies (`socks5`,
+//! `http_proxy`), through ports that stand for a host and port over there, or through the local socket
 //! ([`crate::control`]); and a port of the station can lead back to a host of this side.
 
 mod associate;

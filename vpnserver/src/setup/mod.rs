@@ -1,7 +1,7 @@
 //! `vpnserver setup`: from an empty machine to a hub with a user, by questions or by options.
 //!
-//! All questions come first. What is to be done then is a list of calls of administration ([`plan`]), which go to the running server,
-//! or to the store of one that does not run ([`place`]); should one fail, or somebody press `^C`, those before it are taken back. What is
+//! All questions come first. What is to be done then is a list of calls of administration (`plan`), which go to the running server,
+//! or to the store of one that does not run (`place`); should one fail, or somebody press `^C`, those before it are taken back. What is
 //! there already stays, so a setup may be repeated.
 
 mod dialogue;
