@@ -408,8 +408,9 @@ impl Side<'_> {
 
     /// What to wait for: that the stream can give or take what the endpoint wants or has.
     fn interest(&self, endpoint: &mut Endpoint) -> Option<Interest> {
+        let has_room = endpoint.room() > 0;
         let socket = endpoint.socket();
-        let wants = (!self.eof && socket.can_send()).then_some(Interest::READABLE);
+        let wants = (!self.eof && has_room).then_some(Interest::READABLE);
         let has = socket.can_recv().then_some(Interest::WRITABLE);
         match (wants, has) {
             (Some(read), Some(write)) => Some(read | write),

@@ -23,6 +23,8 @@ use crate::packet::Outgoing;
 const FIRST_WINDOW: usize = 32 * 1024;
 /// The longest IPv4 packet, and so the longest train of segments that is made at once.
 const MAX_TRAIN: usize = 65_535;
+/// Bytes of a connection that are on their way to a station at most.
+const MOST_UNDERWAY: usize = 256 * 1024;
 /// How long a station may leave our data unacknowledged.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
@@ -49,7 +51,9 @@ impl Buffers {
         } * 1024;
         Buffers {
             receive: each,
-            send: each,
+            // No more is on its way to a station than the queues before a stock client take: smoltcp knows no selective
+            // acknowledgements, so each loss among many costs a round trip, or a second.
+            send: each.min(MOST_UNDERWAY),
         }
     }
 }
@@ -171,21 +175,30 @@ impl Endpoint {
         }
     }
 
-    /// Lets `read` fill room for bytes to the station and say how many it wrote; `None` if there is no room now. Some
-    /// may come with the next [`put_out`](Self::put_out).
+    /// How many bytes for the station would be taken now. Some may come with the next [`put_out`](Self::put_out), and with
+    /// what the station acknowledges.
+    pub(crate) fn room(&mut self) -> usize {
+        let opening = self.opening;
+        let socket = self.socket();
+        if !socket.can_send() {
+            return 0;
+        }
+        let free = socket.send_capacity() - socket.send_queue();
+        free.min(opening.map_or(usize::MAX, |window| window.saturating_sub(socket.send_queue())))
+    }
+
+    /// Lets `read` fill room for bytes to the station and say how many it wrote; `None` if there is no
+    /// [`room`](Self::room) now.
     pub(crate) fn send(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> Option<io::Result<usize>> {
-        let socket = self.sockets.get_mut::<Socket<'_>>(self.handle);
-        let allowed = self
-            .opening
-            .map_or(usize::MAX, |window| window.saturating_sub(socket.send_queue()));
-        if allowed == 0 || !socket.can_send() {
+        let allowed = self.room();
+        if allowed == 0 {
             return None;
         }
         let mut outcome = Ok(0);
-        let _ = socket.send(|room| {
+        let _ = self.socket().send(|room| {
             let len = room.len().min(allowed);
             outcome = read(&mut room[..len]);
             let moved = *outcome.as_ref().unwrap_or(&0);
@@ -485,6 +498,8 @@ mod tests {
             open.fill();
             open.put_out();
             assert_eq!(open.endpoint.socket().send_queue(), window);
+            // Who waits for the destination now, though it has more, turns in circles and keeps others from running.
+            assert_eq!(open.endpoint.room(), 0);
             // One acknowledgement for all of it, as a station that takes trains sends them.
             open.acknowledge(window);
         }

@@ -195,8 +195,9 @@ impl Pair {
 
     /// Waits until the stream can take or give what the endpoint has or wants; for ever, if that is nothing.
     async fn stream_ready(&mut self) {
+        let has_room = self.endpoint.room() > 0;
         let socket = self.endpoint.socket();
-        let wants = (!self.eof && socket.can_send()).then_some(Interest::READABLE);
+        let wants = (!self.eof && has_room).then_some(Interest::READABLE);
         let has = socket.can_recv().then_some(Interest::WRITABLE);
         let interest = match (wants, has) {
             (Some(read), Some(write)) => read | write,
