@@ -1,0 +1,89 @@
+//! How this machine takes part with a device, as options.
+
+use clap::Args;
+
+use crate::attachment::DeviceSettings;
+use crate::network::RouteMode;
+
+#[derive(Debug, Args)]
+pub(super) struct DeviceArgs {
+    /// The name of the TAP device.
+    #[arg(long, value_name = "NAME", default_value = "hubward0")]
+    tap: String,
+    /// The hardware address of the TAP device; unless given one that is always the same here.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_mac)]
+    pub(super) mac: Option<[u8; 6]>,
+    /// Exchange only finished frames of ordinary length with the TAP device: slower, for kernels whose offload is broken.
+    #[arg(long)]
+    no_offload: bool,
+    /// Ask for no address; something else configures the TAP device.
+    #[arg(long)]
+    no_dhcp: bool,
+    /// Set no routes into the VPN: the same as --routes none.
+    #[arg(long, conflicts_with = "routes")]
+    no_routes: bool,
+    /// Which routes lead into the VPN.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    routes: RouteMode,
+    /// Leave the name servers alone.
+    #[arg(long)]
+    no_dns: bool,
+}
+
+impl DeviceArgs {
+    /// Which routes lead into the VPN.
+    pub(super) fn routes(&self) -> RouteMode {
+        if self.no_routes {
+            RouteMode::None
+        } else {
+            self.routes
+        }
+    }
+
+    /// The device and what is set up on it.
+    pub(super) fn settings(&self) -> DeviceSettings {
+        DeviceSettings {
+            tap: self.tap.clone(),
+            mac: self.mac,
+            offload: !self.no_offload,
+            dhcp: !self.no_dhcp,
+            routes: self.routes(),
+            dns: !self.no_dns,
+        }
+    }
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6], String> {
+    let wrong = || "a hardware address is six pairs of hexadecimal digits, 02:00:5e:10:00:01".to_owned();
+    let mut mac = [0; 6];
+    let mut parts = text.split([':', '-']);
+    for byte in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2).ok_or_else(wrong)?;
+        *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
+    }
+    if parts.next().is_some() {
+        Err(wrong())
+    } else {
+        Ok(mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_address_is_read_in_both_notations() {
+        assert_eq!(parse_mac("02:00:5e:10:00:0a"), Ok([2, 0, 0x5e, 0x10, 0, 0x0a]));
+        assert_eq!(parse_mac("02-00-5E-10-00-0A"), Ok([2, 0, 0x5e, 0x10, 0, 0x0a]));
+        for text in [
+            "",
+            "02:00:5e:10:00",
+            "02:00:5e:10:00:0a:0b",
+            "2:0:5e:10:0:a",
+            "0x:00:5e:10:00:0a",
+        ] {
+            assert!(parse_mac(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The command line.
+
+// What is written here is printed as help, and its brackets are no links.
+#![allow(rustdoc::broken_intra_doc_links)]
+
+mod device;
+mod proof;
+mod rootless;
+mod session;
+mod trust;
+
+use clap::{Args, Parser, Subcommand};
+use transport::dial::Target;
+
+use crate::attachment::DeviceSettings;
+use crate::attempt::Wish;
+use crate::connection::Settings;
+use crate::failure::Failure;
+use crate::login::Identity;
+use crate::report::Reporter;
+use crate::rootless::{Destination, RootlessSettings};
+
+use device::DeviceArgs;
+use proof::ProofArgs;
+use rootless::RootlessArgs;
+use session::SessionArgs;
+use trust::TrustArgs;
+
+/// Connects this machine to a Layer-2 VPN (Hubward or SoftEther).
+#[derive(Debug, Parser)]
+#[command(
+    name = "vpnclient",
+    version,
+    after_help = "Exit codes: 0 done, 2 usage, 3 the server (out of reach, not trusted, refused), 4 this machine \
+                  (missing privilege, device or program)."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Connect to a server and stay in the foreground until interrupted; everything set up is taken back at the end.
+    Connect(Box<Connect>),
+    /// Standard input and output at a host behind the tunnel of a running `vpnclient connect` without a device; for
+    /// instance as `ssh -o ProxyCommand="vpnclient nc %h %p"`.
+    Nc(Nc),
+}
+
+/// `vpnclient nc`.
+#[derive(Debug, Args)]
+pub struct Nc {
+    /// The host, by a name that the hub's name servers know or by its address.
+    pub host: String,
+    /// Its port.
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// The client to go through, by its --name, where several run.
+    #[arg(long, value_name = "NAME")]
+    pub via: Option<String>,
+}
+
+impl Nc {
+    /// Where to.
+    pub fn destination(&self) -> Destination {
+        Destination {
+            host: self.host.clone(),
+            port: self.port,
+        }
+    }
+}
+
+/// `vpnclient connect`.
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// The server: HOST, HOST:PORT or [IPV6]:PORT; port 443 unless named.
+    pub server: Target,
+    /// The virtual hub.
+    #[arg(long)]
+    pub hub: String,
+    /// The user.
+    #[arg(long)]
+    pub user: String,
+    #[command(flatten)]
+    proof: ProofArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    rootless: RootlessArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    /// End when the connection is lost, instead of connecting again.
+    #[arg(long, conflicts_with = "keep_trying")]
+    once: bool,
+    /// Try again also when the first connection fails (unless the server refuses the user).
+    #[arg(long)]
+    keep_trying: bool,
+    /// Write events as JSON objects to standard output, one per line.
+    #[arg(long)]
+    pub json: bool,
+    /// Log details to standard error (twice for more); RUST_LOG can say it more exactly.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Connect {
+    /// What is wanted from which server. Asks for the password where it must.
+    pub fn wish(&self, reporter: &Reporter) -> Result<Wish, Failure> {
+        if self.hub.is_empty() || self.user.is_empty() {
+            return Err(Failure::Usage(
+                "hub and user have names; give --hub and --user".to_owned(),
+            ));
+        }
+        Ok(Wish {
+            target: self.server.clone(),
+            trust: self.trust.trust()?,
+            identity: Identity {
+                hub: self.hub.clone(),
+                user: self.user.clone(),
+                proof: self.proof.proof(&self.user, reporter)?,
+            },
+            options: self.session.options(),
+            udp: self.session.udp(),
+            unique_id: rand::random(),
+        })
+    }
+
+    /// How long to try, and by how much.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            connections: self.session.connections,
+            once: self.once,
+            keep_trying: self.keep_trying,
+        }
+    }
+
+    /// The doors to open, if this machine is to take part without a device.
+    pub fn rootless(&self) -> Result<Option<RootlessSettings>, Failure> {
+        self.rootless.settings(self.device.mac, self.device.routes())
+    }
+
+    /// How programs of this user call this client.
+    pub fn name(&self) -> &str {
+        self.rootless.name.as_deref().unwrap_or(&self.hub)
+    }
+
+    /// How this machine takes part.
+    pub fn device(&self) -> DeviceSettings {
+        self.device.settings()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use transport::tls::Trust;
+
+    use super::*;
+    use crate::network::RouteMode;
+
+    fn parse(line: &str) -> Result<Connect, clap::Error> {
+        let words = ["vpnclient", "connect"].into_iter().chain(line.split(' '));
+        match Cli::try_parse_from(words)?.command {
+            Command::Connect(connect) => Ok(*connect),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_ordinary_line_means_what_it_says() {
+        let connect =
+            parse("vpn.example.org:5555 --hub lab --user alice --connections 8 --no-routes").unwrap();
+        assert_eq!(connect.server.to_string(), "vpn.example.org:5555");
+        assert_eq!(connect.settings().connections, 8);
+        let device = connect.device();
+        assert_eq!(
+            (device.routes, device.dhcp, device.dns),
+            (RouteMode::None, true, true)
+        );
+        assert!(matches!(connect.trust.trust(), Ok(Trust::System)));
+    }
+
+    #[test]
+    fn any_door_does_without_a_device() {
+        let settings = |line: &str| parse(line).unwrap().rootless().unwrap();
+        assert!(settings("host --hub lab --user alice").is_none());
+        for doors in [
+            "--rootless",
+            "--socks5 1080",
+            "--http-proxy 127.0.0.1:3128",
+            "--forward 8080=web.private:80 --forward 2222=10.0.1.2:22",
+            "--reverse 2222=127.0.0.1:22",
+        ] {
+            let line = format!("host --hub lab --user alice {doors}");
+            assert!(settings(&line).is_some(), "{doors}");
+        }
+    }
+
+    #[test]
+    fn contradictions_and_nonsense_are_refused() {
+        for line in [
+            "host --hub lab",
+            "host --user alice",
+            "host --hub lab --user alice --pin sha256:00",
+            "host --hub lab --user alice --insecure --ca file",
+            "host --hub lab --user alice --anonymous --password-file file",
+            "host --hub lab --user alice --cert file",
+            "host --hub lab --user alice --connections 33",
+            "host --hub lab --user alice --mac 02:00",
+            "host --hub lab --user alice --no-routes --routes default",
+            "host --hub lab --user alice --password secret",
+            "host:port --hub lab --user alice",
+            "host --hub lab --user alice --rootless --tap vpn0",
+            "host --hub lab --user alice --forward 8080",
+            "host --hub lab --user alice --reverse 0=127.0.0.1:22",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
