@@ -11,7 +11,7 @@ use std::time::Duration;
 use nftables::batch::Batch;
 use nftables::expr::{CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix};
 use nftables::schema::{Chain, NfListObject, NfObject, Nftables, Rule, Table};
-use nftables::stmt::{AnonymousCounter, Counter, Match, Operator, Statement};
+use nftables::stmt::{Accept, AnonymousCounter, Counter, Drop, Match, Operator, Reject, Statement};
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -421,6 +421,33 @@ pub(crate) fn network6(net: Ipv6Net) -> Expression<'static> {
         len: net.prefix().into(),
     };
     Expression::Named(NamedExpression::Prefix(prefix))
+}
+
+/// Lets the packet pass.
+pub(crate) fn accept() -> Statement<'static> {
+    Statement::Accept(Some(Accept {}))
+}
+
+/// Takes the packet without a word.
+pub(crate) fn discard() -> Statement<'static> {
+    Statement::Drop(Some(Drop {}))
+}
+
+/// Takes the packet and tells its sender.
+pub(crate) fn refuse() -> Statement<'static> {
+    Statement::Reject(Some(Reject {
+        _type: None,
+        expr: None,
+    }))
+}
+
+/// Holds for what belongs to a connection that is there.
+pub(crate) fn answers() -> Statement<'static> {
+    Statement::Match(Match {
+        left: ct("state"),
+        right: Expression::List(["established", "related"].map(word).into()),
+        op: Operator::IN,
+    })
 }
 
 /// A counter that goes on from the values given.

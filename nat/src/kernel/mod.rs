@@ -97,8 +97,9 @@ impl KernelNat {
             Some(ipv6) => ipv6.stop().await,
             None => Ok(()),
         };
-        nft::remove(&self.table).await?;
+        let without_rules = nft::remove(&self.table).await;
         self.forwarding.release().await;
+        without_rules?;
         Ok(without_ipv6?)
     }
 }

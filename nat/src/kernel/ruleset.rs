@@ -2,11 +2,13 @@
 
 use nftables::expr::{Expression, MetaKey, NamedExpression, SetItem};
 use nftables::schema::Nftables;
-use nftables::stmt::{Drop, Match, Operator, Reject, Statement};
+use nftables::stmt::Statement;
 use nftables::types::{NfChainType, NfHook};
 
 use crate::config::SecureNatConfig;
-use crate::nft::{Ruleset, address, ct, ct_has, field, is, is_not, meta, network, word};
+use crate::nft::{
+    Ruleset, accept, address, answers, ct_has, discard, field, is, is_not, meta, network, refuse, word,
+};
 use crate::refused::REFUSED;
 use crate::resolver::DNS_PORT;
 
@@ -21,8 +23,6 @@ pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str) -> Nft
     let to_hub = || is(meta(MetaKey::Oifname), word(device.to_owned()));
     let stranger = || is_not(field("ip", "saddr"), network(hub));
     let virtual_host = || is(field("ip", "daddr"), address(config.ip));
-    let drop = || Statement::Drop(Some(Drop {}));
-    let accept = || Statement::Accept(Some(nftables::stmt::Accept {}));
 
     let mut set = Ruleset::replace(table);
 
@@ -38,12 +38,12 @@ pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str) -> Nft
     set.base_chain("forward", NfChainType::Filter, NfHook::Forward, 0);
     set.rule(
         "forward",
-        vec![from_hub(), stranger(), drop()],
+        vec![from_hub(), stranger(), discard()],
         "sources outside the hub's network",
     );
     set.rule(
         "forward",
-        vec![from_hub(), is(field("ip", "daddr"), refused()), drop()],
+        vec![from_hub(), is(field("ip", "daddr"), refused()), discard()],
         "never reached through us",
     );
     set.rule(
@@ -51,33 +51,29 @@ pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str) -> Nft
         vec![to_hub(), ct_has("status", "dnat"), accept()],
         "published hosts on the hub",
     );
+    set.rule("forward", vec![to_hub(), answers(), accept()], "answers");
     set.rule(
         "forward",
-        vec![to_hub(), ct_state(&["established", "related"]), accept()],
-        "answers",
-    );
-    set.rule(
-        "forward",
-        vec![to_hub(), drop()],
+        vec![to_hub(), discard()],
         "nobody outside opens connections to the hub",
     );
 
     set.base_chain("input", NfChainType::Filter, NfHook::Input, 0);
     set.rule(
         "input",
-        vec![from_hub(), stranger(), drop()],
+        vec![from_hub(), stranger(), discard()],
         "sources outside the hub's network",
     );
     set.rule(
         "input",
-        vec![from_hub(), is_not(meta(MetaKey::Pkttype), word("host")), drop()],
+        vec![
+            from_hub(),
+            is_not(meta(MetaKey::Pkttype), word("host")),
+            discard(),
+        ],
         "broadcasts",
     );
-    set.rule(
-        "input",
-        vec![from_hub(), ct_state(&["established", "related"]), accept()],
-        "answers",
-    );
+    set.rule("input", vec![from_hub(), answers(), accept()], "answers");
     for protocol in ["udp", "tcp"] {
         let dns = is(field(protocol, "dport"), Expression::Number(DNS_PORT.into()));
         set.rule(
@@ -88,13 +84,9 @@ pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str) -> Nft
     }
     let ping = is(field("icmp", "type"), word("echo-request"));
     set.rule("input", vec![from_hub(), virtual_host(), ping, accept()], "ping");
-    let refuse = Statement::Reject(Some(Reject {
-        _type: None,
-        expr: None,
-    }));
     set.rule(
         "input",
-        vec![from_hub(), virtual_host(), refuse],
+        vec![from_hub(), virtual_host(), refuse()],
         "no other service of this machine",
     );
     set.into_document()
@@ -106,15 +98,6 @@ fn refused() -> Expression<'static> {
         .map(|net| SetItem::Element(network(*net)))
         .collect();
     Expression::Named(NamedExpression::Set(items))
-}
-
-fn ct_state(states: &[&'static str]) -> Statement<'static> {
-    let right = Expression::List(states.iter().map(|state| word(*state)).collect());
-    Statement::Match(Match {
-        left: ct("state"),
-        right,
-        op: Operator::IN,
-    })
 }
 
 #[cfg(test)]

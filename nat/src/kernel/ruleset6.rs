@@ -2,12 +2,12 @@
 
 use nftables::expr::{Expression, MetaKey, NamedExpression, SetItem};
 use nftables::schema::Nftables;
-use nftables::stmt::{Accept, Drop, Match, Operator, Reject, Statement};
+use nftables::stmt::Statement;
 use nftables::types::{NfChainType, NfFamily, NfHook};
 
 use crate::config::SecureNatConfig;
 use crate::ipv6::{Ipv6Net, link_local};
-use crate::nft::{Ruleset, ct, field, is, is_not, meta, network6, word};
+use crate::nft::{Ruleset, accept, answers, discard, field, is, is_not, meta, network6, refuse, word};
 use crate::refused::REFUSED6;
 use crate::resolver::DNS_PORT;
 
@@ -66,16 +66,16 @@ impl Hub {
         let refused = is(field("ip6", "daddr"), set_of(&REFUSED6));
         let rules = [
             (
-                vec![self.is_from_hub(), stranger, drop()],
+                vec![self.is_from_hub(), stranger, discard()],
                 "sources outside the hub's network",
             ),
             (
-                vec![self.is_from_hub(), refused, drop()],
+                vec![self.is_from_hub(), refused, discard()],
                 "never reached through us",
             ),
             (vec![self.is_to_hub(), answers(), accept()], "answers"),
             (
-                vec![self.is_to_hub(), drop()],
+                vec![self.is_to_hub(), discard()],
                 "nobody outside opens connections to the hub",
             ),
         ];
@@ -98,9 +98,9 @@ impl Hub {
         let ping = is(field("icmpv6", "type"), word("echo-request"));
         let name_service = |protocol| is(field(protocol, "dport"), Expression::Number(DNS_PORT.into()));
         let rules = [
-            (vec![stranger, drop()], "sources outside the hub's network"),
+            (vec![stranger, discard()], "sources outside the hub's network"),
             (vec![link, accept()], "the link itself"),
-            (vec![to_group, drop()], "groups"),
+            (vec![to_group, discard()], "groups"),
             (vec![answers(), accept()], "answers"),
             (
                 vec![self.to_virtual_host(), name_service("udp"), accept()],
@@ -121,29 +121,6 @@ impl Hub {
             set.rule("input", statements, comment);
         }
     }
-}
-
-fn accept() -> Statement<'static> {
-    Statement::Accept(Some(Accept {}))
-}
-
-fn drop() -> Statement<'static> {
-    Statement::Drop(Some(Drop {}))
-}
-
-fn refuse() -> Statement<'static> {
-    Statement::Reject(Some(Reject {
-        _type: None,
-        expr: None,
-    }))
-}
-
-fn answers() -> Statement<'static> {
-    Statement::Match(Match {
-        left: ct("state"),
-        right: Expression::List(["established", "related"].map(word).into()),
-        op: Operator::IN,
-    })
 }
 
 fn words(words: &[&'static str]) -> Expression<'static> {
