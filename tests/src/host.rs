@@ -13,8 +13,8 @@ use nix::sched::{CloneFlags, setns};
 use crate::process::{self, Daemon, eventually};
 
 /// What a host keeps for itself: the folders in which daemons hold state, and /etc, where clients change the DNS.
-/// The overlay lets ordinary users have it too, and leaves what else is in there to be seen; where the kernel refuses
-/// one, an empty folder (for /etc a copy) does.
+/// An overlay leaves what else is in there to be seen. An ordinary user gets an empty folder instead (for /etc a copy), as does everybody
+/// where the kernel refuses an overlay: what belongs to somebody whom the user's namespace does not know cannot be written through it.
 const PRIVATE_FOLDERS: &str = r#"
 set -e
 mount -t tmpfs tmpfs /run/hubward
@@ -24,7 +24,9 @@ for folder in /etc /var/lib /var/log; do
     layer=$layers/$folder
     mkdir -p $layer/upper $layer/work $layer/copy
     options=lowerdir=$folder,upperdir=$layer/upper,workdir=$layer/work
-    mount -t overlay overlay -o $options,userxattr $folder 2>/dev/null && continue
+    if [ "$(stat -c %u $folder)" = 0 ]; then
+        mount -t overlay overlay -o $options,userxattr $folder 2>/dev/null && continue
+    fi
     [ $folder != /etc ] || cp -a --no-preserve=ownership /etc/. $layer/copy 2>/dev/null || true
     mount --bind $layer/copy $folder
 done

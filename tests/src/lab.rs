@@ -39,6 +39,12 @@ pub fn run<F: FnOnce(&Lab) -> Result<()>>(body: F) {
     done.unwrap_or_else(|error| panic!("{error:?}"));
 }
 
+/// Whether the laboratory is that of a real root, who may give files to others.
+pub fn is_of_root() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().nth(2).is_some_and(|count| count != "1")
+}
+
 /// As [`run`], for tests that need the stock software: it is unpacked before, out here, where packages can be had.
 ///
 /// # Panics

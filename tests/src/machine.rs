@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use crate::host::Host;
+use crate::lab;
 use crate::process::{self, Daemon, IN_TIME, eventually};
 use crate::stock::fresh_system;
 
@@ -78,7 +79,7 @@ impl<'a> Disk<'a> {
     pub fn fresh(host: &'a Host) -> Result<Self> {
         let top = Path::new("/run/hubward/disk");
         // An overlay's own attributes belong to root; ordinary users have others.
-        let attributes = if Self::is_of_root() {
+        let attributes = if lab::is_of_root() {
             "index=off"
         } else {
             "userxattr"
@@ -94,12 +95,6 @@ impl<'a> Disk<'a> {
             host,
             root: top.join("root"),
         })
-    }
-
-    /// Whether the laboratory is that of a real root, who may give files to others.
-    pub fn is_of_root() -> bool {
-        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        map.split_whitespace().nth(2).is_some_and(|count| count != "1")
     }
 
     /// Where a path of the machine is for the test itself.
