@@ -44,6 +44,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether the device is switched on.
     pub up: bool,
+    /// Whether it is on and can carry packets, as far as the kernel knows: a card has its cable, a TAP device its program.
+    pub running: bool,
     /// Whether it is the loopback device.
     pub loopback: bool,
     /// Whether it is a bridge of the kernel, whose ports are other devices.
@@ -200,6 +202,22 @@ impl Links {
             .collect())
     }
 
+    /// Every address of this machine, with the number of its device.
+    pub async fn all_addresses(&self) -> Result<Vec<(u32, Address)>> {
+        let messages: Vec<AddressMessage> = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|e| netlink("listing addresses", e))?;
+        let found = messages
+            .iter()
+            .filter_map(|m| Some((m.header.index, address(m)?)));
+        Ok(found.collect())
+    }
+
     async fn address_messages(&self, index: u32) -> Result<Vec<AddressMessage>> {
         let request = self.handle.address().get().set_link_index_filter(index);
         request
@@ -240,6 +258,7 @@ fn describe(message: &LinkMessage) -> Link {
         mac: None,
         mtu: 0,
         up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Up | LinkFlags::Running),
         loopback: flags.contains(LinkFlags::Loopback),
         is_bridge: false,
         master: None,

@@ -1,4 +1,4 @@
-//! News of links and addresses, over rtnetlink's multicast groups.
+//! News of links, addresses and routes, over rtnetlink's multicast groups.
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use rtnetlink::{Handle, MulticastGroup};
@@ -6,7 +6,7 @@ use tokio::task::AbortHandle;
 
 use crate::{Error, Result};
 
-/// Hears of every link and IPv4 address that comes, goes or changes in one network namespace.
+/// Hears of what comes, goes or changes in one network namespace: every link and IPv4 address, and more where asked for.
 pub struct News {
     messages: Box<dyn Stream<Item = ()> + Send + Unpin>,
     /// Without anybody who could ask, the task that reads the socket ends.
@@ -25,8 +25,22 @@ impl News {
     ///
     /// Must be called within a tokio runtime.
     pub fn listen() -> Result<Self> {
-        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr];
-        let (connection, handle, messages) = rtnetlink::new_multicast_connection(&groups)
+        Self::of(&[MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr])
+    }
+
+    /// As [`News::listen`], and hears of IPv6 addresses and of routes as well.
+    pub fn listen_to_routes() -> Result<Self> {
+        Self::of(&[
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+        ])
+    }
+
+    fn of(groups: &[MulticastGroup]) -> Result<Self> {
+        let (connection, handle, messages) = rtnetlink::new_multicast_connection(groups)
             .map_err(|e| Error::from_io("listening for news of network devices", e))?;
         let connection = tokio::spawn(connection).abort_handle();
         Ok(Self {
