@@ -297,6 +297,36 @@ impl Tunnel {
         let _ = self.0.tasks.subscribe().wait_for(|tasks| *tasks == 0).await;
     }
 
+    /// The connections of this moment.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionId> {
+        self.0.book().links.iter().map(|link| link.id).collect()
+    }
+
+    /// Gives up connections that lead nowhere any more, at once and not only when they have been silent for long enough. What
+    /// waits for them goes by those that are left, if there are any.
+    pub fn abandon(&self, connections: &[ConnectionId]) {
+        let mut waiting = Vec::new();
+        {
+            let mut book = self.0.book();
+            for id in connections {
+                let Some(link) = book.link(*id).cloned() else {
+                    continue;
+                };
+                // The task of a connection that is closed says goodbye, where that still gets through.
+                link.stop.notify_one();
+                let _ = link.queue.try_recv_batch(&mut waiting, usize::MAX);
+                book.tunnel.remove(Instant::now(), *id);
+            }
+            book.links.retain(|link| !connections.contains(&link.id));
+            self.0.publish(&book);
+        }
+        self.0.news.notify_one();
+        if !waiting.is_empty() {
+            self.send(&mut waiting.into_iter());
+        }
+    }
+
     /// When something was last heard from the peer, keep-alives and new connections included.
     #[must_use]
     pub fn last_heard(&self) -> Instant {
