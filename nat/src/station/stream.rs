@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hub_core::frame::Checksum;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use super::{BACKLOG, Ends, News, Shared, Station};
 use crate::packet::{Outgoing, Packet};
 use crate::user::endpoint::{Buffers, Endpoint};
+pub use crate::user::side::Near;
+use crate::user::side::{Side, Tally};
 
 /// How long the other side may take to answer.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -27,38 +27,6 @@ const BUFFERS: Buffers = Buffers {
     receive: 1024 * 1024,
     send: 1024 * 1024,
 };
-
-/// A stream of this machine at the near end of a connection.
-pub trait Near: Send {
-    /// Reads what is there, or fails with `WouldBlock`.
-    fn try_read(&self, room: &mut [u8]) -> io::Result<usize>;
-    /// Writes what there is room for, or fails with `WouldBlock`.
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Waits until one of the two may succeed.
-    fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<()>> + Send;
-    /// Says that nothing more will be written.
-    fn finish(&mut self) -> impl Future<Output = io::Result<()>> + Send;
-}
-
-macro_rules! near {
-    ($($stream:ty),*) => {$(
-        impl Near for $stream {
-            fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
-                <$stream>::try_read(self, room)
-            }
-            fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-                <$stream>::try_write(self, bytes)
-            }
-            async fn ready(&self, interest: Interest) -> io::Result<()> {
-                <$stream>::ready(self, interest).await.map(drop)
-            }
-            async fn finish(&mut self) -> io::Result<()> {
-                self.shutdown().await
-            }
-        }
-    )*};
-}
-near!(TcpStream, UnixStream);
 
 impl Station {
     /// Opens a connection.
@@ -295,23 +263,15 @@ impl Dialed {
     /// Carries bytes between `near` and the other side until both have finished or one has broken off. `early` was read
     /// from `near` before.
     pub async fn carry(mut self, mut near: impl Near, early: &[u8]) -> Carried {
-        let mut side = Side {
-            early,
-            ..Side::default()
-        };
+        let mut side = Side::new(early);
+        let mut carried = Carried::default();
         loop {
-            self.endpoint.take_in(Instant::now());
-            if side.turn(&mut self.endpoint, &mut near).await.is_err() {
-                self.endpoint.socket().abort();
-            }
-            // What was moved becomes segments, acknowledgements and wider windows.
             let now = Instant::now();
-            self.endpoint.put_out(now);
+            side.turn(now, &mut self.endpoint, &mut near, &mut carried).await;
             self.flush();
             if self.endpoint.is_over() {
-                return side.carried;
+                return carried;
             }
-            let interest = side.interest(&mut self.endpoint);
             let due = self.endpoint.poll_timeout(now);
             let timer = async {
                 match due {
@@ -319,17 +279,10 @@ impl Dialed {
                     None => std::future::pending().await,
                 }
             };
-            let stream = async {
-                match interest {
-                    // An error shows in the next read or write.
-                    Some(interest) => drop(near.ready(interest).await),
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 received = self.news.recv_many(&mut self.batch, BATCH) => {
                     if received == 0 {
-                        return side.carried;
+                        return carried;
                     }
                     for news in self.batch.drain(..) {
                         // A router's opinion does not end a connection that works (RFC 5927 §6).
@@ -338,83 +291,19 @@ impl Dialed {
                         }
                     }
                 }
-                () = stream => {}
+                () = side.stream_ready(&mut self.endpoint, &near) => {}
                 () = timer => {}
             }
         }
     }
 }
 
-/// The near side's state.
-#[derive(Default)]
-struct Side<'a> {
-    early: &'a [u8],
-    /// It has sent all it has.
-    eof: bool,
-    /// It was told that the other side has sent all it has.
-    shut: bool,
-    carried: Carried,
-}
-
-impl Side<'_> {
-    /// Moves what can be moved without waiting.
-    async fn turn(&mut self, endpoint: &mut Endpoint, near: &mut impl Near) -> io::Result<()> {
-        self.far_to_near(endpoint, near).await?;
-        self.near_to_far(endpoint, near)
+impl Tally for Carried {
+    fn to_near(&mut self, _: Instant, bytes: usize) {
+        self.received += bytes as u64;
     }
 
-    async fn far_to_near(&mut self, endpoint: &mut Endpoint, near: &mut impl Near) -> io::Result<()> {
-        while let Some(outcome) = endpoint.receive(|bytes| near.try_write(bytes)) {
-            match outcome {
-                Ok(moved) => self.carried.received += moved as u64,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        if endpoint.peer_has_finished() && !self.shut {
-            self.shut = true;
-            near.finish().await?;
-        }
-        Ok(())
-    }
-
-    fn near_to_far(&mut self, endpoint: &mut Endpoint, near: &impl Near) -> io::Result<()> {
-        while !self.eof {
-            let early = self.early;
-            let outcome = endpoint.send(|room| {
-                if early.is_empty() {
-                    return near.try_read(room);
-                }
-                let len = early.len().min(room.len());
-                room[..len].copy_from_slice(&early[..len]);
-                Ok(len)
-            });
-            match outcome {
-                None => return Ok(()),
-                Some(Ok(0)) => {
-                    self.eof = true;
-                    endpoint.socket().close();
-                }
-                Some(Ok(moved)) => {
-                    self.early = &early[moved.min(early.len())..];
-                    self.carried.sent += moved as u64;
-                }
-                Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Some(Err(error)) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// What to wait for: that the stream can give or take what the endpoint wants or has.
-    fn interest(&self, endpoint: &mut Endpoint) -> Option<Interest> {
-        let has_room = endpoint.room() > 0;
-        let socket = endpoint.socket();
-        let wants = (!self.eof && has_room).then_some(Interest::READABLE);
-        let has = socket.can_recv().then_some(Interest::WRITABLE);
-        match (wants, has) {
-            (Some(read), Some(write)) => Some(read | write),
-            (one, other) => one.or(other),
-        }
+    fn from_near(&mut self, _: Instant, bytes: usize) {
+        self.sent += bytes as u64;
     }
 }

@@ -9,6 +9,7 @@ mod flows;
 mod hairpin;
 mod inbox;
 mod proxy;
+pub(crate) mod side;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};

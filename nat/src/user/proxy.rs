@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use hub_core::frame::Checksum;
 use smoltcp::wire::Icmpv4DstUnreachable;
-use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
@@ -19,6 +18,7 @@ use super::Shared;
 use super::endpoint::{Buffers, Endpoint};
 use super::flows::Flow;
 use super::inbox::Inbox;
+use super::side::{Side, Tally};
 use crate::packet::{Outgoing, Packet};
 use crate::table::TcpState;
 
@@ -92,129 +92,63 @@ impl Connection {
         self.shared.send(Instant::now(), answer);
     }
 
-    async fn carry(self, stream: TcpStream) {
+    async fn carry(self, mut stream: TcpStream) {
         let started = Instant::now();
         let mtu = self.shared.mtu();
-        let Some(endpoint) = Endpoint::listen(started, self.request.target(), mtu, self.buffers, self.seed)
+        let Some(mut endpoint) =
+            Endpoint::listen(started, self.request.target(), mtu, self.buffers, self.seed)
         else {
             return;
         };
         self.flow.set_tcp_state(TcpState::Established);
-        let mut pair = Pair {
-            endpoint,
-            stream,
-            eof: false,
-            shut: false,
-        };
-        pair.endpoint.input(self.request.bytes.clone());
+        let (mut side, mut tally) = (Side::default(), Counted(&self.flow));
+        endpoint.input(self.request.bytes.clone());
         let mut batch = Vec::new();
         loop {
             let now = Instant::now();
-            pair.turn(now, &self.flow).await;
-            self.shared.send(now, pair.endpoint.output());
+            side.turn(now, &mut endpoint, &mut stream, &mut tally).await;
+            self.shared.send(now, endpoint.output());
             let idle = self.flow.last_active() + self.shared.tcp_timeout();
-            if pair.endpoint.is_over() || idle <= now {
+            if endpoint.is_over() || idle <= now {
                 break;
             }
-            let due = pair.endpoint.poll_timeout(now).map_or(idle, |at| at.min(idle));
+            let due = endpoint.poll_timeout(now).map_or(idle, |at| at.min(idle));
             tokio::select! {
                 more = self.inbox.receive(&mut batch) => {
                     if !more {
                         break;
                     }
-                    batch.drain(..).for_each(|packet| pair.endpoint.input(packet));
+                    batch.drain(..).for_each(|packet| endpoint.input(packet));
                 }
-                () = pair.stream_ready() => {}
+                () = side.stream_ready(&mut endpoint, &stream) => {}
                 () = sleep_until(due.into()) => {}
             }
         }
-        pair.end();
-        pair.endpoint.put_out(Instant::now());
-        self.shared.send(Instant::now(), pair.endpoint.output());
+        // Both sides learn of an end that was not orderly.
+        if !side.has_finished() {
+            let _ = stream.set_zero_linger();
+        }
+        if !endpoint.is_over() {
+            endpoint.socket().abort();
+        }
+        endpoint.put_out(Instant::now());
+        self.shared.send(Instant::now(), endpoint.output());
     }
 }
 
-/// The two sides of a connection.
-struct Pair {
-    endpoint: Endpoint,
-    stream: TcpStream,
-    /// The destination has sent all it has.
-    eof: bool,
-    /// The destination was told that the station has sent all it has.
-    shut: bool,
-}
+/// The books of a flow: what is moved counts for the station.
+struct Counted<'a>(&'a Flow);
 
-impl Pair {
-    /// Moves what can be moved without waiting.
-    async fn turn(&mut self, now: Instant, flow: &Flow) {
-        self.endpoint.take_in(now);
-        let sent = self.station_to_destination(now, flow).await;
-        let received = self.destination_to_station(now, flow);
-        if let Err(error) = sent.and(received)
-            && error.kind() != ErrorKind::WouldBlock
-        {
-            self.endpoint.socket().abort();
-        }
-        // What was moved becomes segments, and one acknowledgement that tells of the room there is again.
-        self.endpoint.put_out(now);
+impl Tally for Counted<'_> {
+    fn to_near(&mut self, now: Instant, bytes: usize) {
+        self.0.sent(now, bytes);
     }
 
-    async fn station_to_destination(&mut self, now: Instant, flow: &Flow) -> io::Result<()> {
-        while let Some(outcome) = self.endpoint.receive(|bytes| self.stream.try_write(bytes)) {
-            match outcome {
-                Ok(moved) => flow.sent(now, moved),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        if self.endpoint.peer_has_finished() && !self.shut {
-            self.shut = true;
-            flow.set_tcp_state(TcpState::Closing);
-            self.stream.shutdown().await?;
-        }
-        Ok(())
+    fn from_near(&mut self, now: Instant, bytes: usize) {
+        self.0.received(now, bytes);
     }
 
-    fn destination_to_station(&mut self, now: Instant, flow: &Flow) -> io::Result<()> {
-        while !self.eof
-            && let Some(outcome) = self.endpoint.send(|room| self.stream.try_read(room))
-        {
-            match outcome {
-                Ok(0) => {
-                    self.eof = true;
-                    flow.set_tcp_state(TcpState::Closing);
-                    self.endpoint.socket().close();
-                }
-                Ok(moved) => flow.received(now, moved),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until the stream can take or give what the endpoint has or wants; for ever, if that is nothing.
-    async fn stream_ready(&mut self) {
-        let has_room = self.endpoint.room() > 0;
-        let socket = self.endpoint.socket();
-        let wants = (!self.eof && has_room).then_some(Interest::READABLE);
-        let has = socket.can_recv().then_some(Interest::WRITABLE);
-        let interest = match (wants, has) {
-            (Some(read), Some(write)) => read | write,
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => return std::future::pending().await,
-        };
-        // An error shows in the next read or write.
-        let _ = self.stream.ready(interest).await;
-    }
-
-    /// Both sides learn of an end that was not orderly.
-    fn end(&mut self) {
-        if !(self.eof && self.shut) {
-            let _ = self.stream.set_zero_linger();
-        }
-        if !self.endpoint.is_over() {
-            self.endpoint.socket().abort();
-        }
+    fn closing(&mut self) {
+        self.0.set_tcp_state(TcpState::Closing);
     }
 }
