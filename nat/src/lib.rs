@@ -13,7 +13,8 @@
 //!
 //! A [`station`] is the other side: a host of its own on somebody's hub, for a client without privileges.
 //!
-//! [`device`] carries frames between a hub and the network devices of this machine, here and in the programs.
+//! [`device`] carries frames between a hub and the network devices of this machine, here and in the programs; [`segment`] is the way
+//! onto what those devices are at.
 //!
 //! [`dhcp::Server`] and [`host::VirtualHost`] do no I/O and read no clock: frames, messages and times are arguments.
 
@@ -28,6 +29,7 @@ pub mod ipv6;
 pub mod leftovers;
 pub mod net;
 pub mod routes;
+pub mod segment;
 pub mod station;
 pub mod table;
 pub mod tag;

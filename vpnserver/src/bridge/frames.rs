@@ -1,6 +1,5 @@
 //! Frames between a hub's port and a device, both ways.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,19 +7,13 @@ use hub_core::frame::Frame;
 use hub_core::relay::Relay;
 use hub_core::switch::Port;
 use nat::device;
+use nat::segment::{Device, is_gone};
 use netdev::{PacketSocket, Tap};
-use nix::libc;
 
 /// Bytes that are taken from the hub at once.
 const BATCH_BYTES: usize = 256 * 1024;
 /// How long a device that cannot be read (it is down, say) is left alone.
 const REST: Duration = Duration::from_millis(50);
-
-/// The device's side of a bridge.
-pub(super) enum Device {
-    Tap(Arc<Tap>),
-    Interface(PacketSocket),
-}
 
 /// Carries frames until the device is gone or the port was closed, and closes the port.
 pub(super) async fn carry(port: Port, device: Device) {
@@ -76,30 +69,6 @@ async fn inward(port: &Port, device: &Device) {
             Ok(()) => port.send(Instant::now(), &mut frames.drain(..)),
             Err(error) if is_gone(&error) => return,
             Err(_) => tokio::time::sleep(REST).await,
-        }
-    }
-}
-
-/// Told apart from passing troubles such as a device that is down (`EIO`, `ENETDOWN`) or full (`ENOBUFS`).
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::EBADF)
-    )
-}
-
-impl Device {
-    /// Waits for frames and appends those that are there.
-    async fn recv(&self, frames: &mut Vec<Frame>) -> io::Result<()> {
-        match self {
-            Self::Tap(tap) => {
-                tap.readable().await?;
-                device::read_batch(&**tap, frames)
-            }
-            Self::Interface(socket) => {
-                socket.readable().await?;
-                device::read_batch(socket, frames)
-            }
         }
     }
 }

@@ -6,25 +6,21 @@
 //! one segment with it.
 
 mod address;
-mod advice;
 mod frames;
 
 use std::sync::Arc;
 
 use hub_core::switch::Port;
 use nat::Tag;
-use netdev::{Link, Links, PacketSocket, Tap, TapOptions, sysctl};
+use nat::segment::Device;
+use netdev::{Links, Tap, TapOptions, sysctl};
 use tokio::task::JoinHandle;
 
 pub use address::AddressError;
-pub use advice::{about, advice};
+pub use nat::segment::{about, advice, is_port_of_ours};
 
 use self::address::Held;
-use self::frames::Device;
 use crate::store::{HostAddress, LocalBridge};
-
-/// How the names of our ports of the kernel's bridges begin.
-const PORT: &str = "hwb_";
 
 /// A working bridge. It is to be ended by [`Bridge::end`]; merely dropped, it ends a moment later.
 #[derive(Debug)]
@@ -55,12 +51,6 @@ pub fn tap_device(name: &str) -> String {
     format!("tap_{name}")
 }
 
-/// Whether a device of this name is a port of ours at a bridge of the kernel.
-#[must_use]
-pub fn is_port_of_ours(name: &str) -> bool {
-    name.starts_with(PORT)
-}
-
 impl Bridge {
     /// Joins the hub behind `port` to the device, with `offload` if wanted. The device has no address of ours yet.
     ///
@@ -72,11 +62,16 @@ impl Bridge {
             return Self::to_tap(port, &bridge.device, mac, offload, &links).await;
         }
         let link = links.link(&bridge.device).await?;
-        if link.is_bridge {
-            Self::to_kernel_bridge(port, &link, offload, &links).await
-        } else {
-            Self::to_interface(port, &link, &links).await
-        }
+        let device = Device::join(&link, "", offload, &links).await?;
+        let advice = match device {
+            Device::Interface(_) => advice(&link, &links).await,
+            // This machine is at the segment of a bridge that it has.
+            Device::Tap(_) => None,
+        };
+        // What the bridge's name stands for is looked at, not the port: the port goes with it only in part.
+        let mut this = Self::run(port, device, link.name, link.index);
+        this.advice = advice;
+        Ok(this)
     }
 
     async fn to_tap(
@@ -101,45 +96,6 @@ impl Bridge {
         let (index, mac) = (tap.index(), tap.mac());
         let mut this = Self::run(port, Device::Tap(Arc::new(tap)), device, index);
         (this.is_ours, this.mac) = (is_ours, Some(mac));
-        Ok(this)
-    }
-
-    /// A port that has no say in IP: what the bridge's own device has is this machine's part in the segment.
-    async fn to_kernel_bridge(
-        port: Port,
-        bridge: &Link,
-        offload: bool,
-        links: &Links,
-    ) -> netdev::Result<Self> {
-        let device = port_device(&bridge.name);
-        let mut mac: [u8; 6] = rand::random();
-        mac[0] = 0xfe; // a bridge takes the lowest address of its ports for its own, and must keep the one it has
-        let tap = Tap::create(&TapOptions {
-            mac: Some(mac),
-            offload,
-            ..TapOptions::new(&device)
-        })?;
-        set(&format!("net.ipv6.conf.{device}.disable_ipv6"), "1");
-        links.set_mtu(&device, bridge.mtu).await?;
-        links.set_master(&device, bridge.index).await?;
-        links.set_up(&device).await?;
-        links.set_up(&bridge.name).await?;
-        // What the bridge's name stands for is looked at, not the port: the port goes with it only in part.
-        let this = Self::run(
-            port,
-            Device::Tap(Arc::new(tap)),
-            bridge.name.clone(),
-            bridge.index,
-        );
-        Ok(this)
-    }
-
-    async fn to_interface(port: Port, link: &Link, links: &Links) -> netdev::Result<Self> {
-        let socket = PacketSocket::open(&link.name)?;
-        links.set_up(&link.name).await?;
-        let index = socket.index();
-        let mut this = Self::run(port, Device::Interface(socket), link.name.clone(), index);
-        this.advice = advice(link, links).await;
         Ok(this)
     }
 
@@ -221,11 +177,6 @@ impl Drop for Bridge {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// The name of a port for a bridge of the kernel: short enough, and another one for every bridge.
-fn port_device(bridge: &str) -> String {
-    format!("{PORT}{}", Tag::new(bridge))
 }
 
 /// The tag under which a device's settings are held.
