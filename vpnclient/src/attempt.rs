@@ -1,6 +1,6 @@
 //! One try to get a session: dial, prove, log in, follow a cluster's redirects.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use protocol::acceleration::Version;
@@ -56,6 +56,8 @@ pub struct Established {
     pub product: String,
     /// Where it is.
     pub place: Place,
+    /// Our end of the connection.
+    pub local: IpAddr,
     /// The connection.
     pub stream: TlsStream,
     /// Bytes of the data stage that came early.
@@ -117,6 +119,9 @@ fn remedy(code: ErrorCode) -> &'static str {
         ErrorCode::HubNotFound => " Check --hub.",
         ErrorCode::AuthFailed => " Check --user and the password.",
         ErrorCode::AuthTypeNotSupported => " Ask its administrator how this user logs in.",
+        ErrorCode::BridgeDenied => {
+            " Ask its administrator for the policy that allows it (NoBridge off), or do without --bridge and --router."
+        }
         ErrorCode::HubStopped => " Ask its administrator to put the hub online.",
         _ => "",
     }
@@ -245,6 +250,7 @@ async fn finish(
         udp: true,
     };
     let product = dialed.hello.product.clone();
+    let local = dialed.local.ip();
     let udp = offered
         .zip(welcome.udp.as_ref())
         .and_then(|(offered, grant)| offered.granted(grant, place.peer.ip(), welcome.use_compress));
@@ -253,6 +259,7 @@ async fn finish(
         welcome,
         product,
         place,
+        local,
         stream,
         early,
         udp,

@@ -1,6 +1,7 @@
 //! The whole of one connection: session, address; again after every loss; and at the end everything taken back.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,9 +17,10 @@ use crate::dhcp::{self, Loss};
 use crate::failure::Failure;
 use crate::login;
 use crate::report::{Event, Reporter, clean};
-use crate::retry::{Backoff, Verdict};
-use crate::session::{News, Session};
+use crate::retry::{Backoff, Retries, Verdict};
+use crate::session::{News, Order, Session};
 use crate::stop::Stop;
+use crate::vigil::{Phase, Step, Stir, Vigil};
 
 /// DHCP answers that may wait for the client.
 const DHCP_BACKLOG: usize = 16;
@@ -28,7 +30,7 @@ const STABLE: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How long to try, and by how much.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// TCP connections at most.
     pub connections: u32,
@@ -36,6 +38,8 @@ pub struct Settings {
     pub once: bool,
     /// Whether a first try that fails is repeated.
     pub keep_trying: bool,
+    /// How often to try again, and after which pauses.
+    pub retries: Retries,
 }
 
 /// Connects `attachment` and stays connected until stopped or refused; then takes everything back.
@@ -47,62 +51,12 @@ pub async fn run(
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     let mut connection = Connection::new(settings, attachment, reporter);
-    let mut backoff = Backoff::new(rand::random());
-    let Some(first) = begin(wish, settings, reporter, &mut backoff, stop).await? else {
+    let Some(first) = connection.begin(wish, stop).await? else {
         return Ok(());
     };
-    let done = connection.live(wish, first, &mut backoff, stop).await;
+    let done = connection.live(wish, first, stop).await;
     connection.close().await;
     done
-}
-
-/// The first session; `None` when the user gave up before.
-async fn begin(
-    wish: &Wish,
-    settings: &Settings,
-    reporter: &Reporter,
-    backoff: &mut Backoff,
-    stop: &mut Stop,
-) -> Result<Option<Established>, Failure> {
-    loop {
-        let tried = tokio::select! {
-            tried = attempt(wish, None, reporter) => tried,
-            () = stop.came() => return Ok(None),
-        };
-        let error = match tried {
-            Ok(established) => return Ok(Some(established)),
-            Err(error) => error,
-        };
-        let verdict = if settings.keep_trying {
-            error.verdict()
-        } else {
-            Verdict::Never
-        };
-        if !pause(error, verdict, backoff, reporter, stop).await? {
-            return Ok(None);
-        }
-    }
-}
-
-/// Waits before the next try, if there is to be one; `false` when the user gave up meanwhile.
-async fn pause(
-    error: AttemptError,
-    verdict: Verdict,
-    backoff: &mut Backoff,
-    reporter: &Reporter,
-    stop: &mut Stop,
-) -> Result<bool, Failure> {
-    let Some(after) = backoff.next(verdict) else {
-        return Err(Failure::Refused(hint(&error)));
-    };
-    reporter.show(&Event::Retrying {
-        reason: error.to_string(),
-        after,
-    });
-    tokio::select! {
-        () = sleep(after) => Ok(true),
-        () = stop.came() => Ok(false),
-    }
 }
 
 /// The error in one line; for a certificate that is not trusted it says how it could be.
@@ -139,12 +93,17 @@ struct Connection<'a, A> {
     sent: u64,
     began: Instant,
     session: Option<Session>,
+    /// Where the server was last found.
+    server: Option<IpAddr>,
+    vigil: Vigil,
+    backoff: Backoff,
 }
 
 impl<'a, A: Attachment> Connection<'a, A> {
     fn new(settings: &'a Settings, attachment: A, reporter: &'a Reporter) -> Self {
         let dhcp = dhcp::Client::new(attachment.mac(), login::host_name(), rand::random());
         let (answers_in, answers) = mpsc::channel(DHCP_BACKLOG);
+        let vigil = Vigil::new(attachment.device());
         Self {
             settings,
             reporter,
@@ -156,21 +115,85 @@ impl<'a, A: Attachment> Connection<'a, A> {
             sent: 0,
             began: Instant::now(),
             session: None,
+            server: None,
+            vigil,
+            backoff: Backoff::new(settings.retries, rand::random()),
+        }
+    }
+
+    /// The first session; `None` when the user gave up before.
+    async fn begin(&mut self, wish: &Wish, stop: &mut Stop) -> Result<Option<Established>, Failure> {
+        loop {
+            let tried = tokio::select! {
+                tried = attempt(wish, None, self.reporter) => tried,
+                () = stop.came() => return Ok(None),
+            };
+            let error = match tried {
+                Ok(established) => return Ok(Some(established)),
+                Err(error) => error,
+            };
+            let verdict = if self.settings.keep_trying {
+                error.verdict()
+            } else {
+                Verdict::Never
+            };
+            if !self.pause_after(&error, verdict, stop).await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits before the next try after one that failed, if there is to be one; `false` when the user gave up meanwhile.
+    async fn pause_after(
+        &mut self,
+        error: &AttemptError,
+        verdict: Verdict,
+        stop: &mut Stop,
+    ) -> Result<bool, Failure> {
+        let Some(after) = self.backoff.next(verdict) else {
+            return Err(Failure::Refused(hint(error)));
+        };
+        self.pause(error.to_string(), after, verdict, stop).await
+    }
+
+    /// Waits, but no longer than until the network has changed.
+    async fn pause(
+        &mut self,
+        reason: String,
+        after: Duration,
+        verdict: Verdict,
+        stop: &mut Stop,
+    ) -> Result<bool, Failure> {
+        self.reporter.show(&Event::Retrying { reason, after });
+        let end = Instant::now() + after;
+        loop {
+            tokio::select! {
+                () = until(Some(end)) => return Ok(true),
+                () = stop.came() => return Ok(false),
+                // Who was refused is so by way of any network.
+                stir = self.vigil.stirs(), if verdict == Verdict::Soon => {
+                    let (vigil, attachment) = (&mut self.vigil, &mut self.attachment);
+                    if weigh(vigil, attachment, self.server, stir, Phase::Apart).await == Step::Reconnect {
+                        self.backoff.shorten();
+                        return Ok(true);
+                    }
+                }
+            }
         }
     }
 
     /// Session after session, until the user or a server says no.
-    async fn live(
-        &mut self,
-        wish: &Wish,
-        first: Established,
-        backoff: &mut Backoff,
-        stop: &mut Stop,
-    ) -> Result<(), Failure> {
+    async fn live(&mut self, wish: &Wish, first: Established, stop: &mut Stop) -> Result<(), Failure> {
         self.began = Instant::now();
         self.attachment.begin().await?;
         let mut next = Some(first);
+        let mut short = 0_u32;
         while let Some(established) = next {
+            if wish.options.bridge && established.welcome.policy.no_routing {
+                self.reporter.show(&Event::Note(
+                    "the user's policy lets a few addresses through only (NoRouting); hosts behind this one may not be heard".to_owned(),
+                ));
+            }
             let mut place = established.place.clone();
             let by_udp = established.udp.is_some();
             let began = Instant::now();
@@ -181,13 +204,25 @@ impl<'a, A: Attachment> Connection<'a, A> {
             if self.settings.once {
                 return Err(Failure::Refused(format!("the session is over: {reason}")));
             }
-            self.reporter.show(&Event::Ended(reason));
+            self.reporter.show(&Event::Ended(reason.clone()));
             if began.elapsed() >= STABLE {
-                backoff.reset();
+                self.backoff.reset();
+                short = 0;
+            } else {
+                short += 1;
+            }
+            // A server that ends every session at once is not asked without a pause; that one ended soon says nothing yet.
+            if short > 1 {
+                let Some(after) = self.backoff.next(Verdict::Soon) else {
+                    return Err(Failure::Refused(format!("the session is over: {reason}")));
+                };
+                if !self.pause(reason, after, Verdict::Soon, stop).await? {
+                    return Ok(());
+                }
             }
             // A stock server that cannot send datagrams to us ends the session, and would end the next one as well (protocol §8.5).
             place.udp = !by_udp || began.elapsed() >= STABLE;
-            next = self.again(wish, &place, backoff, stop).await?;
+            next = self.again(wish, &place, stop).await?;
         }
         Ok(())
     }
@@ -197,22 +232,36 @@ impl<'a, A: Attachment> Connection<'a, A> {
         &mut self,
         wish: &Wish,
         place: &Place,
-        backoff: &mut Backoff,
         stop: &mut Stop,
     ) -> Result<Option<Established>, Failure> {
+        let server = place.peer.ip();
         loop {
-            self.attachment.find_server(place.peer.ip()).await?;
-            let tried = tokio::select! {
-                tried = attempt(wish, Some(place), self.reporter) => tried,
-                () = stop.came() => return Ok(None),
+            find_server(&mut self.attachment, server).await;
+            let mut trying = pin!(attempt(wish, Some(place), self.reporter));
+            let tried = loop {
+                tokio::select! {
+                    tried = &mut trying => break Some(tried),
+                    () = stop.came() => return Ok(None),
+                    // What was asked by way of the network that is gone is not answered any more.
+                    stir = self.vigil.stirs() => {
+                        let (vigil, attachment) = (&mut self.vigil, &mut self.attachment);
+                        if weigh(vigil, attachment, Some(server), stir, Phase::Apart).await == Step::Reconnect {
+                            break None;
+                        }
+                    }
+                }
             };
             let error = match tried {
-                Ok(established) => return Ok(Some(established)),
-                Err(error) => error,
+                None => {
+                    self.backoff.shorten();
+                    continue;
+                }
+                Some(Ok(established)) => return Ok(Some(established)),
+                Some(Err(error)) => error,
             };
             self.attachment.suspend_names().await;
             let verdict = error.verdict();
-            if !pause(error, verdict, backoff, self.reporter, stop).await? {
+            if !self.pause_after(&error, verdict, stop).await? {
                 return Ok(None);
             }
         }
@@ -225,8 +274,13 @@ impl<'a, A: Attachment> Connection<'a, A> {
         let inbound = self
             .attachment
             .inbound(wants_address.then(|| self.answers_in.clone()));
+        let (server, own) = (established.place.peer.ip(), established.local);
+        let grace = Duration::from_millis(established.welcome.timeout_ms.into());
+        self.server = Some(server);
+        self.vigil.follow(server, own, grace);
+        self.attachment.found(established.place.peer);
         let session = Session::start(established, self.settings.connections, inbound);
-        let server = session.place.peer.ip();
+        let mut phase = Phase::Connected;
         let limit = Duration::from_secs(session.welcome.policy.auto_disconnect.into());
         let mut pump = Pump::start(&self.attachment, &session);
         let session = self.session.insert(session);
@@ -245,12 +299,27 @@ impl<'a, A: Attachment> Connection<'a, A> {
                 () = stop.came() => break End::Stopped,
                 news = session.news() => match news {
                     News::Interrupted => {
+                        phase = Phase::Interrupted;
                         self.reporter.show(&Event::Interrupted);
-                        self.attachment.find_server(server).await?;
+                        find_server(&mut self.attachment, server).await;
                     }
-                    News::Resumed => self.reporter.show(&Event::Resumed),
+                    News::Resumed => {
+                        phase = Phase::Connected;
+                        self.reporter.show(&Event::Resumed);
+                    }
+                    News::Joined(own) => self.vigil.joined(own),
                     News::Over(reason) => break End::Lost(reason),
                 },
+                stir = self.vigil.stirs() => {
+                    let (vigil, attachment) = (&mut self.vigil, &mut self.attachment);
+                    match weigh(vigil, attachment, Some(server), stir, phase).await {
+                        Step::Wait => {}
+                        Step::Probe => session.order(Order::Probe),
+                        Step::Abandon => session.order(Order::Abandon),
+                        Step::Resume => session.order(Order::Resume),
+                        Step::Reconnect => break End::Lost("this machine was asleep for too long".to_owned()),
+                    }
+                }
                 Some(frame) = self.answers.recv() => {
                     if !self.dhcp.handle_input(Instant::now(), &frame) {
                         self.attachment.return_answer(&frame);
@@ -268,9 +337,8 @@ impl<'a, A: Attachment> Connection<'a, A> {
                     "the server allows this user no more than {} seconds at a time", limit.as_secs()
                 ))),
                 error = &mut pump.0 => {
-                    let reason = error.map_or_else(|e| e.to_string(), |e| e.to_string());
-                    let device = self.attachment.name();
-                    return Err(Failure::Local(format!("the device {device} failed: {reason}; was it deleted?")));
+                    let error = error.unwrap_or_else(std::io::Error::other);
+                    return Err(self.attachment.failed(&error));
                 }
             }
         };
@@ -319,6 +387,32 @@ impl<'a, A: Attachment> Connection<'a, A> {
             sent: self.sent,
             lasted: self.began.elapsed(),
         });
+    }
+}
+
+/// What a stir means; the way to the server is seen to before.
+async fn weigh(
+    vigil: &mut Vigil,
+    attachment: &mut impl Attachment,
+    server: Option<IpAddr>,
+    stir: Stir,
+    phase: Phase,
+) -> Step {
+    if let (Stir::Network, Some(server)) = (stir, server) {
+        find_server(attachment, server).await;
+    }
+    let step = vigil.weigh(stir, phase).await;
+    if step != Step::Wait {
+        tracing::info!(?stir, ?phase, ?step, "the network or the clock has changed");
+    }
+    step
+}
+
+/// Sees to it that the server is looked for outside of the tunnel. In the middle of a change that may fail; there is another
+/// chance with the next news, and with the next try.
+async fn find_server(attachment: &mut impl Attachment, server: IpAddr) {
+    if let Err(error) = attachment.find_server(server).await {
+        tracing::info!(%error, "the way to the server could not be set");
     }
 }
 

@@ -21,3 +21,4 @@ pub mod retry;
 pub mod rootless;
 pub mod session;
 pub mod stop;
+pub mod vigil;

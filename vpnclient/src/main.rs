@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use netdev::capability;
 use tracing_subscriber::EnvFilter;
-use vpnclient::attachment::Device;
+use vpnclient::attachment::{Device, Segment};
 use vpnclient::cli::{Cli, Command, Connect};
 use vpnclient::connection;
 use vpnclient::control::{self, ControlSocket, Folder};
@@ -60,9 +60,16 @@ async fn connect_to(connect: &Connect, reporter: &Reporter) -> Result<(), Failur
     let mut stop = Stop::on_signals()?;
     // What cannot work here should not be tried there: all that is local comes before the server hears of us.
     if let Some(doors) = connect.rootless()? {
-        let control = ControlSocket::bind(&Folder::of_user()?, connect.name())?;
+        let control = ControlSocket::bind(&Folder::of_user()?, &connect.name())?;
         let rootless = Rootless::open(&doors, Some(control))?;
         return connection::run(&wish, &settings, rootless, reporter, &mut stop).await;
+    }
+    if let Some(interface) = connect.bridge() {
+        let segment = Segment::open(interface, connect.device().offload).await?;
+        if let Some(advice) = segment.advice() {
+            reporter.show(&Event::Note(advice.to_owned()));
+        }
+        return connection::run(&wish, &settings, segment, reporter, &mut stop).await;
     }
     capability::probe().require_tap()?;
     let device = Device::open(&connect.device())?;

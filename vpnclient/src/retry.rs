@@ -34,41 +34,67 @@ pub fn verdict(code: ErrorCode) -> Verdict {
     }
 }
 
+/// How often to try, and after which pauses, where somebody has a say in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// Tries after a failure or a loss, until one is good; unless given as many as it takes.
+    pub most: Option<u32>,
+    /// The pause between them; unless given pauses that grow. Refusals that need somebody else's help are never followed by a shorter
+    /// one than a minute.
+    pub pause: Option<Duration>,
+}
+
 /// Growing pauses between tries, spread so that the clients of a restarted server do not come all at once.
 #[derive(Debug)]
 pub struct Backoff {
     rng: StdRng,
+    retries: Retries,
     tries: u32,
+    /// Those that count for the length of the pause: the network may have changed in between.
+    in_a_row: u32,
 }
 
 impl Backoff {
     /// No try yet; `seed` decides the spread.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(retries: Retries, seed: u64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
+            retries,
             tries: 0,
+            in_a_row: 0,
         }
     }
 
     /// The pause before the next try; `None` when there should be none.
     pub fn next(&mut self, verdict: Verdict) -> Option<Duration> {
-        let whole = match verdict {
-            Verdict::Never => return None,
-            Verdict::Slowly => SLOW,
-            Verdict::Soon => FIRST.saturating_mul(1 << self.tries.min(16)).min(LONGEST),
-        };
-        self.tries += 1;
-        // Half of it is certain, half is chance; the slow ones are never shorter than they should be.
+        if verdict == Verdict::Never || self.retries.most.is_some_and(|most| self.tries >= most) {
+            return None;
+        }
+        let soon = self.retries.pause.unwrap_or_else(|| {
+            let grown = FIRST.saturating_mul(1 << self.in_a_row.min(16));
+            grown.min(LONGEST)
+        });
+        self.tries = self.tries.saturating_add(1);
+        self.in_a_row = self.in_a_row.saturating_add(1);
         let part = self.rng.random_range(0.0..1.0);
-        Some(match verdict {
-            Verdict::Slowly => whole.mul_f64(1.0 + part / 4.0),
-            _ => whole.mul_f64(0.5 + part / 2.0),
+        Some(match (verdict, self.retries.pause) {
+            (Verdict::Slowly, _) => SLOW.max(soon).mul_f64(1.0 + part / 4.0),
+            // A pause that was asked for is kept, but not by all clients to the second.
+            (_, Some(pause)) => pause.mul_f64(1.0 + part / 10.0),
+            // Half of it is certain, half is chance.
+            (_, None) => soon.mul_f64(0.5 + part / 2.0),
         })
     }
 
-    /// A connection was made and held: the next pauses begin anew.
+    /// A connection was made and held: everything begins anew.
     pub fn reset(&mut self) {
         self.tries = 0;
+        self.in_a_row = 0;
+    }
+
+    /// The network is another one: how long the last one failed says nothing about it.
+    pub fn shorten(&mut self) {
+        self.in_a_row = 0;
     }
 }
 
@@ -85,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_offline_hub_and_full_ones_are_tried_once_a_minute() {
-        let mut backoff = Backoff::new(7);
+        let mut backoff = Backoff::new(Retries::default(), 7);
         for code in [10, 16, 20, 21] {
             assert_eq!(verdict(ErrorCode::from_code(code)), Verdict::Slowly, "{code}");
             let pause = backoff.next(Verdict::Slowly).unwrap();
@@ -96,7 +122,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_minute_and_begin_anew_after_success() {
         for seed in 0..100 {
-            let mut backoff = Backoff::new(seed);
+            let mut backoff = Backoff::new(Retries::default(), seed);
             for whole in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0] {
                 let pause = backoff.next(Verdict::Soon).unwrap().as_secs_f64();
                 assert!((whole / 2.0..=whole).contains(&pause), "{pause} of {whole}");
@@ -108,12 +134,46 @@ mod tests {
 
     #[test]
     fn clients_of_one_server_do_not_come_all_at_once() {
-        let pauses = [1, 2, 3].map(|seed| Backoff::new(seed).next(Verdict::Soon));
+        let pauses = [1, 2, 3].map(|seed| Backoff::new(Retries::default(), seed).next(Verdict::Soon));
         assert!(pauses[0] != pauses[1] && pauses[1] != pauses[2]);
     }
 
     #[test]
     fn there_is_no_pause_before_a_try_that_cannot_help() {
-        assert_eq!(Backoff::new(1).next(Verdict::Never), None);
+        assert_eq!(Backoff::new(Retries::default(), 1).next(Verdict::Never), None);
+    }
+
+    #[test]
+    fn tries_are_counted_from_the_last_success_and_pauses_are_those_asked_for() {
+        let retries = Retries {
+            most: Some(3),
+            pause: Some(Duration::from_secs(15)),
+        };
+        let mut backoff = Backoff::new(retries, 7);
+        for _ in 0..2 {
+            for _ in 0..3 {
+                let pause = backoff.next(Verdict::Soon).unwrap().as_secs_f64();
+                assert!((15.0..=16.5).contains(&pause), "{pause}");
+            }
+            assert_eq!(backoff.next(Verdict::Soon), None);
+            assert_eq!(backoff.next(Verdict::Slowly), None);
+            backoff.reset();
+        }
+        assert!(backoff.next(Verdict::Slowly).unwrap() >= SLOW);
+    }
+
+    #[test]
+    fn another_network_shortens_the_pauses_and_is_no_success() {
+        let retries = Retries {
+            most: Some(6),
+            pause: None,
+        };
+        let mut backoff = Backoff::new(retries, 7);
+        for _ in 0..5 {
+            backoff.next(Verdict::Soon);
+        }
+        backoff.shorten();
+        assert!(backoff.next(Verdict::Soon).unwrap() <= FIRST);
+        assert_eq!(backoff.next(Verdict::Soon), None);
     }
 }

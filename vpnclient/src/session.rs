@@ -1,13 +1,14 @@
 //! A session while it lives: its tunnel, the connections it asks for, and the way back after they broke.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use protocol::error::ErrorCode;
 use protocol::handshake::{Attached, Request, Welcome};
-use protocol::tunnel::Side;
+use protocol::tunnel::{ConnectionId, Side};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep_until, timeout};
 use transport::dial::{self, DialError};
 use transport::tunnel::{Inbound, Terms, Tunnel};
 
@@ -18,6 +19,9 @@ use crate::login;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a failed try to come back, when no connection is left.
 const RESUME_PAUSE: Duration = Duration::from_millis(500);
+/// How long a further connection may take, at least and at most; in between it is a few times what the first one took. A
+/// request that was lost with the network is not waited for.
+const PATIENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(15);
 /// What may wait for one connection (protocol §7.2 has stock's bound).
 const QUEUE_BYTES: usize = 2_560_000;
 
@@ -28,8 +32,21 @@ pub enum News {
     Interrupted,
     /// There is one again.
     Resumed,
+    /// One was made, from this address of ours.
+    Joined(IpAddr),
     /// The session is over.
     Over(String),
+}
+
+/// What is known from elsewhere about the connections of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// They may be dead. A new one asks, and replaces them unless something is heard from them before.
+    Probe,
+    /// They are dead.
+    Abandon,
+    /// If there are none, now is the time to make one.
+    Resume,
 }
 
 /// A session. Dropping it closes all connections.
@@ -41,6 +58,7 @@ pub struct Session {
     /// Where it is.
     pub place: Place,
     news: mpsc::UnboundedReceiver<News>,
+    orders: mpsc::UnboundedSender<Order>,
     keeper: JoinHandle<()>,
 }
 
@@ -54,6 +72,7 @@ impl Session {
             stream,
             early,
             udp,
+            took,
             ..
         } = established;
         let terms = Terms {
@@ -75,11 +94,16 @@ impl Session {
             tunnel.accelerate(agreed, |_| {});
         }
         let (sender, news) = mpsc::unbounded_channel();
+        let (orders, received) = mpsc::unbounded_channel();
         let keeper = Keeper {
             tunnel: tunnel.clone(),
             place: place.clone(),
             session_key: welcome.session_key,
+            patience: (took * 4).clamp(*PATIENCE.start(), *PATIENCE.end()),
             news: sender,
+            orders: received,
+            doubted: None,
+            next_try: Instant::now() + INTERVAL,
         };
         let keeper = tokio::spawn(keeper.run());
         Self {
@@ -87,8 +111,15 @@ impl Session {
             welcome,
             place,
             news,
+            orders,
             keeper,
         }
+    }
+
+    /// Tells the session what is known of its connections.
+    pub fn order(&self, order: Order) {
+        // A keeper that has ended has said so.
+        let _ = self.orders.send(order);
     }
 
     /// The next news. After [`News::Over`] there is none.
@@ -121,12 +152,23 @@ fn granted(welcome: &Welcome, wanted: u32) -> u32 {
     wanted.max(least).min(welcome.max_connection).max(1)
 }
 
-/// Opens further connections, and the first again when all are lost.
+/// Opens further connections, the first again when all are lost, and others in place of those that seem dead.
 struct Keeper {
     tunnel: Tunnel,
     place: Place,
     session_key: [u8; 20],
+    /// How long a further connection may take.
+    patience: Duration,
     news: mpsc::UnboundedSender<News>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    doubted: Option<Doubt>,
+    next_try: Instant,
+}
+
+/// Connections that may be dead.
+struct Doubt {
+    connections: Vec<ConnectionId>,
+    since: Instant,
 }
 
 /// Why a further connection was not made.
@@ -136,20 +178,21 @@ enum JoinError {
     Dial(#[from] DialError),
     #[error("{0}")]
     Refused(ErrorCode),
+    #[error("it took too long")]
+    Late,
 }
 
 impl Keeper {
-    async fn run(self) {
+    async fn run(mut self) {
         let over = self.keep().await;
         self.tunnel.close();
         let _ = self.news.send(News::Over(over));
     }
 
     /// Keeps as many connections as were agreed on; returns why the session is over.
-    async fn keep(&self) -> String {
+    async fn keep(&mut self) -> String {
         let mut state = self.tunnel.watch();
         let mut connected = true;
-        let mut next_try = Instant::now() + INTERVAL;
         loop {
             let now = *state.borrow_and_update();
             if now.over {
@@ -164,52 +207,144 @@ impl Keeper {
                 };
                 let _ = self.news.send(news);
                 if !connected {
-                    next_try = Instant::now();
+                    self.next_try = Instant::now();
                 }
             }
-            if !self.tunnel.wants_more() {
-                let _ = state.changed().await;
-                continue;
-            }
+            self.look_at_doubts(connected);
+            let wants = self.tunnel.wants_more() || self.doubted.is_some();
+            let silent = self.silence_ends().filter(|_| connected);
             tokio::select! {
                 _ = state.changed() => continue,
-                () = sleep(next_try.saturating_duration_since(Instant::now())) => {}
-            }
-            let joined = tokio::select! {
-                joined = self.join() => joined,
-                () = self.tunnel.ended() => continue,
-            };
-            next_try = Instant::now() + if connected { INTERVAL } else { RESUME_PAUSE };
-            match joined {
-                Ok(()) => {}
-                // The server does not know the session any more (protocol §6).
-                Err(JoinError::Refused(code @ (ErrorCode::SessionTimeout | ErrorCode::InvalidProtocol))) => {
-                    return code.to_string();
+                Some(order) = self.orders.recv() => {
+                    self.obey(order);
+                    continue;
                 }
-                Err(error) => tracing::debug!(%error, "a further connection was not made"),
+                () = until(silent) => {
+                    if self.silence_ends().is_some_and(|at| at <= Instant::now()) {
+                        self.doubt();
+                    }
+                    continue;
+                }
+                () = sleep_until(self.next_try.into()), if wants => {}
+            }
+            let tunnel = self.tunnel.clone();
+            let joined = tokio::select! {
+                joined = timeout(self.patience, join(&self.tunnel, &self.place, self.session_key)) => {
+                    joined.unwrap_or(Err(JoinError::Late))
+                }
+                () = tunnel.ended() => continue,
+                Some(order) = self.orders.recv() => {
+                    self.obey(order);
+                    continue;
+                }
+            };
+            let pause = if connected && self.doubted.is_none() {
+                INTERVAL
+            } else {
+                RESUME_PAUSE
+            };
+            self.next_try = Instant::now() + pause;
+            if let Some(over) = self.joined(joined) {
+                return over;
             }
         }
     }
 
-    /// Opens one connection and joins it to the session.
-    async fn join(&self) -> Result<(), JoinError> {
-        let mut dialed =
-            dial::dial_again(&self.place.target, self.place.peer, self.place.fingerprint).await?;
-        let request = Request::AdditionalConnect {
-            session_key: self.session_key,
-            client: login::version(),
-        };
-        let answer = dialed.request(&request.to_pack()).await?;
-        match Attached::from_pack(&answer) {
-            Ok(attached) => {
-                let (stream, early) = dialed.into_stream();
-                self.tunnel.add(stream, &early, attached.direction);
-                Ok(())
+    /// What comes of a further connection; `Some` when the session is over.
+    fn joined(&mut self, joined: Result<IpAddr, JoinError>) -> Option<String> {
+        match joined {
+            Ok(from) => {
+                if let Some(doubt) = self.doubted.take() {
+                    self.tunnel.abandon(&doubt.connections);
+                }
+                let _ = self.news.send(News::Joined(from));
             }
-            Err(code) => {
-                dialed.close().await;
-                Err(JoinError::Refused(code))
+            // The server does not know the session any more (protocol §6).
+            Err(JoinError::Refused(code @ (ErrorCode::SessionTimeout | ErrorCode::InvalidProtocol))) => {
+                return Some(code.to_string());
             }
+            // It counts those that died without its knowledge; their end gives it the chance to hear of it.
+            Err(JoinError::Refused(ErrorCode::TooManyConnections)) if self.doubted.is_some() => {
+                self.obey(Order::Abandon);
+            }
+            Err(JoinError::Refused(code @ ErrorCode::TooManyConnections))
+                if self.tunnel.connections().is_empty() =>
+            {
+                return Some(code.to_string());
+            }
+            // Whoever it is, it is not who this session is with.
+            Err(JoinError::Dial(error @ DialError::Untrusted { .. })) => return Some(error.to_string()),
+            Err(error) => tracing::debug!(%error, "a further connection was not made"),
+        }
+        None
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Probe => self.doubt(),
+            Order::Abandon => {
+                self.doubted = None;
+                self.tunnel.abandon(&self.tunnel.connections());
+            }
+            Order::Resume => {}
+        }
+        self.next_try = Instant::now();
+    }
+
+    fn doubt(&mut self) {
+        self.doubted = Some(Doubt {
+            connections: self.tunnel.connections(),
+            since: Instant::now(),
+        });
+        self.next_try = Instant::now();
+    }
+
+    /// Who is heard is not dead; and without connections there is nothing to doubt.
+    fn look_at_doubts(&mut self, connected: bool) {
+        let last_heard = self.tunnel.last_heard();
+        let is_over = |doubt: &Doubt| !connected || last_heard > doubt.since;
+        if self.doubted.as_ref().is_some_and(is_over) {
+            self.doubted = None;
+        }
+    }
+
+    /// When the server has been silent for longer than it should be. It sends at least a keep-alive in half of its time-out
+    /// (protocol §7.4).
+    fn silence_ends(&self) -> Option<Instant> {
+        let timeout = self.tunnel.terms().timeout;
+        let usual = timeout / 2 + (timeout / 10).max(Duration::from_secs(1));
+        match self.doubted {
+            Some(_) => None,
+            None => Some(self.tunnel.last_heard() + usual),
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Opens one connection and joins it to the session; returns our end of it.
+async fn join(tunnel: &Tunnel, place: &Place, session_key: [u8; 20]) -> Result<IpAddr, JoinError> {
+    let mut dialed = dial::dial_again(&place.target, place.peer, place.fingerprint).await?;
+    let from = dialed.local.ip();
+    let request = Request::AdditionalConnect {
+        session_key,
+        client: login::version(),
+    };
+    let answer = dialed.request(&request.to_pack()).await?;
+    match Attached::from_pack(&answer) {
+        Ok(attached) => {
+            let (stream, early) = dialed.into_stream();
+            tunnel.add(stream, &early, attached.direction);
+            Ok(from)
+        }
+        Err(code) => {
+            dialed.close().await;
+            Err(JoinError::Refused(code))
         }
     }
 }

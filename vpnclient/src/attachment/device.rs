@@ -66,6 +66,10 @@ impl Attachment for Device {
         self.tap.name()
     }
 
+    fn device(&self) -> Option<u32> {
+        Some(self.tap.index())
+    }
+
     fn wants_address(&self) -> bool {
         self.settings.dhcp
     }

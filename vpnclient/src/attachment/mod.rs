@@ -1,15 +1,16 @@
 //! Where the frames of a session go on this machine.
 //!
 //! A [`Connection`](crate::connection) knows sessions, addresses and when to try again; what the frames are for it leaves to
-//! an [`Attachment`]: a TAP device that the kernel speaks through ([`Device`]), or a station in this process
-//! ([`Rootless`](crate::rootless::Rootless)).
+//! an [`Attachment`]: a TAP device that the kernel speaks through ([`Device`]), a station in this process
+//! ([`Rootless`](crate::rootless::Rootless)), or a whole segment of this machine ([`Segment`]).
 
 mod device;
 mod pump;
+mod segment;
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::report::Reporter;
 
 pub use device::{Device, DeviceSettings};
 pub(crate) use pump::split_dhcp;
+pub use segment::Segment;
 
 /// The end of a session's frames on this machine, which outlives the session.
 pub trait Attachment: Send {
@@ -29,6 +31,17 @@ pub trait Attachment: Send {
 
     /// What it is called where people read of it.
     fn name(&self) -> &str;
+
+    /// The number of the device that it has made, which never leads to the server.
+    fn device(&self) -> Option<u32> {
+        None
+    }
+
+    /// What it means that [`Attachment::outbound`] has ended.
+    fn failed(&self, error: &io::Error) -> Failure {
+        let device = self.name();
+        Failure::Local(format!("the device {device} failed: {error}; was it deleted?"))
+    }
 
     /// Whether it wants an address from the hub's DHCP server.
     fn wants_address(&self) -> bool;
@@ -58,6 +71,9 @@ pub trait Attachment: Send {
 
     /// There is no lease any more.
     fn clear(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// There is a session with a server that is reached at `peer`.
+    fn found(&mut self, _peer: SocketAddr) {}
 
     /// The server at `server` is looked for: it must be reachable without the tunnel.
     fn find_server(&mut self, server: IpAddr) -> impl Future<Output = Result<(), Failure>> + Send;

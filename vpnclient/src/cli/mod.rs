@@ -15,6 +15,7 @@ use transport::dial::Target;
 use crate::attachment::DeviceSettings;
 use crate::attempt::Wish;
 use crate::connection::Settings;
+use crate::control;
 use crate::failure::Failure;
 use crate::login::Identity;
 use crate::report::Reporter;
@@ -136,6 +137,7 @@ impl Connect {
             connections: self.session.connections,
             once: self.once,
             keep_trying: self.keep_trying,
+            retries: self.session.retries(),
         }
     }
 
@@ -145,8 +147,16 @@ impl Connect {
     }
 
     /// How programs of this user call this client.
-    pub fn name(&self) -> &str {
-        self.rootless.name.as_deref().unwrap_or(&self.hub)
+    pub fn name(&self) -> String {
+        self.rootless
+            .name
+            .clone()
+            .unwrap_or_else(|| control::name_of(&self.hub))
+    }
+
+    /// The interface whose segment joins the hub, if one is to.
+    pub fn bridge(&self) -> Option<&str> {
+        self.session.bridge.as_deref()
     }
 
     /// How this machine takes part.
@@ -208,6 +218,41 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_called_by_its_hub_in_letters_that_name_a_file() {
+        let words = [
+            "vpnclient",
+            "connect",
+            "host",
+            "--user",
+            "alice",
+            "--hub",
+            "Branch Office/2",
+        ];
+        let Command::Connect(connect) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("not connect")
+        };
+        assert_eq!(connect.name(), "Branch-Office-2");
+        let named = parse("host --user alice --hub lab --rootless --name office").unwrap();
+        assert_eq!(named.name(), "office");
+    }
+
+    #[test]
+    fn a_segment_is_joined_in_bridge_mode_and_a_router_asks_for_the_same() {
+        let bridge = parse("host --hub lab --user alice --bridge eth1").unwrap();
+        assert_eq!(bridge.bridge(), Some("eth1"));
+        assert!(bridge.session.options().bridge);
+        let router = parse("host --hub lab --user alice --router --tap vpn0").unwrap();
+        assert!(router.bridge().is_none() && router.session.options().bridge);
+        assert!(
+            !parse("host --hub lab --user alice")
+                .unwrap()
+                .session
+                .options()
+                .bridge
+        );
+    }
+
+    #[test]
     fn contradictions_and_nonsense_are_refused() {
         for line in [
             "host --hub lab",
@@ -224,6 +269,11 @@ mod tests {
             "host --hub lab --user alice --rootless --tap vpn0",
             "host --hub lab --user alice --forward 8080",
             "host --hub lab --user alice --reverse 0=127.0.0.1:22",
+            "host --hub lab --user alice --bridge",
+            "host --hub lab --user alice --bridge eth1 --tap vpn0",
+            "host --hub lab --user alice --bridge eth1 --socks5 1080",
+            "host --hub lab --user alice --retry-interval 0",
+            "host --hub lab --user alice --retries 3 --once",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

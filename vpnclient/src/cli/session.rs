@@ -1,7 +1,11 @@
 //! The session to ask for, as options.
 
+use std::time::Duration;
+
 use clap::Args;
 use protocol::handshake::{SessionOptions, UdpUse};
+
+use crate::retry::Retries;
 
 #[derive(Debug, Args)]
 pub(super) struct SessionArgs {
@@ -18,9 +22,19 @@ pub(super) struct SessionArgs {
     /// fault.
     #[arg(long)]
     no_super_frames: bool,
-    /// Ask for the right to bridge or route for others.
+    /// Join the whole segment at this interface (or bridge of the kernel) to the hub, instead of this machine.
+    #[arg(
+        long,
+        value_name = "IFACE",
+        conflicts_with_all = [
+            "router", "tap", "mac", "no_dhcp", "no_routes", "routes", "no_dns",
+            "rootless", "socks5", "http_proxy", "forward", "reverse",
+        ]
+    )]
+    pub(super) bridge: Option<String>,
+    /// Ask for the right to route, or bridge, for others behind this machine.
     #[arg(long)]
-    bridge: bool,
+    router: bool,
     /// Send the data by UDP whenever that works. Unless given, a stock server gets it so, and one of ours only while there is no
     /// TCP connection, since TCP is faster where no packets are lost.
     #[arg(long)]
@@ -28,6 +42,12 @@ pub(super) struct SessionArgs {
     /// Never send anything by UDP.
     #[arg(long, conflicts_with = "udp")]
     no_udp: bool,
+    /// Give up after so many tries without success [default: never]
+    #[arg(long, value_name = "N", conflicts_with = "once")]
+    retries: Option<u32>,
+    /// The pause between two tries [default: one that grows from a second to a minute]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    retry_interval: Option<u64>,
 }
 
 impl SessionArgs {
@@ -37,9 +57,17 @@ impl SessionArgs {
             max_connection: self.connections,
             use_compress: self.compress,
             half_connection: self.half_duplex,
-            bridge: self.bridge,
+            bridge: self.router || self.bridge.is_some(),
             super_frames: !self.no_super_frames && !self.compress,
             ..SessionOptions::default()
+        }
+    }
+
+    /// How often to try again, and after which pauses.
+    pub(super) fn retries(&self) -> Retries {
+        Retries {
+            most: self.retries,
+            pause: self.retry_interval.map(Duration::from_secs),
         }
     }
 

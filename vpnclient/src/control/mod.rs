@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub use nc::nc;
-pub use socket::{ControlSocket, Folder};
+pub use socket::{ControlSocket, Folder, name_of};
 
 use crate::rootless::Destination;
 

@@ -139,10 +139,32 @@ impl Drop for ControlSocket {
     }
 }
 
+/// The name of a client after something that has a name of its own, such as a hub: what no name may hold becomes a `-`.
+#[must_use]
+pub fn name_of(what: &str) -> String {
+    let name: String = what
+        .chars()
+        .map(|c| if is_plain(c) { c } else { '-' })
+        .take(MAX_NAME)
+        .collect();
+    match name.strip_prefix('.') {
+        Some(rest) => format!("-{rest}"),
+        None if name.is_empty() => "-".to_owned(),
+        None => name,
+    }
+}
+
+/// The longest name of a client, in bytes.
+const MAX_NAME: usize = 64;
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@')
+}
+
 /// A name that is a plain file name.
 fn check_name(name: &str) -> Result<(), Failure> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-    let good = !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(plain);
+    let good =
+        !name.is_empty() && name.len() <= MAX_NAME && !name.starts_with('.') && name.chars().all(is_plain);
     good.then_some(()).ok_or_else(|| {
         Failure::Usage(format!(
             "{name:?} cannot name a client: letters, digits, '-', '_', '.' and '@'; give one with --name"
@@ -203,5 +225,20 @@ mod tests {
             assert!(check_name(name).is_err(), "{name}");
         }
         assert!(check_name("lab@vpn.example.org").is_ok());
+    }
+
+    #[test]
+    fn what_has_any_name_gives_a_client_one() {
+        for (what, name) in [
+            ("lab", "lab"),
+            ("Branch Office", "Branch-Office"),
+            ("../etc", "-.-etc"),
+            ("", "-"),
+            ("Zürich", "Z-rich"),
+        ] {
+            assert_eq!(name_of(what), name);
+            assert!(check_name(&name_of(what)).is_ok(), "{what}");
+        }
+        assert!(check_name(&name_of(&"x".repeat(200))).is_ok());
     }
 }
