@@ -1,6 +1,6 @@
 //! Two hosts, and what lies between a device of the one and a device of the other.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -78,6 +78,8 @@ pub struct Path {
     pub client_address: Ipv4Addr,
     /// The address of the far end: the server's device, or the host behind its NAT.
     pub far_address: Ipv4Addr,
+    /// The SOCKS5 proxy of the client's host by which streams go, if they do.
+    pub door: Option<SocketAddr>,
     /// Whether the streams of a measure are TLS themselves.
     pub tls: bool,
 }
@@ -98,6 +100,7 @@ impl Path {
             beyond: None,
             client_address: Ipv4Addr::new(203, 0, 113, 10),
             far_address: Ipv4Addr::new(203, 0, 113, 1),
+            door: None,
             tls: false,
         })
     }

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 
 use super::path::{End, Path};
 use super::{cpu, tls};
-use crate::host::Host;
 
 /// What one call of the sender writes and of the receiver reads: what iperf3 takes.
 const PART: usize = 128 * 1024;
@@ -42,7 +41,7 @@ pub struct Streams {
 impl Streams {
     /// Opens `count` streams over `path` and begins to send.
     pub fn open(path: &Path, direction: Direction, count: usize) -> Result<Self> {
-        let pairs = pairs(&path.client, path.far(), path.far_address, count)?;
+        let pairs = pairs(path, count)?;
         let mut streams = Self {
             received: Arc::default(),
             sockets: Vec::new(),
@@ -94,18 +93,39 @@ impl Drop for Streams {
 }
 
 /// Connected pairs of sockets, one on either host. The client opens them, as a station behind a NAT must.
-fn pairs(from: &Host, to: &Host, address: Ipv4Addr, count: usize) -> Result<Vec<(TcpStream, TcpStream)>> {
-    let listener = to.within(|| TcpListener::bind((address, 0)))??;
-    let address: SocketAddr = listener.local_addr()?;
-    from.within(|| -> Result<_> {
+fn pairs(path: &Path, count: usize) -> Result<Vec<(TcpStream, TcpStream)>> {
+    let far = path.far_address;
+    let listener = path.far().within(|| TcpListener::bind((far, 0)))??;
+    let address = listener.local_addr()?;
+    path.client.within(|| -> Result<_> {
         (0..count)
             .map(|_| {
-                let near = TcpStream::connect_timeout(&address, CONNECT)
-                    .with_context(|| format!("TCP to {address}"))?;
+                let near = match path.door {
+                    None => TcpStream::connect_timeout(&address, CONNECT)
+                        .with_context(|| format!("TCP to {address}"))?,
+                    Some(door) => through(door, far, address.port())
+                        .with_context(|| format!("TCP to {address} by way of {door}"))?,
+                };
                 Ok((near, listener.accept()?.0))
             })
             .collect()
     })?
+}
+
+/// A connection by way of a SOCKS5 proxy (RFC 1928).
+fn through(door: SocketAddr, to: Ipv4Addr, port: u16) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&door, CONNECT)?;
+    stream.write_all(&[5, 1, 0])?;
+    let mut method = [0; 2];
+    stream.read_exact(&mut method)?;
+    let mut request = vec![5, 1, 0, 1];
+    request.extend(to.octets());
+    request.extend(port.to_be_bytes());
+    stream.write_all(&request)?;
+    let mut answer = [0; 10];
+    stream.read_exact(&mut answer)?;
+    ensure!(answer[1] == 0, "the proxy refuses with {}", answer[1]);
+    Ok(stream)
 }
 
 fn send(mut stream: impl Write) {

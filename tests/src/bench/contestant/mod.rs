@@ -43,6 +43,8 @@ pub enum Contestant {
     KernelNat,
     /// Our client through our SecureNAT in user mode.
     UserNat,
+    /// Through the SOCKS5 proxy of our client without a device, to the server's device.
+    Socks5,
     /// A TCP stream over the cable itself.
     BareTcp,
     /// A TLS stream over the cable itself.
@@ -51,7 +53,7 @@ pub enum Contestant {
 
 impl Contestant {
     /// All of them, in the order of the table and of a round.
-    pub const ALL: [Contestant; 16] = [
+    pub const ALL: [Contestant; 17] = [
         Contestant::Stock,
         Contestant::StockDefault,
         Contestant::OpenvpnTcp,
@@ -66,6 +68,7 @@ impl Contestant {
         Contestant::StockOnUserNat,
         Contestant::KernelNat,
         Contestant::UserNat,
+        Contestant::Socks5,
         Contestant::BareTcp,
         Contestant::BareTls,
     ];
@@ -87,6 +90,7 @@ impl Contestant {
             Contestant::StockOnUserNat => "user NAT, stock client",
             Contestant::KernelNat => "kernel NAT, vpnclient",
             Contestant::UserNat => "user NAT, vpnclient",
+            Contestant::Socks5 => "SOCKS5 of vpnclient",
             Contestant::BareTcp => "bare TCP",
             Contestant::BareTls => "bare TLS",
         }
@@ -115,7 +119,7 @@ impl Contestant {
             (translated, What::Integrity) if translated.is_translated() => round == 1,
             (translated, _) if translated.is_translated() => what == What::Tcp,
             (Contestant::OursOrdinary | Contestant::StockOnOurs, What::Integrity) => round == 1,
-            (Contestant::OursOrdinary, _) => what == What::Tcp,
+            (Contestant::OursOrdinary | Contestant::Socks5, _) => what == What::Tcp,
             (Contestant::BareTls, _) => matches!(what, What::Tcp | What::Four),
             (Contestant::BareTcp, _) => matches!(what, What::Rtt | What::Tcp | What::Four),
             (_, What::Integrity) => matches!(self, Contestant::Ours | Contestant::OursUdp),
@@ -149,6 +153,7 @@ impl Contestant {
             Contestant::StockOnUserNat => ours::stock_client_through_nat(path, options, "user"),
             Contestant::KernelNat => ours::our_client_through_nat(path, options, "kernel"),
             Contestant::UserNat => ours::our_client_through_nat(path, options, "user"),
+            Contestant::Socks5 => ours::through_socks5(path, options),
             Contestant::BareTcp => Ok(path),
             Contestant::BareTls => Ok(Path { tls: true, ..path }),
         }

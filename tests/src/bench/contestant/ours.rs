@@ -1,5 +1,6 @@
 //! Our server, with the stock client and with ours.
 
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::stock;
 use crate::bench::options::Options;
 use crate::bench::path::{End, Path, SERVER};
 use crate::ours::{self, Client, HUB, PASSWORD, Server, USER};
-use crate::process::{self, eventually};
+use crate::process::{self, IN_TIME, eventually};
 use crate::stock::{self as foreign, Account, Proof, Stock};
 
 /// The device that our client makes.
@@ -82,6 +83,28 @@ pub(super) fn our_client_through_nat(path: Path, options: &Options, mode: &str) 
     arguments.extend(options.client_option.iter().map(String::as_str));
     path.client_end = Some(End::OurClient(Client::connect(&path.client, SERVER, &arguments)?));
     path.translated(DEVICE)
+}
+
+/// Our client without a device and without privileges: streams go by its proxy. The hub has a DHCP server and no NAT.
+pub(super) fn through_socks5(path: Path, options: &Options) -> Result<Path> {
+    const FAR: Ipv4Addr = Ipv4Addr::new(192, 168, 30, 250);
+    const DOOR: &str = "127.0.0.1:1080";
+    let mut path = served(path, options)?;
+    ours::administer(&path.server, HUB, &["SecureNatEnable", "NatDisable"])?;
+    path.server.sh(&format!(
+        "ip link set tap_bench up; ip address replace {FAR}/24 dev tap_bench"
+    ))?;
+    let mut arguments = vec!["--insecure", "--socks5", DOOR];
+    arguments.extend(options.client_option.iter().map(String::as_str));
+    let client = Client::connect(&path.client, SERVER, &arguments)?;
+    client
+        .daemon()
+        .line_with("on rootless", IN_TIME)
+        .with_context(|| client.daemon().log())?;
+    path.client_end = Some(End::OurClient(client));
+    path.far_address = FAR;
+    path.door = Some(DOOR.parse()?);
+    Ok(path)
 }
 
 /// How long it may take until frames go by UDP.
