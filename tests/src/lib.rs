@@ -13,6 +13,7 @@ pub mod host;
 pub mod interceptor;
 pub mod lab;
 pub mod language;
+pub mod liar;
 pub mod line;
 pub mod load;
 pub mod machine;
