@@ -8,6 +8,7 @@
 //! - [`News`]: that links or addresses have changed.
 //! - [`sysctl`]: kernel settings below `/proc/sys`.
 //! - [`capability`]: what is possible here, and what to do when something is not.
+//! - [`tcp`]: what the kernel has measured on a TCP connection.
 //! - [`memory`]: how the process holds its memory; here because `unsafe` is.
 //!
 //! Everything acts on the network namespace of the thread that makes the value. `unsafe` lives in `sys`
@@ -25,6 +26,7 @@ pub mod packet;
 pub mod segment;
 pub mod sysctl;
 pub mod tap;
+pub mod tcp;
 
 mod links;
 mod news;

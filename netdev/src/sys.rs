@@ -57,6 +57,27 @@ pub(crate) fn prefer_large_pages<T>(memory: &mut [T]) -> io::Result<()> {
     }
 }
 
+/// The front of what the kernel knows of a TCP connection (tcp(7), `TCP_INFO`); zeros where it knows less.
+pub(crate) fn tcp_info<const N: usize>(fd: BorrowedFd<'_>) -> io::Result<[u8; N]> {
+    let mut info = [0_u8; N];
+    let mut length = libc::socklen_t::try_from(N).unwrap_or(libc::socklen_t::MAX);
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of `info`, and any bytes are valid ones of it.
+    let done = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if done == 0 {
+        Ok(info)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Something to read, or an error without data: a device that was deleted, an interface that went down.
 pub(crate) const READABLE: Interest = Interest::READABLE.add(Interest::ERROR);
 

@@ -8,6 +8,7 @@ mod link;
 mod supervise;
 mod writer;
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -342,6 +343,14 @@ impl Tunnel {
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.0.traffic
+    }
+
+    /// Shows the sockets of its connections at this moment, one after the other.
+    pub fn look_at_sockets(&self, look: &mut dyn FnMut(BorrowedFd<'_>)) {
+        let links = self.0.book().links.clone();
+        for link in links {
+            look(link.tcp.as_fd());
+        }
     }
 
     /// What was agreed on at login.
