@@ -56,14 +56,21 @@ impl Account {
     /// # Errors
     /// It is no such file.
     pub fn from_file(file: &[u8]) -> Result<Self, FileError> {
-        let root = Folder::parse(file)?;
+        Self::from_folder(&Folder::parse(file)?)
+    }
+
+    /// Reads an account from the folder that holds it in the configuration file of a stock service (client RPC §4).
+    ///
+    /// # Errors
+    /// It holds none.
+    pub fn from_folder(root: &Folder) -> Result<Self, FileError> {
         let option = root
             .folder("ClientOption")
             .ok_or(FileError::Missing("ClientOption"))?;
         let auth = root
             .folder("ClientAuth")
             .ok_or(FileError::Missing("ClientAuth"))?;
-        let within = |error: ConfigError| error.within(ROOT);
+        let within = |error: ConfigError| error.within(root.name());
         let bool = |name| root.bool(name).map(Option::unwrap_or_default).map_err(within);
         Ok(Self {
             account_name: option.string("AccountName")?.unwrap_or_default().to_owned(),
@@ -228,7 +235,7 @@ fn read_auth(folder: &Folder) -> Result<ConnectionAuth, FileError> {
     Ok(auth)
 }
 
-fn shown(password: &[u8], name: &'static str) -> Result<Secret<String>, FileError> {
+pub(super) fn shown(password: &[u8], name: &'static str) -> Result<Secret<String>, FileError> {
     let bytes = hidden::hide(password);
     let text = std::str::from_utf8(&bytes).map_err(|_| FileError::Value(name))?;
     Ok(Secret::new(text.to_owned()))

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod adapter;
 pub mod authority;
+pub mod config;
 pub mod file;
 pub mod method;
 pub mod service;
