@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::error::ErrorCode;
@@ -13,8 +14,8 @@ use protocol::rpc::client::method::Method;
 use protocol::rpc::client::{self, Hello, Mode, PORTS, Welcome};
 use protocol::rpc::method::FUNCTION_NAME;
 use protocol::rpc::{RpcMessage, frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::records::Records;
@@ -46,6 +47,14 @@ pub enum ServiceError {
         /// What the kernel said of the last port.
         source: io::Error,
     },
+    /// The local socket cannot be used.
+    #[error("the client service does not answer at {}: {source}; is it running?", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The password is another one.
     #[error("the password of the client service is another one")]
     WrongPassword,
@@ -67,9 +76,9 @@ pub enum ServiceError {
 
 /// A manager's connection to a client service.
 pub struct ServiceClient {
-    records: Records<TcpStream>,
-    /// The address that answered.
-    pub peer: SocketAddr,
+    records: Records<Box<dyn Stream>>,
+    /// The address that answered; none for the local socket.
+    pub peer: Option<SocketAddr>,
 }
 
 impl std::fmt::Debug for ServiceClient {
@@ -115,6 +124,29 @@ impl ServiceClient {
         })
     }
 
+    /// Finds our own service by its local socket, which is open to its own user and root: no password is needed.
+    ///
+    /// # Errors
+    /// [`ServiceError::Socket`], and [`ServiceError::Unreadable`] for a socket of something else.
+    pub async fn local(path: &Path) -> Result<Self, ServiceError> {
+        let stream = UnixStream::connect(path).await;
+        let mut stream = stream.map_err(|source| ServiceError::Socket {
+            path: path.to_owned(),
+            source,
+        })?;
+        stream.write_all(b"{\"manage\":true}\n").await?;
+        let answer = timeout(WELCOME_TIMEOUT, line(&mut stream)).await;
+        let answer = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if answer.trim_ascii() != b"{\"ok\":true}" {
+            let answer = String::from_utf8_lossy(&answer).trim().to_owned();
+            return Err(ServiceError::Unreadable(answer));
+        }
+        Ok(Self {
+            records: Records::new(Box::new(stream) as Box<dyn Stream>, &[], frame::LIMIT),
+            peer: None,
+        })
+    }
+
     /// Calls a method.
     ///
     /// # Errors
@@ -141,6 +173,20 @@ impl ServiceClient {
             None => Ok(answer),
         }
     }
+}
+
+/// A connection to a service, by TCP or by its local socket.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// One line and nothing behind it.
+async fn line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    const LONGEST: usize = 16 * 1024;
+    let mut line = Vec::new();
+    while line.len() < LONGEST && line.last() != Some(&b'\n') {
+        line.push(stream.read_u8().await?);
+    }
+    Ok(line)
 }
 
 async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ServiceError> {
@@ -170,8 +216,8 @@ async fn knock(address: SocketAddr, hello: &Hello) -> io::Result<(TcpStream, Wel
 fn enter(stream: TcpStream, peer: SocketAddr, welcome: Welcome) -> Result<ServiceClient, ServiceError> {
     match welcome {
         Welcome::Accepted => Ok(ServiceClient {
-            records: Records::new(stream, &[], frame::LIMIT),
-            peer,
+            records: Records::new(Box::new(stream) as Box<dyn Stream>, &[], frame::LIMIT),
+            peer: Some(peer),
         }),
         Welcome::WrongPassword => Err(ServiceError::WrongPassword),
         Welcome::NotFromHere => Err(ServiceError::NotFromHere),
@@ -242,6 +288,6 @@ mod tests {
         });
         let port = service("").await;
         let found = ServiceClient::login_to("127.0.0.1", &[taken, port], &password::admin_hash(b"")).await;
-        assert_eq!(found.unwrap().peer.port(), port);
+        assert_eq!(found.unwrap().peer.map(|peer| peer.port()), Some(port));
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::cipher::Cipher;
 use crate::tls::{self, CertificateError, Fingerprint, TlsStream, Trust};
 
 /// TCP connect, as long as stock clients wait (protocol §1).
@@ -421,6 +422,12 @@ impl Dialed {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.certificate)
+    }
+
+    /// The cipher suite that the connection uses.
+    #[must_use]
+    pub fn cipher(&self) -> Option<Cipher> {
+        Cipher::agreed(&self.stream)
     }
 
     /// The bare stream for the stage after the negotiation, and the bytes of that stage that came early.

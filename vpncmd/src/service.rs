@@ -1,5 +1,7 @@
 //! The way to a client service: over plain TCP, which only this machine's own traffic should use.
 
+use std::{os::unix::net::UnixStream, path::PathBuf};
+
 use protocol::{error::ErrorCode, pack::Pack, password};
 use tokio::runtime::{Builder, Runtime};
 use transport::client_service::{ServiceClient, ServiceError};
@@ -21,6 +23,8 @@ pub struct Service {
     client: Option<ServiceClient>,
     host: String,
     password: Zeroizing<String>,
+    /// The local socket of our own service, where that is the way.
+    socket: Option<PathBuf>,
 }
 
 impl Server for Service {
@@ -46,7 +50,10 @@ impl Server for Service {
 impl Service {
     fn reach(&self) -> Outcome<ServiceClient> {
         let hash = password::admin_hash(self.password.as_bytes());
-        let reached = self.runtime.block_on(ServiceClient::login(&self.host, &hash));
+        let reached = match &self.socket {
+            Some(socket) => self.runtime.block_on(ServiceClient::local(socket)),
+            None => self.runtime.block_on(ServiceClient::login(&self.host, &hash)),
+        };
         reached.map_err(|error| {
             let code = match &error {
                 ServiceError::WrongPassword => return Failure::Refused(ErrorCode::AccessDenied),
@@ -84,6 +91,7 @@ pub fn connect(options: &Options, console: &mut Console) -> Outcome<Service> {
     let mut service = Service {
         runtime,
         client: None,
+        socket: socket(options, &host),
         host,
         password: given_password(options)?,
     };
@@ -102,6 +110,36 @@ pub fn connect(options: &Options, console: &mut Console) -> Outcome<Service> {
             Err(failure) => return Err(failure),
         }
     }
+}
+
+/// The local socket of our own client service, which asks its own user for no password. It is used when the options name it, and
+/// otherwise for this machine unless a password is given.
+fn socket(options: &Options, host: &str) -> Option<PathBuf> {
+    if options.socket.is_some() {
+        return options.socket.clone();
+    }
+    let password = options.password.as_ref().is_some_and(|password| !password.is_empty());
+    if !is_loopback(host) || password || options.password_file.is_some() {
+        return None;
+    }
+    let path = sockets()?.join("hubward-client/service.sock");
+    // That of a service that was killed is left behind.
+    UnixStream::connect(&path).is_ok().then_some(path)
+}
+
+/// Where this user's programs have their sockets, as `vpnclient` looks for it.
+fn sockets() -> Option<PathBuf> {
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    if nix::unistd::geteuid().is_root() {
+        return Some(PathBuf::from("/run"));
+    }
+    folder("XDG_RUNTIME_DIR")
+        .or_else(|| folder("XDG_STATE_HOME"))
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
 }
 
 /// The host of the start-up line. A port behind it is for servers: stock scripts may have one, and it means nothing.
