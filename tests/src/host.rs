@@ -19,6 +19,7 @@ const PRIVATE_FOLDERS: &str = r#"
 set -e
 mount -t tmpfs tmpfs /run/hubward
 mount -t tmpfs tmpfs /run/softether
+mount -t tmpfs tmpfs /run/hubward-client
 layers=/run/hubward/layers
 for folder in /etc /var/lib /var/log; do
     layer=$layers/$folder

@@ -5,6 +5,7 @@
 //! where nothing it does reaches the machine, and whose processes end with it.
 
 pub mod bench;
+pub mod client_lines;
 pub mod conformance;
 pub mod dhcp;
 pub mod dhcpv6;
