@@ -8,6 +8,7 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{Auth, Redirect, SessionOptions, UdpOffer, UdpUse, Welcome};
 use protocol::pack::Pack;
 use transport::acceleration::negotiate::{self, Agreed, Offered};
+use transport::cipher::Cipher;
 use transport::dial::{self, DialError, Dialed, Stage, Target};
 use transport::tls::{Fingerprint, TlsStream, Trust};
 
@@ -54,6 +55,8 @@ pub struct Established {
     pub welcome: Welcome,
     /// What the server calls itself.
     pub product: String,
+    /// What else its other end is: for the status.
+    pub server: ServerFacts,
     /// Where it is.
     pub place: Place,
     /// Our end of the connection.
@@ -66,6 +69,19 @@ pub struct Established {
     pub udp: Option<Agreed>,
     /// How long it took to get here.
     pub took: Duration,
+}
+
+/// What is known of the server of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// Hundreds are the major version.
+    pub version: u32,
+    /// Its build.
+    pub build: u32,
+    /// The cipher suite of the first connection, by the name of OpenSSL.
+    pub cipher: String,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
 }
 
 /// Why a try failed.
@@ -250,7 +266,12 @@ async fn finish(
         udp: true,
     };
     let product = dialed.hello.product.clone();
-    let local = dialed.local.ip();
+    let server = ServerFacts {
+        version: dialed.hello.version,
+        build: dialed.hello.build,
+        cipher: dialed.cipher().map(Cipher::name).unwrap_or_default().to_owned(),
+        certificate: dialed.certificate.to_vec(),
+    };
     let udp = offered
         .zip(welcome.udp.as_ref())
         .and_then(|(offered, grant)| offered.granted(grant, place.peer.ip(), welcome.use_compress));
@@ -258,6 +279,7 @@ async fn finish(
     Ok(Established {
         welcome,
         product,
+        server,
         place,
         local,
         stream,

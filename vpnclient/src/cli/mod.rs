@@ -6,24 +6,28 @@
 mod device;
 mod proof;
 mod rootless;
+mod service;
 mod session;
 mod trust;
 
 use clap::{Args, Parser, Subcommand};
 use transport::dial::Target;
+use transport::tls::Trust;
 
-use crate::attachment::DeviceSettings;
 use crate::attempt::Wish;
 use crate::connection::Settings;
-use crate::control;
+use crate::control::{ControlSocket, Folder, SERVICE};
 use crate::failure::Failure;
-use crate::login::Identity;
+use crate::login::{Identity, Proof};
+use crate::profile::{Presence, Profile};
 use crate::report::Reporter;
-use crate::rootless::{Destination, RootlessSettings};
+use crate::retry::Patience;
+use crate::rootless::Destination;
 
 use device::DeviceArgs;
 use proof::ProofArgs;
 use rootless::RootlessArgs;
+pub use service::{Accounts, Down, Import, LogFormat, Options, Run, StatusArgs, Up};
 use session::SessionArgs;
 use trust::TrustArgs;
 
@@ -33,7 +37,7 @@ use trust::TrustArgs;
     name = "vpnclient",
     version,
     after_help = "Exit codes: 0 done, 2 usage, 3 the server (out of reach, not trusted, refused), 4 this machine \
-                  (missing privilege, device or program)."
+                  (missing privilege, device or program). `status` ends with 3 where nothing is connected."
 )]
 pub struct Cli {
     /// What to do.
@@ -49,6 +53,20 @@ pub enum Command {
     /// Standard input and output at a host behind the tunnel of a running `vpnclient connect` without a device; for
     /// instance as `ssh -o ProxyCommand="vpnclient nc %h %p"`.
     Nc(Nc),
+    /// The service: connects the saved accounts that are to connect at its start, and whatever vpncmd and `vpnclient up` ask for.
+    Run(Run),
+    /// What the connections of this user are and do. Ends with 0 where one is connected, else with 3.
+    Status(StatusArgs),
+    /// The accounts of the service.
+    Accounts(Accounts),
+    /// Connect an account of the service, and say what happens until it is connected.
+    Up(Up),
+    /// Disconnect an account of the service.
+    Down(Down),
+    /// An account's own options, beyond what vpncmd knows; or new ones for it.
+    Options(Options),
+    /// Take over accounts and settings of a stock client service, from its vpn_client.config or a .vpn file.
+    Import(Import),
 }
 
 /// `vpnclient nc`.
@@ -110,8 +128,33 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// What is wanted from which server. Asks for the password where it must.
-    pub fn wish(&self, reporter: &Reporter) -> Result<Wish, Failure> {
+    /// The connection that the options describe. Asks for the password where it must.
+    ///
+    /// # Errors
+    /// A file that an option names is wrong, or nobody gives a password.
+    pub fn profile(&self, reporter: &Reporter) -> Result<Profile, Failure> {
+        let proof = self.proof.proof(&self.user, reporter)?;
+        let trust = self.trust.trust()?;
+        self.profile_with(proof, trust)
+    }
+
+    /// The same with a proof and a trust that are known already.
+    ///
+    /// # Errors
+    /// A file that an option names is wrong.
+    pub fn profile_with(&self, proof: Proof, trust: Trust) -> Result<Profile, Failure> {
+        let rootless = self.rootless.settings(self.device.mac, self.device.routes())?;
+        Ok(Profile {
+            wish: self.wish(proof, trust)?,
+            settings: self.settings(),
+            presence: match rootless {
+                Some(doors) => Presence::Rootless(doors),
+                None => Presence::Device(self.device.settings()),
+            },
+        })
+    }
+
+    fn wish(&self, proof: Proof, trust: Trust) -> Result<Wish, Failure> {
         if self.hub.is_empty() || self.user.is_empty() {
             return Err(Failure::Usage(
                 "hub and user have names; give --hub and --user".to_owned(),
@@ -119,11 +162,11 @@ impl Connect {
         }
         Ok(Wish {
             target: self.server.clone(),
-            trust: self.trust.trust()?,
+            trust,
             identity: Identity {
                 hub: self.hub.clone(),
                 user: self.user.clone(),
-                proof: self.proof.proof(&self.user, reporter)?,
+                proof,
             },
             options: self.session.options(),
             udp: self.session.udp(),
@@ -132,44 +175,57 @@ impl Connect {
     }
 
     /// How long to try, and by how much.
-    pub fn settings(&self) -> Settings {
+    fn settings(&self) -> Settings {
         Settings {
             connections: self.session.connections,
             once: self.once,
             keep_trying: self.keep_trying,
-            retries: self.session.retries(),
+            patience: Patience::default(),
         }
     }
 
-    /// The doors to open, if this machine is to take part without a device.
-    pub fn rootless(&self) -> Result<Option<RootlessSettings>, Failure> {
-        self.rootless.settings(self.device.mac, self.device.routes())
+    /// The socket by which programs of this user call this client.
+    ///
+    /// # Errors
+    /// There is no place for it, or another client has the name that was given.
+    pub fn control(&self) -> Result<ControlSocket, Failure> {
+        let folder = Folder::of_user()?;
+        match self.rootless.name.as_deref() {
+            Some(SERVICE) => Err(Failure::Usage(format!(
+                "{SERVICE} is the name of `vpnclient run`; give another with --name"
+            ))),
+            Some(name) => ControlSocket::bind(&folder, name),
+            None => ControlSocket::bind_free(&folder, &self.hub),
+        }
     }
 
-    /// How programs of this user call this client.
-    pub fn name(&self) -> String {
-        self.rootless
-            .name
-            .clone()
-            .unwrap_or_else(|| control::name_of(&self.hub))
+    /// Whether a client without a socket would be of no use.
+    pub fn needs_control(&self) -> bool {
+        self.rootless.name.is_some() || self.rootless.is_wanted()
     }
 
-    /// The interface whose segment joins the hub, if one is to.
-    pub fn bridge(&self) -> Option<&str> {
-        self.session.bridge.as_deref()
+    /// Whether this machine is to take part with a device.
+    pub fn wants_device(&self) -> bool {
+        !self.rootless.is_wanted()
     }
 
-    /// How this machine takes part.
-    pub fn device(&self) -> DeviceSettings {
-        self.device.settings()
+    /// Whether the options say whom to believe, and what they say.
+    ///
+    /// # Errors
+    /// A file that an option names is wrong.
+    pub fn explicit_trust(&self) -> Result<Option<Trust>, Failure> {
+        self.trust.is_given().then(|| self.trust.trust()).transpose()
+    }
+
+    /// Whether the options say how the user proves who they are.
+    pub fn has_proof(&self) -> bool {
+        self.proof.is_given()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-
-    use transport::tls::Trust;
 
     use super::*;
     use crate::network::RouteMode;
@@ -193,7 +249,7 @@ mod tests {
             parse("vpn.example.org:5555 --hub lab --user alice --connections 8 --no-routes").unwrap();
         assert_eq!(connect.server.to_string(), "vpn.example.org:5555");
         assert_eq!(connect.settings().connections, 8);
-        let device = connect.device();
+        let device = connect.device.settings();
         assert_eq!(
             (device.routes, device.dhcp, device.dns),
             (RouteMode::None, true, true)
@@ -203,8 +259,8 @@ mod tests {
 
     #[test]
     fn any_door_does_without_a_device() {
-        let settings = |line: &str| parse(line).unwrap().rootless().unwrap();
-        assert!(settings("host --hub lab --user alice").is_none());
+        let wants_device = |line: &str| parse(line).unwrap().wants_device();
+        assert!(wants_device("host --hub lab --user alice"));
         for doors in [
             "--rootless",
             "--socks5 1080",
@@ -213,7 +269,7 @@ mod tests {
             "--reverse 2222=127.0.0.1:22",
         ] {
             let line = format!("host --hub lab --user alice {doors}");
-            assert!(settings(&line).is_some(), "{doors}");
+            assert!(!wants_device(&line), "{doors}");
         }
     }
 

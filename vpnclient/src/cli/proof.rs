@@ -30,6 +30,11 @@ pub(super) struct ProofArgs {
 }
 
 impl ProofArgs {
+    /// Whether anything of it was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.password_file.is_some() || self.anonymous || self.cert.is_some()
+    }
+
     /// The proof; asks for the password where it must.
     pub(super) fn proof(&self, user: &str, reporter: &Reporter) -> Result<Proof, Failure> {
         if self.anonymous {

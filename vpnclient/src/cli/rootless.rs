@@ -31,24 +31,28 @@ pub(super) struct RootlessArgs {
     /// A port of ours on the hub that stands for a host and port of this side; repeat it for more.
     #[arg(long, value_name = "PORT=HOST:PORT")]
     reverse: Vec<Reverse>,
-    /// How `vpnclient nc --via` calls this client [default: the hub's name]
+    /// How `vpnclient nc --via` and `vpnclient status` call this client [default: the hub's name]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
 }
 
 impl RootlessArgs {
+    /// Whether this machine is to take part without a device.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.rootless
+            || !self.socks5.is_empty()
+            || !self.http_proxy.is_empty()
+            || !self.forward.is_empty()
+            || !self.reverse.is_empty()
+    }
+
     /// The doors to open, if this machine is to take part without a device.
     pub(super) fn settings(
         &self,
         mac: Option<[u8; 6]>,
         routes: RouteMode,
     ) -> Result<Option<RootlessSettings>, Failure> {
-        let any = self.rootless
-            || !self.socks5.is_empty()
-            || !self.http_proxy.is_empty()
-            || !self.forward.is_empty()
-            || !self.reverse.is_empty();
-        if !any {
+        if !self.is_wanted() {
             return Ok(None);
         }
         let password = self.proxy_password_file.as_deref();

@@ -22,6 +22,11 @@ pub(super) struct TrustArgs {
 }
 
 impl TrustArgs {
+    /// Whether anything of it was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.ca.is_some() || self.pin.is_some() || self.insecure
+    }
+
     /// Whom to believe.
     pub(super) fn trust(&self) -> Result<Trust, Failure> {
         match (&self.ca, self.pin, self.insecure) {

@@ -1,18 +1,23 @@
 //! The local socket of a running client: others of this user's programs share its tunnel by it.
 //!
-//! A program says in one line of JSON what it wants, and is answered by one. After `{"connect": "HOST:PORT"}` that was
-//! answered with `{"ok": true}` the bytes that follow are the connection's.
+//! A program says in one line of JSON what it wants, and is answered by one ([`Request`]). After `{"connect": "HOST:PORT"}` and
+//! `{"manage": true}` that were answered with `{"ok": true}` the bytes that follow are the connection's; after `{"up": NAME}`
+//! lines follow that say what happens.
 
 mod nc;
+mod serve;
 mod socket;
 
 use std::io::{self, ErrorKind};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use transport::tls::{Fingerprint, NotAFingerprint};
+use zeroize::Zeroizing;
 
 pub use nc::nc;
-pub use socket::{ControlSocket, Folder, name_of};
+pub use serve::{serve, serve_other};
+pub use socket::{ControlSocket, Folder, SERVICE};
 
 use crate::rootless::Destination;
 
@@ -24,12 +29,38 @@ const LINE_BYTES: u64 = 16 * 1024;
 pub enum Request {
     /// A connection through the tunnel.
     Connect(Destination),
+    /// How its connections stand.
+    Status,
+    /// The client service: calls of the RPC follow, without a password.
+    Manage,
+    /// The client service: connect an account, and say what happens.
+    Up {
+        /// The account.
+        name: String,
+        /// The password, where none is kept.
+        password: Option<Zeroizing<String>>,
+        /// The certificate to accept from now on.
+        pin: Option<Fingerprint>,
+    },
+    /// The client service: disconnect an account.
+    Down(String),
+    /// The client service: an account's own options, or new ones for it.
+    Options(String, Option<Vec<String>>),
 }
 
 impl Request {
     fn to_json(&self) -> Value {
         match self {
             Self::Connect(to) => json!({ "connect": to.to_string() }),
+            Self::Status => json!({ "status": true }),
+            Self::Manage => json!({ "manage": true }),
+            Self::Up { name, password, pin } => json!({
+                "up": name,
+                "password": password.as_ref().map(|password| password.as_str()),
+                "pin": pin.map(|pin| pin.to_string()),
+            }),
+            Self::Down(name) => json!({ "down": name }),
+            Self::Options(name, options) => json!({ "account": name, "options": options }),
         }
     }
 
@@ -37,7 +68,32 @@ impl Request {
         if let Some(to) = value["connect"].as_str() {
             return to.parse().map(Self::Connect);
         }
-        Err("this client knows only {\"connect\": \"HOST:PORT\"}".to_owned())
+        if value["status"] == true {
+            return Ok(Self::Status);
+        }
+        if value["manage"] == true {
+            return Ok(Self::Manage);
+        }
+        if let Some(name) = value["up"].as_str() {
+            let pin = value["pin"].as_str().map(str::parse).transpose();
+            return Ok(Self::Up {
+                name: name.to_owned(),
+                password: value["password"].as_str().map(|text| Zeroizing::new(text.to_owned())),
+                pin: pin.map_err(|e: NotAFingerprint| e.to_string())?,
+            });
+        }
+        if let Some(name) = value["down"].as_str() {
+            return Ok(Self::Down(name.to_owned()));
+        }
+        if let Some(name) = value["account"].as_str() {
+            let options = serde_json::from_value(value["options"].clone());
+            return options
+                .map(|options| Self::Options(name.to_owned(), options))
+                .map_err(|e| format!("options are a list of words: {e}"));
+        }
+        Err("this client knows {\"connect\": \"HOST:PORT\"}, {\"status\": true}, and as a service {\"manage\": true}, \
+             {\"up\": NAME}, {\"down\": NAME} and {\"account\": NAME}"
+            .to_owned())
     }
 
     /// Asks a running client.
@@ -84,16 +140,34 @@ pub async fn answer(
     write_line(stream, &line).await
 }
 
-async fn write_line(stream: &mut (impl AsyncWrite + Unpin), value: &Value) -> io::Result<()> {
+/// As [`answer`], with more to say when all is well.
+///
+/// # Errors
+/// What happened to the socket.
+pub async fn answer_with(stream: &mut (impl AsyncWrite + Unpin), mut value: Value) -> io::Result<()> {
+    value["ok"] = Value::Bool(true);
+    write_line(stream, &value).await
+}
+
+/// Writes one line of the talk.
+///
+/// # Errors
+/// What happened to the socket.
+pub(crate) async fn write_line(stream: &mut (impl AsyncWrite + Unpin), value: &Value) -> io::Result<()> {
     stream.write_all(format!("{value}\n").as_bytes()).await
 }
 
-async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Value> {
+/// Reads one line of the talk.
+///
+/// # Errors
+/// `UnexpectedEof` at the end, `InvalidData` for what is no JSON.
+pub(crate) async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Value> {
     let mut line = String::new();
     let read = stream.take(LINE_BYTES).read_line(&mut line).await?;
     if read == 0 {
         return Err(ErrorKind::UnexpectedEof.into());
     }
+    let line = Zeroizing::new(line);
     serde_json::from_str(&line).map_err(|e| io::Error::new(ErrorKind::InvalidData, e.to_string()))
 }
 
@@ -116,6 +190,29 @@ mod tests {
             .unwrap();
         far.flush().await.unwrap();
         assert_eq!(asking.await.unwrap().unwrap_err().to_string(), "no such host");
+    }
+
+    #[test]
+    fn every_request_is_read_as_it_was_written() {
+        for request in [
+            Request::Status,
+            Request::Manage,
+            Request::Up {
+                name: "to the lab".into(),
+                password: Some(Zeroizing::new("secret".into())),
+                pin: Some(format!("sha256:{}", "5a".repeat(32)).parse().unwrap()),
+            },
+            Request::Up {
+                name: "lab".into(),
+                password: None,
+                pin: None,
+            },
+            Request::Down("lab".into()),
+            Request::Options("lab".into(), None),
+            Request::Options("lab".into(), Some(vec!["--no-dns".into()])),
+        ] {
+            assert_eq!(Request::from_json(&request.to_json()), Ok(request));
+        }
     }
 
     #[tokio::test]

@@ -4,11 +4,16 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::geteuid;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::failure::Failure;
+use crate::status::Board;
+
+/// The name of the client service.
+pub const SERVICE: &str = "service";
 
 /// The folder of the sockets.
 #[derive(Debug, Clone)]
@@ -41,6 +46,13 @@ impl Folder {
         Self(path.to_owned())
     }
 
+    /// The socket of the client of this name, if there is one.
+    #[must_use]
+    pub fn socket_of(&self, name: &str) -> Option<PathBuf> {
+        let path = self.path(name);
+        std::os::unix::net::UnixStream::connect(&path).is_ok().then_some(path)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(format!("{name}.sock"))
     }
@@ -60,7 +72,8 @@ impl Folder {
     /// Calls the client of this name, or the only one.
     pub async fn call(&self, name: Option<&str>) -> Result<UnixStream, Failure> {
         let names = self.names();
-        let name = match (name, names.as_slice()) {
+        let tunnels: Vec<_> = names.iter().filter(|name| *name != SERVICE).collect();
+        let name = match (name, tunnels.as_slice()) {
             (Some(name), _) => name,
             (None, [only]) => only,
             (None, []) => return Err(Failure::Local(
@@ -68,7 +81,7 @@ impl Folder {
                     .to_owned(),
             )),
             (None, several) => {
-                let several = several.join(", ");
+                let several = several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(Failure::Usage(format!("several clients run; name one with --via: {several}")));
             }
         };
@@ -90,9 +103,40 @@ impl Folder {
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    name: String,
+    board: Arc<Board>,
 }
 
 impl ControlSocket {
+    /// Binds the socket of a client that was given no name: that of its hub as far as it makes a file name, with a number where
+    /// one of this name runs already.
+    pub fn bind_free(folder: &Folder, hub: &str) -> Result<Self, Failure> {
+        let name = plain_name(hub);
+        let numbered = (2..100).map(|number| format!("{name}-{number}"));
+        let running = folder.names();
+        let free = std::iter::once(name.clone())
+            .chain(numbered)
+            .find(|name| !running.contains(name));
+        Self::bind(folder, &free.unwrap_or(name))
+    }
+
+    /// The same, with the board of the connection that programs may ask about.
+    #[must_use]
+    pub fn about(mut self, board: Arc<Board>) -> Self {
+        self.board = board;
+        self
+    }
+
+    /// Where the connection notes how it stands.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// What the client is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Binds the socket of `name`. One of a client that is dead is replaced, that of a living one is not.
     pub fn bind(folder: &Folder, name: &str) -> Result<Self, Failure> {
         let failed = |e: io::Error| {
@@ -115,7 +159,14 @@ impl ControlSocket {
         }
         let listener = UnixListener::bind(&path).map_err(failed)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
-        Ok(Self { listener, path })
+        let name = name.to_owned();
+        let board = Arc::default();
+        Ok(Self {
+            listener,
+            path,
+            name,
+            board,
+        })
     }
 
     /// The next program of this user, or of root; others are turned away without a word.
@@ -139,26 +190,18 @@ impl Drop for ControlSocket {
     }
 }
 
-/// The name of a client after something that has a name of its own, such as a hub: what no name may hold becomes a `-`.
-#[must_use]
-pub fn name_of(what: &str) -> String {
-    let name: String = what
+/// What of a hub's name makes a plain file name.
+fn plain_name(hub: &str) -> String {
+    let plain: String = hub
         .chars()
-        .map(|c| if is_plain(c) { c } else { '-' })
-        .take(MAX_NAME)
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@') { c } else { '_' })
+        .take(60)
         .collect();
-    match name.strip_prefix('.') {
-        Some(rest) => format!("-{rest}"),
-        None if name.is_empty() => "-".to_owned(),
-        None => name,
+    match plain.trim_start_matches('.') {
+        "" => "hub".to_owned(),
+        SERVICE => format!("{SERVICE}-hub"),
+        name => name.to_owned(),
     }
-}
-
-/// The longest name of a client, in bytes.
-const MAX_NAME: usize = 64;
-
-fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@')
 }
 
 /// A name that is a plain file name.
@@ -217,6 +260,19 @@ mod tests {
         assert!(refused.contains("one, two"), "{refused}");
         assert!(folder.call(Some("two")).await.is_ok());
         assert!(folder.call(Some("three")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_client_without_a_name_gets_one_of_its_hub_that_is_free() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::at(home.path());
+        let bind = |hub: &str| ControlSocket::bind_free(&folder, hub).unwrap();
+        let (one, two) = (bind("my hub"), bind("my hub"));
+        assert_eq!((one.name(), two.name()), ("my_hub", "my_hub-2"));
+        assert_eq!(bind("../..").name(), "_..");
+        assert_eq!(bind("service").name(), "service-hub");
+        assert_eq!(bind("研究室").name(), "___");
+        assert_eq!(bind("").name(), "hub");
     }
 
     #[test]

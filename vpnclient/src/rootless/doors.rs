@@ -19,6 +19,7 @@ use super::socks5::{self, Command, Outcome};
 use super::{Destination, ProxyPassword, Reverse, RootlessSettings, http_proxy};
 use crate::control::{self, ControlSocket};
 use crate::failure::Failure;
+use crate::status::Board;
 
 /// Connections at one time through all doors.
 const CONNECTIONS: usize = 1024;
@@ -333,6 +334,7 @@ async fn serve_reverse(request: Request, to: &Destination) -> io::Result<()> {
 /// Serves programs of this user.
 async fn tend_control(control: ControlSocket, way: Arc<Way>, room: Arc<Semaphore>) {
     let mut served = JoinSet::new();
+    let control = Arc::new(control);
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else {
             return;
@@ -345,20 +347,23 @@ async fn tend_control(control: ControlSocket, way: Arc<Way>, room: Arc<Semaphore
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let way = way.clone();
+        let (way, control) = (way.clone(), control.clone());
         served.spawn(async move {
             let _permit = permit;
-            if let Err(error) = serve_program(stream, &way).await {
+            if let Err(error) = serve_program(stream, &way, control.board()).await {
                 tracing::info!(%error, "a program's request failed");
             }
         });
     }
 }
 
-async fn serve_program(stream: UnixStream, way: &Way) -> io::Result<()> {
+async fn serve_program(stream: UnixStream, way: &Way, board: &Board) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let request = timeout(PATIENCE, control::Request::receive(&mut stream)).await;
-    let control::Request::Connect(to) = request.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))?;
+    let to = match request.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))? {
+        control::Request::Connect(to) => to,
+        other => return control::serve_other(&mut stream, &other, board).await,
+    };
     let dialed = way.dial(&to).await;
     control::answer(&mut stream, dialed.as_ref().map(drop)).await?;
     let dialed = dialed.map_err(|error| describe(&to, &error))?;

@@ -1,0 +1,722 @@
+//! The methods of the client service (client RPC §3): one call, one answer. No sockets, no files, no clock: what the service has to
+//! do with them is its [`World`].
+
+use std::collections::HashSet;
+
+use protocol::error::ErrorCode;
+use protocol::pack::Pack;
+use protocol::rpc::client::account::{Account, AccountList, AccountName, AccountRename, AccountRow};
+use protocol::rpc::client::adapter::{Adapter as AdapterState, AdapterAddress, AdapterList, AdapterName, AdapterRow};
+use protocol::rpc::client::authority::{Authority, AuthorityKey, AuthorityList, Issuer, NewAuthority};
+use protocol::rpc::client::method::{self, Method};
+use protocol::rpc::client::refusal;
+use protocol::rpc::client::service::{
+    CommonProxy, ManagerSetting, NewPassword, PasswordSetting, ServiceConfig, ServiceVersion,
+};
+use protocol::rpc::client::smart_card::{CardDevice, CardDeviceList, CardObjectList};
+use protocol::rpc::session::LinkState;
+use protocol::rpc::{Nothing, RpcMessage, Secret, Timestamp};
+use protocol::{BUILD, VERSION, password};
+use transport::tls::Fingerprint;
+use zeroize::Zeroizing;
+
+use super::account;
+use super::book::{Adapter, Book, Entry, MOST, authority_key, check_account_name, check_adapter_name};
+use super::certificate;
+
+/// Linux, among the numbers of systems (admin RPC §4).
+const OS_LINUX: u32 = 3100;
+/// Pauses between the packets that keep a line alive, in seconds.
+const KEEP_INTERVAL: std::ops::RangeInclusive<u32> = 5..=600;
+
+/// What is around the service.
+pub trait World {
+    /// Makes `book` what is kept. When this returns, it is.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    fn keep(&mut self, book: &Book) -> Result<(), ErrorCode>;
+
+    /// What there is has changed: whoever watches wants to know.
+    fn changed(&mut self, book: &Book);
+
+    /// Begins to connect an account that is not active, by this password where it keeps none.
+    ///
+    /// # Errors
+    /// What it says cannot be a connection.
+    fn connect(
+        &mut self,
+        book: &Book,
+        entry: &Entry,
+        password: Option<Zeroizing<String>>,
+    ) -> Result<(), ErrorCode>;
+
+    /// Ends the connection of an account, or the tries to make one; `false` when it has none.
+    fn disconnect(&mut self, key: &str) -> bool;
+
+    /// How the connection of an account stands; `None` when nobody asked for one.
+    fn state(&self, key: &str) -> Option<LinkState>;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// Random bytes.
+    fn random(&mut self) -> [u8; 20];
+}
+
+/// The service: what it knows, and what is around it.
+pub struct Service<W> {
+    book: Book,
+    world: W,
+}
+
+type Reply<T> = Result<T, ErrorCode>;
+
+/// Finds the method by its name, ignoring case, and has it answered.
+macro_rules! dispatch {
+    ($service:ident, $name:ident, $request:ident; $($method:ident => $handler:ident),+ $(,)?) => {
+        $(
+            if $name.eq_ignore_ascii_case(<method::$method as Method>::NAME) {
+                let request = <method::$method as Method>::Request::from_pack($request);
+                let answer = request.map_err(ErrorCode::from).and_then(|request| $service.$handler(request));
+                return match answer {
+                    Ok(answer) => <<method::$method as Method>::Response as RpcMessage>::to_pack(&answer),
+                    Err(code) => refusal(code),
+                };
+            }
+        )+
+    };
+}
+
+impl<W: World> Service<W> {
+    /// A service that knows this.
+    pub fn new(book: Book, world: W) -> Self {
+        Self { book, world }
+    }
+
+    /// What it knows.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// What is around it.
+    pub fn world(&self) -> &W {
+        &self.world
+    }
+
+    /// The same, to be used.
+    pub fn world_mut(&mut self) -> &mut W {
+        &mut self.world
+    }
+
+    /// Answers a call.
+    pub fn answer(&mut self, name: &str, request: &Pack) -> Pack {
+        dispatch! { self, name, request;
+            GetClientVersion => version,
+            GetCmSetting => manager,
+            SetCmSetting => set_manager,
+            SetPassword => set_password,
+            GetPasswordSetting => password,
+            SetClientConfig => set_config,
+            GetClientConfig => config,
+            GetCommonProxySetting => proxy,
+            SetCommonProxySetting => set_proxy,
+            EnumCa => authorities,
+            AddCa => add_authority,
+            DeleteCa => delete_authority,
+            GetCa => authority,
+            GetIssuer => issuer,
+            EnumSecure => card_devices,
+            UseSecure => use_card_device,
+            GetUseSecure => card_device,
+            EnumObjectInSecure => card_objects,
+            CreateVLan => create_adapter,
+            UpgradeVLan => upgrade_adapter,
+            GetVLan => adapter,
+            SetVLan => set_adapter,
+            EnumVLan => adapters,
+            DeleteVLan => delete_adapter,
+            EnableVLan => enable_adapter,
+            DisableVLan => disable_adapter,
+            CreateAccount => create_account,
+            EnumAccount => accounts,
+            DeleteAccount => delete_account,
+            SetStartupAccount => set_startup,
+            RemoveStartupAccount => remove_startup,
+            SetAccount => set_account,
+            GetAccount => account,
+            RenameAccount => rename_account,
+            Connect => connect,
+            Disconnect => disconnect,
+            GetAccountStatus => status,
+        }
+        // Of a method that nobody knows the number stands in the other element (client RPC §1).
+        let mut pack = Pack::new();
+        pack.set_int("error", ErrorCode::NotSupported.code());
+        pack
+    }
+
+    /// Connects the accounts that are to connect at the start.
+    pub fn start(&mut self) {
+        let wanted = self.book.accounts.iter().filter(|entry| entry.account.startup);
+        let names: Vec<_> = wanted.map(|entry| entry.account.account_name.clone()).collect();
+        for name in names {
+            if let Err(code) = self.up(&name, None) {
+                tracing::warn!(account = name, "cannot connect at the start: {code}");
+            }
+        }
+    }
+
+    /// Connects the account with this key, or disconnects it.
+    ///
+    /// # Errors
+    /// There is none, or it is so already.
+    pub fn shortcut(&mut self, key: &[u8; 20], connect: bool) -> Result<(), ErrorCode> {
+        use subtle::ConstantTimeEq;
+        let found = |entry: &&Entry| bool::from(entry.account.shortcut_key.ct_eq(key)) && *key != [0; 20];
+        let entry = self.book.accounts.iter().find(found);
+        let name = entry.ok_or(ErrorCode::AccountNotFound)?.account.account_name.clone();
+        if connect {
+            self.up(&name, None)
+        } else {
+            self.disconnect(AccountName { account_name: name }).map(drop)
+        }
+    }
+
+    /// Changes what is kept: all of it, or nothing.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Book) -> Reply<T>) -> Reply<T> {
+        let mut next = self.book.clone();
+        let done = change(&mut next)?;
+        if next != self.book {
+            self.world.keep(&next)?;
+            self.book = next;
+            self.world.changed(&self.book);
+        }
+        Ok(done)
+    }
+
+    fn is_active(&self, key: &str) -> bool {
+        self.world.state(key).is_some()
+    }
+
+    // The service itself.
+
+    fn version(&mut self, _: Nothing) -> Reply<ServiceVersion> {
+        Ok(ServiceVersion {
+            product_name: "Hubward VPN Client".to_owned(),
+            version: format!("Version {}.{:02} Build {BUILD}   (English)", VERSION / 100, VERSION % 100),
+            build_info: format!("Hubward {}", env!("CARGO_PKG_VERSION")),
+            version_number: VERSION,
+            build: BUILD,
+            process_id: std::process::id(),
+            os_type: OS_LINUX,
+            ..ServiceVersion::default()
+        })
+    }
+
+    fn manager(&mut self, _: Nothing) -> Reply<ManagerSetting> {
+        Ok(self.book.manager.clone())
+    }
+
+    fn set_manager(&mut self, request: ManagerSetting) -> Reply<Nothing> {
+        self.change(|book| {
+            book.manager = request;
+            Ok(Nothing {})
+        })
+    }
+
+    fn set_password(&mut self, request: NewPassword) -> Reply<Nothing> {
+        self.change(|book| {
+            book.password = Secret::new(*password::admin_hash(request.password.as_bytes()).as_bytes());
+            book.password_remote_only = request.remote_only;
+            Ok(Nothing {})
+        })
+    }
+
+    fn password(&mut self, _: Nothing) -> Reply<PasswordSetting> {
+        Ok(PasswordSetting {
+            present: self.book.has_password(),
+            remote_only: self.book.password_remote_only,
+        })
+    }
+
+    fn set_config(&mut self, mut request: ServiceConfig) -> Reply<Nothing> {
+        if request.keep.enabled && (request.keep.host.is_empty() || !is_port(request.keep.port)) {
+            return Err(ErrorCode::InvalidParameter);
+        }
+        let interval = request.keep.interval;
+        request.keep.interval = interval.clamp(*KEEP_INTERVAL.start(), *KEEP_INTERVAL.end());
+        self.change(|book| {
+            book.config = request;
+            Ok(Nothing {})
+        })
+    }
+
+    fn config(&mut self, _: Nothing) -> Reply<ServiceConfig> {
+        Ok(self.book.config.clone())
+    }
+
+    fn proxy(&mut self, _: Nothing) -> Reply<CommonProxy> {
+        Ok(self.book.proxy.clone())
+    }
+
+    fn set_proxy(&mut self, request: CommonProxy) -> Reply<CommonProxy> {
+        self.change(|book| {
+            book.proxy = request.clone();
+            Ok(request)
+        })
+    }
+
+    // Authorities.
+
+    fn authorities(&mut self, _: Nothing) -> Reply<AuthorityList> {
+        let rows = self.book.authorities.iter().filter_map(|der| certificate::row(der));
+        Ok(AuthorityList {
+            authorities: rows.collect(),
+        })
+    }
+
+    fn add_authority(&mut self, request: NewAuthority) -> Reply<Nothing> {
+        if !certificate::is_certificate(&request.certificate) {
+            return Err(ErrorCode::InvalidParameter);
+        }
+        self.change(|book| {
+            if !book.authorities.contains(&request.certificate) {
+                room(book.authorities.len())?;
+                book.authorities.push(request.certificate);
+            }
+            Ok(Nothing {})
+        })
+    }
+
+    fn delete_authority(&mut self, request: AuthorityKey) -> Reply<Nothing> {
+        self.change(|book| {
+            let before = book.authorities.len();
+            book.authorities.retain(|der| authority_key(der) != request.key);
+            if book.authorities.len() == before {
+                return Err(ErrorCode::ObjectNotFound);
+            }
+            Ok(Nothing {})
+        })
+    }
+
+    fn authority(&mut self, request: AuthorityKey) -> Reply<Authority> {
+        let found = self
+            .book
+            .authorities
+            .iter()
+            .find(|der| authority_key(der) == request.key);
+        Ok(Authority {
+            key: request.key,
+            certificate: found.ok_or(ErrorCode::ObjectNotFound)?.clone(),
+        })
+    }
+
+    fn issuer(&mut self, request: Issuer) -> Reply<Issuer> {
+        let certificate = request.certificate.ok_or(ErrorCode::InvalidParameter)?;
+        let issuer = self
+            .book
+            .authorities
+            .iter()
+            .find(|authority| certificate::is_issued_by(&certificate, authority))
+            .ok_or(ErrorCode::ObjectNotFound)?;
+        Ok(Issuer {
+            issuer: Some(issuer.clone()),
+            certificate: Some(certificate),
+        })
+    }
+
+    // Smart cards, for which there are no drivers here.
+
+    fn card_devices(&mut self, _: Nothing) -> Reply<CardDeviceList> {
+        Ok(CardDeviceList::default())
+    }
+
+    fn use_card_device(&mut self, request: CardDevice) -> Reply<Nothing> {
+        self.change(|book| {
+            book.card_device = request.device_id;
+            Ok(Nothing {})
+        })
+    }
+
+    fn card_device(&mut self, _: Nothing) -> Reply<CardDevice> {
+        Ok(CardDevice {
+            device_id: self.book.card_device,
+        })
+    }
+
+    fn card_objects(&mut self, _: CardObjectList) -> Reply<CardObjectList> {
+        Err(if self.book.card_device == 0 {
+            ErrorCode::SmartCardNotChosen
+        } else {
+            ErrorCode::SmartCardOpenFailed
+        })
+    }
+
+    // Adapters.
+
+    fn create_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
+        check_adapter_name(&request.device_name)?;
+        let random = self.world.random();
+        self.change(|book| {
+            if book.adapter(&request.device_name).is_some() {
+                return Err(ErrorCode::AdapterExists);
+            }
+            room(book.adapters.len())?;
+            let mut mac = [0x5e, 0, 0, 0, 0, 0];
+            mac[1..].copy_from_slice(&random[..5]);
+            book.adapters.push(Adapter {
+                name: request.device_name,
+                mac,
+                enabled: true,
+            });
+            Ok(Nothing {})
+        })
+    }
+
+    /// There is no driver to renew.
+    fn upgrade_adapter(&mut self, _: AdapterName) -> Reply<Nothing> {
+        Ok(Nothing {})
+    }
+
+    /// As stock services on Linux answer.
+    fn adapter(&mut self, _: AdapterName) -> Reply<AdapterState> {
+        Err(ErrorCode::NotSupported)
+    }
+
+    fn set_adapter(&mut self, request: AdapterAddress) -> Reply<Nothing> {
+        let mac = mac(&request.mac_address).ok_or(ErrorCode::InvalidParameter)?;
+        self.change(|book| {
+            book.adapter_mut(&request.device_name)?.mac = mac;
+            Ok(Nothing {})
+        })
+    }
+
+    fn adapters(&mut self, _: Nothing) -> Reply<AdapterList> {
+        let version = format!("Version {}.{:02} Build {BUILD}   (English)", VERSION / 100, VERSION % 100);
+        let row = |adapter: &Adapter| AdapterRow {
+            device_name: adapter.name.clone(),
+            enabled: adapter.enabled,
+            mac_address: adapter.mac.iter().map(|byte| format!("{byte:02X}")).collect(),
+            version: version.clone(),
+        };
+        Ok(AdapterList {
+            adapters: self.book.adapters.iter().map(row).collect(),
+        })
+    }
+
+    fn delete_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
+        self.free(&request)?;
+        self.change(|book| {
+            book.adapter_mut(&request.device_name)?;
+            book.adapters
+                .retain(|adapter| !adapter.name.eq_ignore_ascii_case(&request.device_name));
+            Ok(Nothing {})
+        })
+    }
+
+    fn enable_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
+        self.change(|book| {
+            book.adapter_mut(&request.device_name)?.enabled = true;
+            Ok(Nothing {})
+        })
+    }
+
+    fn disable_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
+        self.free(&request)?;
+        self.change(|book| {
+            book.adapter_mut(&request.device_name)?.enabled = false;
+            Ok(Nothing {})
+        })
+    }
+
+    /// An adapter that an account uses at this moment stays as it is.
+    fn free(&self, adapter: &AdapterName) -> Reply<()> {
+        match self.user_of(&adapter.device_name) {
+            Some(_) => Err(ErrorCode::AdapterInUse),
+            None => Ok(()),
+        }
+    }
+
+    /// The active account that uses an adapter.
+    fn user_of(&self, adapter: &str) -> Option<&Entry> {
+        self.book.accounts.iter().find(|entry| {
+            entry.account.option.device_name.eq_ignore_ascii_case(adapter)
+                && account::wants_device(entry)
+                && self.is_active(&entry.key())
+        })
+    }
+
+    // Accounts.
+
+    fn create_account(&mut self, request: Account) -> Reply<Nothing> {
+        check_account(&request)?;
+        let (now, key) = (self.world.now(), self.world.random());
+        self.change(|book| {
+            if book.account(&request.account_name).is_some() {
+                return Err(ErrorCode::AccountExists);
+            }
+            room(book.accounts.len())?;
+            let mut account = tidy(request);
+            // Two accounts with one key could not be told apart.
+            let taken: HashSet<_> = book.accounts.iter().map(|entry| entry.account.shortcut_key).collect();
+            if account.shortcut_key == [0; 20] || taken.contains(&account.shortcut_key) {
+                account.shortcut_key = key;
+            }
+            account.created = Some(now);
+            account.updated = Some(now);
+            account.last_connected = None;
+            book.accounts.push(Entry {
+                account,
+                ..Entry::default()
+            });
+            Ok(Nothing {})
+        })
+    }
+
+    fn accounts(&mut self, _: Nothing) -> Reply<AccountList> {
+        let row = |entry: &Entry| {
+            let (account, option) = (&entry.account, &entry.account.option);
+            let state = self.world.state(&entry.key());
+            AccountRow {
+                account_name: account.account_name.clone(),
+                user_name: account.auth.username.clone(),
+                server_name: option.hostname.clone(),
+                port: option.port,
+                hub_name: option.hub_name.clone(),
+                device_name: option.device_name.clone(),
+                proxy_type: option.proxy_type,
+                proxy_name: option.proxy_name.clone(),
+                startup: account.startup,
+                active: state.is_some(),
+                connected: state.is_some_and(|state| state.connected),
+                created: account.created.unwrap_or_default(),
+                updated: account.updated.unwrap_or_default(),
+                last_connected: account.last_connected.unwrap_or_default(),
+            }
+        };
+        Ok(AccountList {
+            accounts: self.book.accounts.iter().map(row).collect(),
+        })
+    }
+
+    fn delete_account(&mut self, request: AccountName) -> Reply<Nothing> {
+        let key = self.resting(&request.account_name)?;
+        self.change(|book| {
+            book.accounts.retain(|entry| entry.key() != key);
+            Ok(Nothing {})
+        })
+    }
+
+    fn set_startup(&mut self, request: AccountName) -> Reply<Nothing> {
+        self.startup(&request.account_name, true)
+    }
+
+    fn remove_startup(&mut self, request: AccountName) -> Reply<Nothing> {
+        self.startup(&request.account_name, false)
+    }
+
+    fn startup(&mut self, name: &str, startup: bool) -> Reply<Nothing> {
+        let now = self.world.now();
+        self.change(|book| {
+            let account = &mut book.account_mut(name)?.account;
+            account.startup = startup;
+            account.updated = Some(now);
+            Ok(Nothing {})
+        })
+    }
+
+    fn set_account(&mut self, request: Account) -> Reply<Nothing> {
+        check_account(&request)?;
+        let now = self.world.now();
+        self.change(|book| {
+            let entry = book.account_mut(&request.account_name)?;
+            let before = &entry.account;
+            let mut account = tidy(request);
+            account.account_name.clone_from(&before.account_name);
+            account.created = before.created;
+            account.last_connected = before.last_connected;
+            account.updated = Some(now);
+            if account.shortcut_key == [0; 20] {
+                account.shortcut_key = before.shortcut_key;
+            }
+            // Who was accepted was accepted as this server.
+            let server = |account: &Account| (account.option.hostname.clone(), account.option.port);
+            if server(before) != server(&account) {
+                entry.pin = None;
+            }
+            entry.account = account;
+            Ok(Nothing {})
+        })
+    }
+
+    fn account(&mut self, request: AccountName) -> Reply<Account> {
+        let entry = self.book.account(&request.account_name);
+        Ok(entry.ok_or(ErrorCode::AccountNotFound)?.account.clone())
+    }
+
+    fn rename_account(&mut self, request: AccountRename) -> Reply<Nothing> {
+        let key = self.resting(&request.old_name)?;
+        check_account_name(&request.new_name)?;
+        let now = self.world.now();
+        self.change(|book| {
+            if book.account(&request.new_name).is_some_and(|other| other.key() != key) {
+                return Err(ErrorCode::AccountExists);
+            }
+            let account = &mut book.account_mut(&request.old_name)?.account;
+            account.account_name = request.new_name;
+            account.updated = Some(now);
+            Ok(Nothing {})
+        })
+    }
+
+    /// The key of an account that is there and not connected.
+    fn resting(&self, name: &str) -> Reply<String> {
+        let key = self.book.account(name).ok_or(ErrorCode::AccountNotFound)?.key();
+        if self.is_active(&key) {
+            return Err(ErrorCode::AccountActive);
+        }
+        Ok(key)
+    }
+
+    fn connect(&mut self, request: AccountName) -> Reply<Nothing> {
+        self.up(&request.account_name, None).map(|()| Nothing {})
+    }
+
+    /// Begins to connect an account, by this password where it keeps none.
+    ///
+    /// # Errors
+    /// There is none, it is connected already, or its adapter cannot be used.
+    pub fn up(&mut self, name: &str, password: Option<Zeroizing<String>>) -> Result<(), ErrorCode> {
+        self.resting(name)?;
+        let entry = self.book.account(name).ok_or(ErrorCode::AccountNotFound)?;
+        if account::wants_device(entry) {
+            let adapter = &entry.account.option.device_name;
+            let found = self.book.adapter(adapter).ok_or(ErrorCode::AdapterNotFound)?;
+            if self.user_of(adapter).is_some() {
+                return Err(ErrorCode::AdapterUsed);
+            }
+            if !found.enabled {
+                return Err(ErrorCode::AdapterDisabled);
+            }
+        }
+        let entry = entry.clone();
+        self.world.connect(&self.book, &entry, password)?;
+        self.world.changed(&self.book);
+        Ok(())
+    }
+
+    fn disconnect(&mut self, request: AccountName) -> Reply<Nothing> {
+        let entry = self.book.account(&request.account_name);
+        let key = entry.ok_or(ErrorCode::AccountNotFound)?.key();
+        if !self.world.disconnect(&key) {
+            return Err(ErrorCode::AccountInactive);
+        }
+        self.world.changed(&self.book);
+        Ok(Nothing {})
+    }
+
+    /// Of an account that is not connected the answer is empty (client RPC §2).
+    fn status(&mut self, request: AccountName) -> Reply<LinkState> {
+        let entry = self.book.account(&request.account_name);
+        let key = entry.ok_or(ErrorCode::AccountNotFound)?.key();
+        Ok(self.world.state(&key).unwrap_or_default())
+    }
+
+    // What only our own programs ask for.
+
+    /// An account's own options.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub fn options(&self, name: &str) -> Result<&[String], ErrorCode> {
+        Ok(&self.book.account(name).ok_or(ErrorCode::AccountNotFound)?.options)
+    }
+
+    /// Gives an account options of its own, which were checked.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub fn set_options(&mut self, name: &str, options: Vec<String>) -> Result<(), ErrorCode> {
+        self.change(|book| {
+            book.account_mut(name)?.options = options;
+            Ok(())
+        })
+    }
+
+    /// Accepts a certificate of an account's server from now on.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub fn accept(&mut self, name: &str, pin: Fingerprint) -> Result<(), ErrorCode> {
+        self.change(|book| {
+            book.account_mut(name)?.pin = Some(pin);
+            Ok(())
+        })
+    }
+
+    /// A session of the account stands: notes when, and forgets the password where the server says so.
+    pub fn connected(&mut self, key: &str, forget_password: bool) {
+        let now = self.world.now();
+        let noted = self.change(|book| {
+            let account = &mut book.account_mut(key)?.account;
+            account.last_connected = Some(now);
+            if forget_password {
+                account.auth.plain_password = None;
+                account.auth.hashed_password = None;
+            }
+            Ok(())
+        });
+        if let Err(code) = noted {
+            tracing::warn!(account = key, "the time of the connection cannot be kept: {code}");
+        }
+    }
+
+    /// A connection has come further, or ended.
+    pub fn moved(&mut self) {
+        self.world.changed(&self.book);
+    }
+}
+
+fn room(there: usize) -> Reply<()> {
+    (there < MOST).then_some(()).ok_or(ErrorCode::TooManyItems)
+}
+
+fn is_port(number: u32) -> bool {
+    (1..=u32::from(u16::MAX)).contains(&number)
+}
+
+fn check_account(account: &Account) -> Reply<()> {
+    check_account_name(&account.account_name)?;
+    let option = &account.option;
+    if option.hostname.is_empty() || option.hub_name.is_empty() || !is_port(option.port) {
+        return Err(ErrorCode::InvalidParameter);
+    }
+    Ok(())
+}
+
+/// An account as it is kept: what is empty is absent, numbers are in their range.
+fn tidy(mut account: Account) -> Account {
+    fn filled(data: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        data.filter(|data| !data.is_empty())
+    }
+    account.server_cert = filled(account.server_cert.take());
+    account.auth.client_x = filled(account.auth.client_x.take());
+    let option = &mut account.option;
+    option.max_connection = option.max_connection.clamp(1, 32);
+    account
+}
+
+/// A hardware address in any of the notations of managers.
+fn mac(text: &str) -> Option<[u8; 6]> {
+    let digits: String = text.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    if digits.len() != 12 || !digits.is_ascii() {
+        return None;
+    }
+    let mut mac = [0; 6];
+    for (i, byte) in mac.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()?;
+    }
+    // Neither nobody's nor a group's.
+    (mac != [0; 6] && mac[0] & 1 == 0).then_some(mac)
+}

@@ -1,0 +1,162 @@
+//! The service's local socket: programs of its own user, and root's, need no password.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use transport::tls::Fingerprint;
+use zeroize::Zeroizing;
+
+use super::{Shared, account, door};
+use crate::control::{ControlSocket, Request, answer, answer_with, write_line};
+use crate::failure::Failure;
+use crate::report::Event;
+use crate::status::{Board, State};
+
+/// How long a program may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Programs at one time.
+const PROGRAMS: usize = 128;
+/// The pause after a failure to accept anybody.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves who comes.
+pub(super) async fn serve(shared: Arc<Shared>, socket: ControlSocket) {
+    let mut served = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept(), if served.len() < PROGRAMS => accepted,
+            Some(_) = served.join_next() => continue,
+        };
+        let Ok(stream) = accepted else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let shared = shared.clone();
+        served.spawn(async move {
+            if let Err(error) = receive(&shared, stream).await {
+                tracing::debug!(%error, "a program has gone");
+            }
+        });
+    }
+}
+
+async fn receive(shared: &Arc<Shared>, stream: UnixStream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let request = timeout(PATIENCE, Request::receive(&mut stream)).await;
+    match request.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))? {
+        Request::Status => {
+            let clients = shared.statuses();
+            answer_with(&mut stream, json!({ "clients": clients })).await
+        }
+        Request::Manage => {
+            answer(&mut stream, Ok(())).await?;
+            door::calls(shared, stream).await
+        }
+        Request::Down(name) => {
+            let down = shared.call_down(name).await;
+            finish(&mut stream, down.map(|()| json!({}))).await
+        }
+        Request::Options(name, None) => {
+            let options = shared.lock().options(&name).map(<[String]>::to_vec);
+            let options = options.map_err(|code| Failure::Usage(format!("{name}: {code}")));
+            finish(&mut stream, options.map(|options| json!({ "options": options }))).await
+        }
+        Request::Options(name, Some(options)) => {
+            let set = shared.set_options(name, options).await;
+            finish(&mut stream, set.map(|()| json!({}))).await
+        }
+        Request::Up { name, password, pin } => up(shared, &mut stream, &name, password, pin).await,
+        Request::Connect(_) => {
+            let refusal = "this is the service; name a connection without a device with --via";
+            answer(&mut stream, Err(&io::Error::new(ErrorKind::Unsupported, refusal))).await
+        }
+    }
+}
+
+async fn finish(stream: &mut BufReader<UnixStream>, done: Result<Value, Failure>) -> io::Result<()> {
+    match done {
+        Ok(value) => answer_with(stream, value).await,
+        Err(failure) => answer(stream, Err(&io::Error::other(failure.to_string()))).await,
+    }
+}
+
+/// Connects an account, and says what happens until it is connected or cannot be.
+async fn up(
+    shared: &Arc<Shared>,
+    stream: &mut BufReader<UnixStream>,
+    name: &str,
+    password: Option<Zeroizing<String>>,
+    pin: Option<Fingerprint>,
+) -> io::Result<()> {
+    let wants = {
+        let service = shared.lock();
+        let entry = service.book().account(name);
+        entry.and_then(|entry| {
+            let user = &entry.account.auth.username;
+            (password.is_none() && account::needs_password(entry)).then(|| user.clone())
+        })
+    };
+    if let Some(user) = wants {
+        return answer_with(stream, json!({ "password_of": user })).await;
+    }
+    let board = match shared.call_up(name.to_owned(), password, pin).await {
+        Ok(board) => board,
+        Err(failure) => return answer(stream, Err(&io::Error::other(failure.to_string()))).await,
+    };
+    let mut events = board.events();
+    answer(stream, Ok(())).await?;
+    // What happened before we listened.
+    if let Some(over) = ended(&board) {
+        return write_line(stream, &over).await;
+    }
+    loop {
+        let event = match events.recv().await {
+            Ok(event) => event,
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return Ok(()),
+        };
+        let line = json!({
+            "event": event.to_json(),
+            "text": event.to_string(),
+            "passing": event.is_passing(),
+            "done": is_done(&event, &board),
+        });
+        write_line(stream, &line).await?;
+        if line["done"] == true {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether there is nothing more to wait for.
+fn is_done(event: &Event, board: &Board) -> bool {
+    match event {
+        Event::Address { .. } | Event::Failed(_) | Event::Closed { .. } => true,
+        // Nobody gives addresses: the session is all there will be.
+        Event::Note(_) => board.status().state == State::Connected,
+        _ => false,
+    }
+}
+
+fn ended(board: &Board) -> Option<Value> {
+    let status = board.status();
+    let text = match status.state {
+        State::Failed => format!("vpnclient: {}", status.reason.clone().unwrap_or_default()),
+        State::Closed => "disconnected".to_owned(),
+        State::Connected if status.address.is_some() => "connected".to_owned(),
+        _ => return None,
+    };
+    let failed = status.state == State::Failed;
+    let name = if failed { "failed" } else { "state" };
+    Some(json!({
+        "event": { "event": name, "state": status.state, "reason": status.reason },
+        "text": text, "passing": false, "done": true,
+    }))
+}
