@@ -64,6 +64,9 @@ fn package_installs_upgrades_and_goes_without_a_trace() {
             "/usr/share/man/man8/vpnserver.8.gz",
             "/usr/share/man/man8/vpnserver-setup.8.gz",
             "/usr/share/man/man1/vpncmd.1.gz",
+            "/usr/share/man/man1/vpnclient-run.1.gz",
+            "/usr/share/man/man1/vpnclient-status.1.gz",
+            "/usr/lib/systemd/system/hubward-vpnclient.service",
             "/usr/share/bash-completion/completions/vpnclient",
             "/usr/share/zsh/vendor-completions/_vpnserver",
             "/usr/share/fish/vendor_completions.d/vpncmd.fish",
@@ -76,7 +79,11 @@ fn package_installs_upgrades_and_goes_without_a_trace() {
             !there("/etc/systemd/system/multi-user.target.wants/hubward-nat-instance.service"),
             "a NAT instance is made of a machine that nobody asked to be one"
         );
-        if lab::is_of_root() {
+        ensure!(
+            !there("/etc/systemd/system/multi-user.target.wants/hubward-vpnclient.service"),
+            "a client service was enabled that nobody asked for"
+        );
+        if Disk::is_of_root() {
             let state = process::run(&mut disk.command(&["stat", "-c", "%U:%G %a", "/var/lib/hubward"]))?;
             ensure!(state.trim() == "hubward:hubward 700", "{state}");
         }
@@ -371,7 +378,12 @@ fn units_are_as_closed_as_their_job_allows() {
         let disk = Disk::fresh(&host)?;
         disk.put(&packages[0], PACKAGE)?;
         process::run(&mut disk.command(&["dpkg", "--unpack", PACKAGE]))?;
-        for unit in ["hubward-vpnserver", "hubward-nat-instance", "hubward-vpnclient@"] {
+        for unit in [
+            "hubward-vpnserver",
+            "hubward-nat-instance",
+            "hubward-vpnclient",
+            "hubward-vpnclient@",
+        ] {
             let path = format!("/usr/lib/systemd/system/{unit}.service");
             let words = [
                 "systemd-analyze",
