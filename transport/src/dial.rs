@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -10,12 +10,13 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{ClientEvent, ClientHandshake, HandshakeError, Hello};
 use protocol::pack::Pack;
 use rustls::pki_types::{CertificateDer, ServerName};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::cipher::Cipher;
-use crate::tls::{self, CertificateError, Fingerprint, TlsStream, Trust};
+use crate::proxy::{self, Proxy, ProxyError};
+use crate::tls::{self, CertificateError, Distrust, Fingerprint, TlsStream, Trust};
 
 /// TCP connect, as long as stock clients wait (protocol §1).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,6 +89,15 @@ impl fmt::Display for Target {
     }
 }
 
+/// How this machine's connections leave it. Everything that a session opens, TCP and UDP, goes by one of these.
+#[derive(Clone, Debug, Default)]
+pub struct Way {
+    /// The mark of every socket (`SO_MARK`), by which rules of the kernel know them; needs CAP_NET_ADMIN or CAP_NET_RAW.
+    pub mark: Option<u32>,
+    /// The proxy in between. Names are looked up by it, and UDP does not go by it.
+    pub proxy: Option<Proxy>,
+}
+
 /// How far a dial has come; for those who watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -120,16 +130,17 @@ pub enum DialError {
         /// What the kernel said of the last address.
         source: io::Error,
     },
-    /// The certificate is not one that the caller trusts.
-    #[error("the certificate of {target} is not trusted: {reason}; its pin is {fingerprint}")]
-    Untrusted {
-        /// The server.
-        target: Target,
-        /// What speaks against it.
-        reason: String,
-        /// What to give as a pin if it is the right one after all.
-        fingerprint: Fingerprint,
+    /// The proxy is out of reach, refuses, or is none.
+    #[error("the proxy {proxy} {source}")]
+    Proxy {
+        /// Where it is.
+        proxy: Target,
+        /// What went wrong there.
+        source: ProxyError,
     },
+    /// The certificate is not one that the caller trusts.
+    #[error("the certificate of {} is not trusted: {}; its pin is {}", .0.target, .0.why, .0.fingerprint())]
+    Untrusted(Box<Untrusted>),
     /// TLS failed for another reason than trust.
     #[error("no TLS with {target}: {source}; is it a VPN server's port?")]
     Tls {
@@ -171,6 +182,25 @@ pub enum DialError {
     },
 }
 
+/// A server whose certificate was not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untrusted {
+    /// The server.
+    pub target: Target,
+    /// What speaks against the certificate.
+    pub why: Distrust,
+    /// The certificate.
+    pub certificate: CertificateDer<'static>,
+}
+
+impl Untrusted {
+    /// What to give as a pin if it is the right certificate after all.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.certificate)
+    }
+}
+
 /// A connection whose server has said hello; the first request may follow.
 pub struct Dialed {
     target: Target,
@@ -178,7 +208,8 @@ pub struct Dialed {
     handshake: ClientHandshake,
     /// What the server said of itself.
     pub hello: Hello,
-    /// The address that answered: additional connections go there too, whatever the name says by then.
+    /// The address that this machine talks to, the server's or the proxy's: additional connections go there too, whatever
+    /// the name says by then.
     pub peer: SocketAddr,
     /// Our own end.
     pub local: SocketAddr,
@@ -197,65 +228,132 @@ impl fmt::Debug for Dialed {
     }
 }
 
-/// Resolves, connects and says hello; tries every address of the name in turn.
+/// Goes straight to the server, as [`Way::dial`] does without mark and proxy.
 ///
 /// # Errors
-/// [`DialError`], which tells "unreachable", "untrusted" and "not a VPN server" apart.
+/// As [`Way::dial`].
 pub async fn dial(
     target: &Target,
     trust: &Trust,
     watch: &mut (dyn FnMut(Stage) + Send),
 ) -> Result<Dialed, DialError> {
-    watch(Stage::Resolving);
-    let addresses = resolve(target).await?;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        watch(Stage::Connecting(address));
-        match open(address).await {
-            Ok(tcp) => return greet(target, tcp, trust, watch).await,
-            Err(error) => last = error,
+    Way::default().dial(target, trust, watch).await
+}
+
+impl Way {
+    /// Resolves, connects and says hello; tries every address of the name in turn.
+    ///
+    /// # Errors
+    /// [`DialError`], which tells "unreachable", "untrusted" and "not a VPN server" apart.
+    pub async fn dial(
+        &self,
+        target: &Target,
+        trust: &Trust,
+        watch: &mut (dyn FnMut(Stage) + Send),
+    ) -> Result<Dialed, DialError> {
+        let first = self.proxy.as_ref().map_or(target, |proxy| &proxy.server);
+        watch(Stage::Resolving);
+        let addresses = resolve(first)
+            .await
+            .map_err(|source| self.unresolved(target, source))?;
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in addresses {
+            watch(Stage::Connecting(address));
+            match self.open(address).await {
+                Ok(tcp) => return self.enter(target, tcp, trust, watch).await,
+                Err(error) => last = error,
+            }
+        }
+        Err(self.unreached(target, last))
+    }
+
+    /// Like [`dial`](Self::dial), to an address that is known already and by a server that must show the same certificate as
+    /// before: the way of an additional connection (protocol §6).
+    ///
+    /// # Errors
+    /// As [`dial`](Self::dial).
+    pub async fn dial_again(
+        &self,
+        target: &Target,
+        peer: SocketAddr,
+        pin: Fingerprint,
+    ) -> Result<Dialed, DialError> {
+        let opened = self.open(peer).await;
+        let tcp = opened.map_err(|source| self.unreached(target, source))?;
+        self.enter(target, tcp, &Trust::Pin(pin), &mut |_| {}).await
+    }
+
+    /// Goes on over TCP that is open: through the proxy, where there is one.
+    async fn enter(
+        &self,
+        target: &Target,
+        mut tcp: TcpStream,
+        trust: &Trust,
+        watch: &mut (dyn FnMut(Stage) + Send),
+    ) -> Result<Dialed, DialError> {
+        if let Some(proxy) = &self.proxy {
+            proxy::pass(&mut tcp, proxy, target)
+                .await
+                .map_err(|source| proxy_failed(proxy, source))?;
+        }
+        greet(target, tcp, trust, watch).await
+    }
+
+    /// Opens TCP. The mark is set before the first packet leaves.
+    async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        self.apply(&SockRef::from(&socket))?;
+        let tcp = timeout(CONNECT_TIMEOUT, socket.connect(address))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+
+    /// Sets on a fresh socket what all of them have.
+    pub(crate) fn apply(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        self.mark.map_or(Ok(()), |mark| socket.set_mark(mark))
+    }
+
+    fn unresolved(&self, target: &Target, source: io::Error) -> DialError {
+        match &self.proxy {
+            Some(proxy) => proxy_failed(proxy, ProxyError::Unresolved(source)),
+            None => DialError::Resolve {
+                host: target.host.clone(),
+                source,
+            },
         }
     }
-    Err(DialError::Connect {
-        target: target.clone(),
-        source: last,
-    })
+
+    fn unreached(&self, target: &Target, source: io::Error) -> DialError {
+        match &self.proxy {
+            Some(proxy) => proxy_failed(proxy, ProxyError::Unreached(source)),
+            None => DialError::Connect {
+                target: target.clone(),
+                source,
+            },
+        }
+    }
 }
 
-/// Like [`dial`], to an address that is known already and must show the same certificate as before: the way of an
-/// additional connection (protocol §6).
-///
-/// # Errors
-/// As [`dial`].
-pub async fn dial_again(target: &Target, peer: SocketAddr, pin: Fingerprint) -> Result<Dialed, DialError> {
-    let tcp = open(peer).await.map_err(|source| DialError::Connect {
-        target: target.clone(),
+fn proxy_failed(proxy: &Proxy, source: ProxyError) -> DialError {
+    DialError::Proxy {
+        proxy: proxy.server.clone(),
         source,
-    })?;
-    greet(target, tcp, &Trust::Pin(pin), &mut |_| {}).await
+    }
 }
 
-async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, DialError> {
-    let failed = |source| DialError::Resolve {
-        host: target.host.clone(),
-        source,
-    };
+async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<_> = tokio::net::lookup_host((target.host.as_str(), target.port))
-        .await
-        .map_err(failed)?
+        .await?
         .collect();
     if found.is_empty() {
-        return Err(failed(io::Error::from(io::ErrorKind::NotFound)));
+        return Err(io::Error::from(io::ErrorKind::NotFound));
     }
     Ok(found)
-}
-
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let tcp = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
 }
 
 async fn greet(
@@ -271,7 +369,7 @@ async fn greet(
     let peer = tcp.peer_addr().map_err(broken)?;
     let local = tcp.local_addr().map_err(broken)?;
     watch(Stage::Securing);
-    let (mut stream, certificate) = secure(target, peer, tcp, trust).await?;
+    let (mut stream, certificate) = secure(target, tcp, trust).await?;
     watch(Stage::Greeting);
     let mut handshake = ClientHandshake::new(&target.host, SystemTime::now());
     let hello = match next_event(target, &mut stream, &mut handshake).await? {
@@ -293,13 +391,14 @@ async fn greet(
 
 async fn secure(
     target: &Target,
-    peer: SocketAddr,
     tcp: TcpStream,
     trust: &Trust,
 ) -> Result<(TlsStream, CertificateDer<'static>), DialError> {
     let (config, shown) = tls::client_config(trust)?;
-    // A name that is no DNS name (an underscore, say) can only be trusted by pin; the address stands in for it.
-    let name = ServerName::try_from(target.host.clone()).unwrap_or(ServerName::IpAddress(peer.ip().into()));
+    // A name that is no DNS name (an underscore, say) can only be trusted by pin; an address that no certificate is for stands
+    // in for it. The one that answered would not do: whoever answers names can have a certificate for it.
+    let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
+    let name = ServerName::try_from(target.host.clone()).unwrap_or(nobody);
     let connecting = tls::connect(tcp, config, name);
     let outcome = timeout(ANSWER_TIMEOUT, connecting)
         .await
@@ -312,12 +411,12 @@ async fn secure(
             target: target.clone(),
             source: io::Error::other("no certificate was shown"),
         }),
-        (Err(source), Some(certificate)) => match refusal(&source, trust) {
-            Some(reason) => Err(DialError::Untrusted {
+        (Err(source), Some(certificate)) => match Distrust::of(&source, trust) {
+            Some(why) => Err(DialError::Untrusted(Box::new(Untrusted {
                 target: target.clone(),
-                reason,
-                fingerprint: Fingerprint::of(&certificate),
-            }),
+                why,
+                certificate,
+            }))),
             None => Err(DialError::Tls {
                 target: target.clone(),
                 source,
@@ -328,26 +427,6 @@ async fn secure(
             source,
         }),
     }
-}
-
-/// What rustls holds against a certificate, in words for the person who must decide.
-fn refusal(error: &io::Error, trust: &Trust) -> Option<String> {
-    use rustls::CertificateError as C;
-    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    let rustls::Error::InvalidCertificate(kind) = inner else {
-        return None;
-    };
-    Some(match kind {
-        C::ApplicationVerificationFailure if matches!(trust, Trust::Pin(_)) => {
-            "it is not the pinned one".to_owned()
-        }
-        C::UnknownIssuer => "no known authority has signed it (it may be self-signed)".to_owned(),
-        C::Expired | C::ExpiredContext { .. } => "it has expired".to_owned(),
-        C::NotValidForName | C::NotValidForNameContext { .. } => "it is for another name".to_owned(),
-        // What the stock server makes for itself, say: an authority's certificate used by a server.
-        C::Other(_) => "it breaks the rules for a server's certificate (it may be self-signed)".to_owned(),
-        other => other.to_string(),
-    })
 }
 
 fn out_of_turn(target: &Target) -> DialError {

@@ -8,8 +8,7 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{Auth, Redirect, SessionOptions, UdpOffer, UdpUse, Welcome};
 use protocol::pack::Pack;
 use transport::acceleration::negotiate::{self, Agreed, Offered};
-use transport::cipher::Cipher;
-use transport::dial::{self, DialError, Dialed, Stage, Target};
+use transport::dial::{DialError, Dialed, Stage, Target, Way};
 use transport::tls::{Fingerprint, TlsStream, Trust};
 
 use crate::login::{self, Identity, Unprovable};
@@ -24,6 +23,8 @@ const MAX_REDIRECTS: usize = 4;
 pub struct Wish {
     /// The server.
     pub target: Target,
+    /// How this machine's connections leave it.
+    pub way: Way,
     /// Whom to believe.
     pub trust: Trust,
     /// Who we are.
@@ -41,8 +42,10 @@ pub struct Wish {
 pub struct Place {
     /// The server, which in a cluster is another than the one that was asked.
     pub target: Target,
-    /// The address that answered.
+    /// The address that this machine talks to: the server's, or that of the proxy in between.
     pub peer: SocketAddr,
+    /// How it is reached.
+    pub way: Way,
     /// Its certificate, which must be the same again.
     pub fingerprint: Fingerprint,
     /// Whether the next session should try UDP as well.
@@ -115,7 +118,7 @@ impl AttemptError {
     /// Whether trying again can help.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Dial(DialError::Untrusted { .. } | DialError::Certificate(_)) => Verdict::Never,
+            Self::Dial(DialError::Untrusted(_) | DialError::Certificate(_)) => Verdict::Never,
             Self::Dial(_) => Verdict::Soon,
             Self::Refused { code, .. } => retry::verdict(*code),
             Self::Unprovable(_) | Self::Clear(_) => Verdict::Never,
@@ -151,11 +154,18 @@ pub async fn attempt(
     reporter: &Reporter,
 ) -> Result<Established, AttemptError> {
     let began = Instant::now();
-    let udp = wish.udp.filter(|_| before.is_none_or(|place| place.udp));
+    // Datagrams go by no proxy.
+    let udp = wish
+        .udp
+        .filter(|_| wish.way.proxy.is_none() && before.is_none_or(|place| place.udp));
     // A cluster's member takes no logins without a ticket; there the controller is asked again.
     if let Some(place) = before.filter(|place| place.target == wish.target) {
         reporter.show(&Event::Connecting(place.peer.to_string()));
-        let again = match dial::dial_again(&place.target, place.peer, place.fingerprint).await {
+        let again = match place
+            .way
+            .dial_again(&place.target, place.peer, place.fingerprint)
+            .await
+        {
             Ok(dialed) => enter(wish, udp, dialed, began, reporter).await,
             Err(error) => Err(error.into()),
         };
@@ -164,20 +174,28 @@ pub async fn attempt(
             done => return done,
         }
     }
-    let dialed = dial::dial(&wish.target, &wish.trust, &mut |stage| {
-        reporter.show(&stage_event(wish, stage));
-    })
-    .await?;
+    let watch = &mut |stage| reporter.show(&stage_event(wish, stage));
+    let dialed = wish.way.dial(&wish.target, &wish.trust, watch).await?;
     enter(wish, udp, dialed, began, reporter).await
 }
 
 fn stage_event(wish: &Wish, stage: Stage) -> Event {
     match stage {
-        Stage::Resolving => Event::Resolving(wish.target.host.clone()),
+        Stage::Resolving => Event::Resolving(first_host(wish).to_owned()),
         Stage::Connecting(address) => Event::Connecting(address.to_string()),
         Stage::Securing => Event::Securing,
         Stage::Greeting => Event::Greeting,
     }
+}
+
+/// Whose name has to be found first.
+fn first_host(wish: &Wish) -> &str {
+    let first = wish
+        .way
+        .proxy
+        .as_ref()
+        .map_or(&wish.target, |proxy| &proxy.server);
+    &first.host
 }
 
 /// Logs in over a connection that has said hello.
@@ -204,11 +222,12 @@ async fn enter(
     };
     for _ in 0..=MAX_REDIRECTS {
         // A session does without UDP where no socket is to be had.
-        let offered = udp.and_then(|when| negotiate::offer(dialed.local.ip(), Version::V2, when).ok());
+        let local = dialed.local.ip();
+        let offered = udp.and_then(|when| negotiate::offer(local, Version::V2, when, &wish.way).ok());
         let offer = offered.as_ref().map(|offered| offered.offer.clone());
         let answer = ask(wish, &mut dialed, &target, auth, offer).await?;
         if !Redirect::is(&answer) {
-            return finish(dialed, target, &answer, offered, began).await;
+            return finish(wish, dialed, target, &answer, offered, began).await;
         }
         let redirect = read(&target, Redirect::from_pack(&answer))?;
         // The controller waits for a last message before it forgets us (protocol §5.4); what it says does not matter.
@@ -220,7 +239,10 @@ async fn enter(
             port,
         };
         let fingerprint = Fingerprint::of(&redirect.cert.clone().into());
-        dialed = dial::dial_again(&target, SocketAddr::new(redirect.ip, port), fingerprint).await?;
+        dialed = wish
+            .way
+            .dial(&target, &Trust::Pin(fingerprint), &mut |_| {})
+            .await?;
         auth = Auth::Ticket(redirect.ticket);
     }
     dialed.close().await;
@@ -236,7 +258,15 @@ async fn ask(
 ) -> Result<Pack, AttemptError> {
     let mut node = login::node(&dialed.hello, &target.host, wish.unique_id);
     (node.client_ip, node.client_port) = (dialed.local.ip(), dialed.local.port());
-    (node.server_ip, node.server_port) = (dialed.peer.ip(), dialed.peer.port());
+    let (ip, port) = (dialed.peer.ip(), dialed.peer.port());
+    match &wish.way.proxy {
+        Some(proxy) => {
+            node.proxy_host = proxy.server.host.clone();
+            (node.proxy_ip, node.proxy_port) = (ip, port);
+            node.server_port = target.port;
+        }
+        None => (node.server_ip, node.server_port) = (ip, port),
+    }
     let options = SessionOptions {
         udp,
         ..wish.options.clone()
@@ -246,6 +276,7 @@ async fn ask(
 }
 
 async fn finish(
+    wish: &Wish,
     dialed: Dialed,
     target: Target,
     answer: &Pack,
@@ -262,6 +293,7 @@ async fn finish(
     let place = Place {
         target,
         peer: dialed.peer,
+        way: wish.way.clone(),
         fingerprint: dialed.fingerprint(),
         udp: true,
     };

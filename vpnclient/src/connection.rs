@@ -63,13 +63,12 @@ pub async fn run(
 /// The error in one line; for a certificate that is not trusted it says how it could be.
 fn hint(error: &AttemptError) -> String {
     match error {
-        AttemptError::Dial(DialError::Untrusted {
-            target,
-            reason,
-            fingerprint,
-        }) => format!(
-            "the certificate of {target} is not trusted: {reason}. If its SHA-256 is what the server's administrator \
-             says, connect with --pin {fingerprint}"
+        AttemptError::Dial(DialError::Untrusted(shown)) => format!(
+            "the certificate of {} is not trusted: {}. If its SHA-256 is what the server's administrator says, connect \
+             with --pin {}",
+            shown.target,
+            shown.why,
+            shown.fingerprint()
         ),
         _ => error.to_string(),
     }

@@ -8,8 +8,8 @@ use protocol::handshake::{Attached, Request, Welcome};
 use protocol::tunnel::{ConnectionId, Side};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep_until, timeout};
-use transport::dial::{self, DialError};
+use tokio::time::sleep;
+use transport::dial::DialError;
 use transport::tunnel::{Inbound, Terms, Tunnel};
 
 use crate::attempt::{Established, Place};
@@ -250,14 +250,23 @@ impl Keeper {
         }
     }
 
-    /// What comes of a further connection; `Some` when the session is over.
-    fn joined(&mut self, joined: Result<IpAddr, JoinError>) -> Option<String> {
-        match joined {
-            Ok(from) => {
-                if let Some(doubt) = self.doubted.take() {
-                    self.tunnel.abandon(&doubt.connections);
-                }
-                let _ = self.news.send(News::Joined(from));
+    /// Opens one connection and joins it to the session.
+    async fn join(&self) -> Result<(), JoinError> {
+        let place = &self.place;
+        let mut dialed = place
+            .way
+            .dial_again(&place.target, place.peer, place.fingerprint)
+            .await?;
+        let request = Request::AdditionalConnect {
+            session_key: self.session_key,
+            client: login::version(),
+        };
+        let answer = dialed.request(&request.to_pack()).await?;
+        match Attached::from_pack(&answer) {
+            Ok(attached) => {
+                let (stream, early) = dialed.into_stream();
+                self.tunnel.add(stream, &early, attached.direction);
+                Ok(())
             }
             // The server does not know the session any more (protocol §6).
             Err(JoinError::Refused(code @ (ErrorCode::SessionTimeout | ErrorCode::InvalidProtocol))) => {

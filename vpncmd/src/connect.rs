@@ -181,12 +181,13 @@ async fn as_the_first_time(target: &Target, known: &KnownServers) -> Outcome<Dia
         .map_err(|error| Failure::Local(format!("Cannot use {file}: {error}. Mend or remove it.")))?;
     if let Some(fingerprint) = remembered {
         return dial::dial(target, &Trust::Pin(fingerprint), &mut |_| {}).await.map_err(|error| match error {
-            DialError::Untrusted { fingerprint: shown, .. } => Failure::Failed {
+            DialError::Untrusted(untrusted) => Failure::Failed {
                 code: ErrorCode::CertificateNotTrusted,
                 text: format!(
                     "{target} shows another certificate than the first time: someone may be in between.\n\
                      It showed {fingerprint} then and {shown} now.\n\
-                     If the server has been given a new one, remove its line from {file}, or use --pin {shown}."
+                     If the server has been given a new one, remove its line from {file}, or use --pin {shown}.",
+                    shown = untrusted.fingerprint()
                 ),
             },
             other => unreached(&other),
@@ -206,7 +207,7 @@ async fn as_the_first_time(target: &Target, known: &KnownServers) -> Outcome<Dia
 
 fn unreached(error: &DialError) -> Failure {
     let code = match error {
-        DialError::Untrusted { .. } => ErrorCode::CertificateNotTrusted,
+        DialError::Untrusted(_) => ErrorCode::CertificateNotTrusted,
         DialError::NotAVpnServer { .. } | DialError::Tls { .. } => ErrorCode::NotVpnServer,
         DialError::Closed { .. } | DialError::Broken { .. } => ErrorCode::Disconnected,
         _ => ErrorCode::ConnectFailed,

@@ -3,6 +3,8 @@
 //! A VPN server usually shows a certificate that it made itself, so beside the system's roots a client can be given
 //! an authority of its own or the fingerprint ("pin") of the one certificate it expects.
 
+mod description;
+mod distrust;
 mod handshake;
 mod keys;
 mod record;
@@ -24,6 +26,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
+pub use description::Description;
+pub use distrust::Distrust;
 pub(crate) use handshake::{accept, connect};
 pub(crate) use record::{Answer, Sealed, Sealer};
 pub use stream::TlsStream;
@@ -86,6 +90,8 @@ pub enum Trust {
     Authorities(Vec<CertificateDer<'static>>),
     /// Exactly this certificate, whatever it says of itself.
     Pin(Fingerprint),
+    /// The certificate that somebody said yes to once, or one that [`System`](Self::System) believes.
+    Remembered(Fingerprint),
     /// Anyone. The caller said so in as many words.
     Insecure,
 }
@@ -204,13 +210,16 @@ pub(crate) fn crypto() -> Arc<CryptoProvider> {
 enum Judge {
     Verifier(Arc<dyn ServerCertVerifier>),
     Pin(Fingerprint),
+    Either(Fingerprint, Option<Arc<dyn ServerCertVerifier>>),
+    /// There is no authority on this machine.
+    Nobody,
     Anyone,
 }
 
 impl Judge {
     fn new(trust: &Trust) -> Result<Self, CertificateError> {
         Ok(match trust {
-            Trust::System => Self::Verifier(Arc::new(rustls_platform_verifier::Verifier::new(crypto())?)),
+            Trust::System => system().map_or(Self::Nobody, Self::Verifier),
             Trust::Authorities(authorities) => {
                 let mut roots = RootCertStore::empty();
                 for authority in authorities {
@@ -222,8 +231,20 @@ impl Judge {
                 Self::Verifier(verifier)
             }
             Trust::Pin(pin) => Self::Pin(*pin),
+            Trust::Remembered(pin) => Self::Either(*pin, system()),
             Trust::Insecure => Self::Anyone,
         })
+    }
+}
+
+/// The system's authorities. A bare machine has none, which is no error: a certificate can be believed in other ways.
+fn system() -> Option<Arc<dyn ServerCertVerifier>> {
+    match rustls_platform_verifier::Verifier::new(crypto()) {
+        Ok(verifier) => Some(Arc::new(verifier)),
+        Err(error) => {
+            tracing::warn!(%error, "this machine knows no certificate authorities (package ca-certificates)");
+            None
+        }
     }
 }
 
@@ -245,14 +266,18 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
+        let fault = |fault| Err(rustls::Error::InvalidCertificate(fault));
+        let ask = |verifier: &Arc<dyn ServerCertVerifier>| {
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
         match &self.judge {
-            Judge::Verifier(verifier) => {
-                verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            Judge::Verifier(verifier) => ask(verifier),
+            Judge::Pin(pin) | Judge::Either(pin, _) if *pin == Fingerprint::of(end_entity) => {
+                Ok(ServerCertVerified::assertion())
             }
-            Judge::Pin(pin) if *pin == Fingerprint::of(end_entity) => Ok(ServerCertVerified::assertion()),
-            Judge::Pin(_) => Err(rustls::Error::InvalidCertificate(
-                rustls::CertificateError::ApplicationVerificationFailure,
-            )),
+            Judge::Either(_, Some(verifier)) => ask(verifier),
+            Judge::Pin(_) => fault(rustls::CertificateError::ApplicationVerificationFailure),
+            Judge::Either(_, None) | Judge::Nobody => fault(rustls::CertificateError::UnknownIssuer),
             Judge::Anyone => Ok(ServerCertVerified::assertion()),
         }
     }

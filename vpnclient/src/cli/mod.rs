@@ -11,8 +11,7 @@ mod session;
 mod trust;
 
 use clap::{Args, Parser, Subcommand};
-use transport::dial::Target;
-use transport::tls::Trust;
+use transport::dial::{Target, Way};
 
 use crate::attempt::Wish;
 use crate::connection::Settings;
@@ -162,7 +161,8 @@ impl Connect {
         }
         Ok(Wish {
             target: self.server.clone(),
-            trust,
+            way: Way::default(),
+            trust: self.trust.trust()?,
             identity: Identity {
                 hub: self.hub.clone(),
                 user: self.user.clone(),
