@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use rcgen::{Certificate, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ClientConnection, Connection, ServerConfig, ServerConnection};
 
@@ -40,12 +41,27 @@ impl Interceptor {
     /// Listens on `host` and passes every connection on to `server`, as that host reaches it.
     pub fn start(host: &Host, listen: SocketAddr, server: SocketAddr) -> Result<Self> {
         let certified = rcgen::generate_simple_self_signed(["between".to_owned()])?;
-        let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+        Self::showing(host, listen, server, &[certified.cert], &certified.signing_key)
+    }
+
+    /// The same, showing these certificates to clients.
+    pub fn showing(
+        host: &Host,
+        listen: SocketAddr,
+        server: SocketAddr,
+        chain: &[Certificate],
+        key: &KeyPair,
+    ) -> Result<Self> {
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let chain = chain
+            .iter()
+            .map(|certificate| certificate.der().clone())
+            .collect();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key.into())?;
+            .with_single_cert(chain, key.into())?;
         let config = Arc::new(config);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&heard);

@@ -23,6 +23,8 @@ pub mod ours;
 pub mod package;
 pub mod page;
 pub mod process;
+pub mod proxy;
+pub mod radius;
 pub mod raw;
 pub mod site;
 pub mod sources;

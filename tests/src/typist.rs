@@ -78,7 +78,8 @@ impl Typist {
         Ok(())
     }
 
-    fn wait_for(&mut self, text: &str) -> Result<()> {
+    /// Waits until `text` is on the screen, behind what was answered.
+    pub fn wait_for(&mut self, text: &str) -> Result<()> {
         let deadline = Instant::now() + IN_TIME;
         loop {
             if let Some(at) = self.seen[self.answered..].find(text) {

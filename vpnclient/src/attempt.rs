@@ -9,11 +9,17 @@ use protocol::handshake::{Auth, Redirect, SessionOptions, UdpOffer, UdpUse, Welc
 use protocol::pack::Pack;
 use transport::acceleration::negotiate::{self, Agreed, Offered};
 use transport::dial::{DialError, Dialed, Stage, Target, Way};
-use transport::tls::{Fingerprint, TlsStream, Trust};
+use transport::known::KnownServers;
+use transport::proxy::ProxyError;
+use transport::tls::{Distrust, Fingerprint, TlsStream, Trust};
 
+use crate::failure::Failure;
 use crate::login::{self, Identity, Unprovable};
+use crate::meeting::{Change, Meeting, MeetingError, Stranger};
+use crate::reason::{self, Reason};
 use crate::report::{Event, Reporter};
 use crate::retry::{self, Verdict};
+use crate::secret::Missing;
 
 /// A cluster that sends its clients in circles is left after this many redirects.
 const MAX_REDIRECTS: usize = 4;
@@ -27,6 +33,10 @@ pub struct Wish {
     pub way: Way,
     /// Whom to believe.
     pub trust: Trust,
+    /// The servers that somebody said yes to; they count with [`Trust::System`].
+    pub known: Option<KnownServers>,
+    /// What to do about one that nobody vouches for, and that is not among them.
+    pub stranger: Stranger,
     /// Who we are.
     pub identity: Identity,
     /// The session.
@@ -90,11 +100,14 @@ pub struct ServerFacts {
 /// Why a try failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
-    /// The server was not reached, not trusted, or is no VPN server.
+    /// The server was not reached, or is no VPN server.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The server was not met: the same, and certificates that are not believed.
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
     /// The server refused the login.
-    #[error("{server} refused: {code}{}", remedy(*.code))]
+    #[error("{server} refused: {code}{}", reason::remedy(*.code))]
     Refused {
         /// The server.
         server: Target,
@@ -104,6 +117,9 @@ pub enum AttemptError {
     /// The proof the server wants cannot be given.
     #[error(transparent)]
     Unprovable(#[from] Unprovable),
+    /// The password or the code is missing, and nobody can be asked.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// The server would go on without encryption.
     #[error(
         "{0} wants to send the data in clear, which this client does not do; turn encryption on at the server"
@@ -118,11 +134,33 @@ impl AttemptError {
     /// Whether trying again can help.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Dial(DialError::Untrusted(_) | DialError::Certificate(_)) => Verdict::Never,
-            Self::Dial(_) => Verdict::Soon,
+            Self::Dial(error) | Self::Meeting(MeetingError::Dial(error)) => dial_verdict(error),
+            // A clock may be set, and a certificate renewed, while nobody is here; nothing is given away by asking.
+            Self::Meeting(MeetingError::Distrusted(shown))
+                if matches!(shown.why, Distrust::Expired | Distrust::NotYetValid) =>
+            {
+                Verdict::Slowly
+            }
+            Self::Meeting(_) | Self::Unprovable(_) | Self::Missing(_) | Self::Clear(_) => Verdict::Never,
             Self::Refused { code, .. } => retry::verdict(*code),
-            Self::Unprovable(_) | Self::Clear(_) => Verdict::Never,
             Self::Circles(_) => Verdict::Slowly,
+        }
+    }
+
+    /// Why, in one word for programs.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Dial(error) | Self::Meeting(MeetingError::Dial(error)) => Reason::of_dial(error),
+            Self::Meeting(MeetingError::Distrusted(shown)) => Reason::of_distrust(&shown.why),
+            Self::Meeting(MeetingError::Changed(_)) => Reason::Changed,
+            Self::Meeting(MeetingError::Declined(_)) => Reason::Untrusted,
+            Self::Meeting(MeetingError::Known { .. } | MeetingError::Unasked(_)) => Reason::Local,
+            Self::Refused { code, .. } => Reason::of_code(*code),
+            Self::Unprovable(_) => Reason::CannotProve,
+            Self::Missing(Missing::Code(_)) => Reason::Code,
+            Self::Missing(_) => Reason::Password,
+            Self::Clear(_) => Reason::Clear,
+            Self::Circles(_) => Reason::Redirected,
         }
     }
 
@@ -132,17 +170,30 @@ impl AttemptError {
     }
 }
 
-/// What a user can do about a refusal.
-fn remedy(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::HubNotFound => " Check --hub.",
-        ErrorCode::AuthFailed => " Check --user and the password.",
-        ErrorCode::AuthTypeNotSupported => " Ask its administrator how this user logs in.",
-        ErrorCode::BridgeDenied => {
-            " Ask its administrator for the policy that allows it (NoBridge off), or do without --bridge and --router."
+/// What a failed dial means for trying again.
+fn dial_verdict(error: &DialError) -> Verdict {
+    match error {
+        DialError::Untrusted(_) | DialError::Certificate(_) => Verdict::Never,
+        DialError::Proxy { source, .. } => match source {
+            // A proxy locks accounts as well.
+            ProxyError::LoginWanted(_) | ProxyError::LoginRefused(_) | ProxyError::Unspeakable(_) => {
+                Verdict::Never
+            }
+            ProxyError::Forbidden { .. } | ProxyError::NotAProxy(_) => Verdict::Slowly,
+            _ => Verdict::Soon,
+        },
+        _ => Verdict::Soon,
+    }
+}
+
+impl From<AttemptError> for Failure {
+    fn from(error: AttemptError) -> Self {
+        let text = error.to_string();
+        match error.reason() {
+            Reason::Usage => Self::Usage(text),
+            Reason::Local => Self::Local(text),
+            reason => Self::Unmet { reason, text },
         }
-        ErrorCode::HubStopped => " Ask its administrator to put the hub online.",
-        _ => "",
     }
 }
 
@@ -174,9 +225,46 @@ pub async fn attempt(
             done => return done,
         }
     }
-    let watch = &mut |stage| reporter.show(&stage_event(wish, stage));
-    let dialed = wish.way.dial(&wish.target, &wish.trust, watch).await?;
+    let dialed = meet(wish, before, reporter).await?;
     enter(wish, udp, dialed, began, reporter).await
+}
+
+/// Reaches the server by its name and decides whether to believe it.
+async fn meet(wish: &Wish, before: Option<&Place>, reporter: &Reporter) -> Result<Dialed, AttemptError> {
+    let meeting = Meeting {
+        target: &wish.target,
+        way: &wish.way,
+        trust: &wish.trust,
+        known: wish.known.as_ref(),
+        // A certificate that changes while one is connected is not a first meeting.
+        stranger: before.map_or(wish.stranger, |_| Stranger::Refuse),
+    };
+    let watch = &mut |stage| reporter.show(&stage_event(wish, stage));
+    Ok(match (meeting.meet(reporter, watch).await, before) {
+        (Err(MeetingError::Distrusted(shown)), Some(place))
+            if shown.why != Distrust::NotThePin && place.fingerprint != shown.fingerprint() =>
+        {
+            let change = Change::since_the_session(&shown, place.fingerprint);
+            Err(MeetingError::Changed(Box::new(change)))
+        }
+        (met, _) => met,
+    }?)
+}
+
+/// Gets what a login still needs from whoever has it, and says hello anew: no server waits for somebody to type.
+async fn complete(wish: &Wish, dialed: Dialed, reporter: &Reporter) -> Result<Dialed, AttemptError> {
+    let Some(password) = wish.identity.incomplete() else {
+        return Ok(dialed);
+    };
+    let (peer, fingerprint, verified) = (dialed.peer, dialed.fingerprint(), dialed.verified);
+    dialed.close().await;
+    reporter.finish();
+    let password = password.clone();
+    let asked = tokio::task::spawn_blocking(move || password.complete()).await;
+    asked.map_err(|_| Missing::NotGiven("nobody was asked".to_owned()))??;
+    let mut dialed = wish.way.dial_again(&wish.target, peer, fingerprint).await?;
+    dialed.verified = verified;
+    Ok(dialed)
 }
 
 fn stage_event(wish: &Wish, stage: Stage) -> Event {
@@ -202,10 +290,11 @@ fn first_host(wish: &Wish) -> &str {
 async fn enter(
     wish: &Wish,
     udp: Option<UdpUse>,
-    mut dialed: Dialed,
+    dialed: Dialed,
     began: Instant,
     reporter: &Reporter,
 ) -> Result<Established, AttemptError> {
+    let mut dialed = complete(wish, dialed, reporter).await?;
     let mut target = wish.target.clone();
     let insecure = matches!(wish.trust, Trust::Insecure);
     let identity = &wish.identity;

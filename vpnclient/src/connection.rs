@@ -9,13 +9,13 @@ use hub_core::frame::Frame;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use transport::dial::DialError;
 
 use crate::attachment::Attachment;
 use crate::attempt::{AttemptError, Established, Place, Wish, attempt};
 use crate::dhcp::{self, Loss};
 use crate::failure::Failure;
 use crate::login;
+use crate::reason::Reason;
 use crate::report::{Event, Reporter, clean};
 use crate::retry::{Backoff, Patience, Verdict};
 use crate::session::{News, Session};
@@ -60,17 +60,53 @@ pub async fn run(
     done
 }
 
-/// The error in one line; for a certificate that is not trusted it says how it could be.
-fn hint(error: &AttemptError) -> String {
-    match error {
-        AttemptError::Dial(DialError::Untrusted(shown)) => format!(
-            "the certificate of {} is not trusted: {}. If its SHA-256 is what the server's administrator says, connect \
-             with --pin {}",
-            shown.target,
-            shown.why,
-            shown.fingerprint()
-        ),
-        _ => error.to_string(),
+/// The first session; `None` when the user gave up before.
+async fn begin(
+    wish: &Wish,
+    settings: &Settings,
+    reporter: &Reporter,
+    backoff: &mut Backoff,
+    stop: &mut Stop,
+) -> Result<Option<Established>, Failure> {
+    loop {
+        let tried = tokio::select! {
+            tried = attempt(wish, None, reporter) => tried,
+            () = stop.came() => return Ok(None),
+        };
+        let error = match tried {
+            Ok(established) => return Ok(Some(established)),
+            Err(error) => error,
+        };
+        let verdict = if settings.keep_trying {
+            error.verdict()
+        } else {
+            Verdict::Never
+        };
+        if !pause(error, verdict, backoff, reporter, stop).await? {
+            return Ok(None);
+        }
+    }
+}
+
+/// Waits before the next try, if there is to be one; `false` when the user gave up meanwhile.
+async fn pause(
+    error: AttemptError,
+    verdict: Verdict,
+    backoff: &mut Backoff,
+    reporter: &Reporter,
+    stop: &mut Stop,
+) -> Result<bool, Failure> {
+    let Some(after) = backoff.next(verdict) else {
+        return Err(error.into());
+    };
+    reporter.show(&Event::Retrying {
+        reason: error.reason(),
+        message: error.to_string(),
+        after,
+    });
+    tokio::select! {
+        () = sleep(after) => Ok(true),
+        () = stop.came() => Ok(false),
     }
 }
 
@@ -197,12 +233,15 @@ impl<'a, A: Attachment> Connection<'a, A> {
             let mut place = established.place.clone();
             let by_udp = established.udp.is_some();
             let began = Instant::now();
-            let reason = match self.serve(established, stop).await? {
+            let reason = match self.serve(wish, established, stop).await? {
                 End::Stopped => return Ok(()),
                 End::Lost(reason) => reason,
             };
             if self.settings.once {
-                return Err(Failure::Refused(format!("the session is over: {reason}")));
+                return Err(Failure::Unmet {
+                    reason: Reason::SessionOver,
+                    text: format!("the session is over: {reason}"),
+                });
             }
             self.reporter.show(&Event::Ended(reason.clone()));
             if began.elapsed() >= STABLE {
@@ -268,9 +307,16 @@ impl<'a, A: Attachment> Connection<'a, A> {
     }
 
     /// Lives through one session.
-    async fn serve(&mut self, established: Established, stop: &mut Stop) -> Result<End, Failure> {
+    async fn serve(
+        &mut self,
+        wish: &Wish,
+        established: Established,
+        stop: &mut Stop,
+    ) -> Result<End, Failure> {
         self.greet(&established);
-        let (product, server) = (established.product.clone(), established.server.clone());
+        if established.welcome.policy.no_save_password && wish.identity.forget_password() {
+            self.reporter.show(&Event::PasswordForgotten);
+        }
         let wants_address = self.attachment.wants_address();
         let inbound = self
             .attachment
@@ -335,9 +381,10 @@ impl<'a, A: Attachment> Connection<'a, A> {
                     self.dhcp.start(Instant::now());
                 }
                 () = until(timer) => self.dhcp.handle_timeout(Instant::now()),
-                () = until(deadline) => return Err(Failure::Refused(format!(
-                    "the server allows this user no more than {} seconds at a time", limit.as_secs()
-                ))),
+                () = until(deadline) => return Err(Failure::Unmet {
+                    reason: Reason::TimeIsUp,
+                    text: format!("the server allows this user no more than {} seconds at a time", limit.as_secs()),
+                }),
                 error = &mut pump.0 => {
                     let error = error.unwrap_or_else(std::io::Error::other);
                     return Err(self.attachment.failed(&error));

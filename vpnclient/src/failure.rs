@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::reason::Reason;
+
 /// Why the program ends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -11,6 +13,14 @@ pub enum Failure {
     /// The other side: it is out of reach, not trusted, or it refused.
     #[error("{0}")]
     Refused(String),
+    /// The same, where the reason has a word.
+    #[error("{text}")]
+    Unmet {
+        /// Why.
+        reason: Reason,
+        /// The line for people.
+        text: String,
+    },
     /// This machine: a privilege, a device or a program is missing.
     #[error("{0}")]
     Local(String),
@@ -21,8 +31,18 @@ impl Failure {
     pub fn number(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Refused(_) => 3,
+            Self::Refused(_) | Self::Unmet { .. } => 3,
             Self::Local(_) => 4,
+        }
+    }
+
+    /// Why, in one word for programs.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Usage(_) => Reason::Usage,
+            Self::Refused(_) => Reason::Other,
+            Self::Unmet { reason, .. } => *reason,
+            Self::Local(_) => Reason::Local,
         }
     }
 

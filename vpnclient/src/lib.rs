@@ -1,6 +1,7 @@
 //! The Hubward VPN client.
 //!
-//! [`connection::run`] is the whole of `vpnclient connect`. It makes a session ([`attempt`], [`login`]), keeps it
+//! [`connection::run`] is the whole of `vpnclient connect`. It makes a session ([`attempt`], [`meeting`], [`login`] with a
+//! [`secret`] or a [`certificate`], asked of a [`person`] perhaps; what stands between has a [`reason`]), keeps it
 //! ([`session`], [`retry`]) until it is to end ([`stop`]), and gets an address ([`dhcp`]); what its frames are for is an
 //! [`attachment`], which sets up this machine ([`network`])
 //! or opens doors without privileges ([`rootless`], [`control`]). [`report`] tells about it. What decides is free of sockets and
@@ -8,19 +9,22 @@
 
 pub mod attachment;
 pub mod attempt;
+pub mod certificate;
 pub mod cli;
 pub mod connection;
 pub mod control;
 pub mod dhcp;
 pub mod failure;
 pub mod login;
+pub mod meeting;
 pub mod network;
 pub mod password;
-pub mod profile;
+pub mod person;
+pub mod reason;
 pub mod report;
 pub mod retry;
 pub mod rootless;
-pub mod service;
+pub mod secret;
 pub mod session;
 pub mod status;
 pub mod stop;

@@ -1,11 +1,13 @@
 //! The login request: which proof of identity goes to which server, and what session is asked for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use protocol::certificate::{CertificateError, SigningKey};
 use protocol::handshake::{Auth, ClientVersion, Hello, Login, NodeInfo, OsInfo, SessionOptions};
-use protocol::password::user_hash;
-use zeroize::Zeroizing;
+use protocol::password::{PasswordHash, user_hash};
+
+use crate::secret::Password;
 
 /// Who logs in where.
 #[derive(Debug)]
@@ -22,8 +24,10 @@ pub struct Identity {
 pub enum Proof {
     /// By nothing.
     Anonymous,
-    /// By a password.
-    Password(Zeroizing<String>),
+    /// By a password, with a one-time code perhaps.
+    Password(Arc<Password>),
+    /// By the hash of a password, as accounts of the stock client keep it: good for servers that keep one, too.
+    Hashed(PasswordHash),
     /// By a certificate (DER) and its key.
     Certificate {
         /// The certificate.
@@ -39,6 +43,7 @@ impl fmt::Debug for Proof {
         f.write_str(match self {
             Self::Anonymous => "Anonymous",
             Self::Password(_) => "Password(..)",
+            Self::Hashed(_) => "Hashed(..)",
             Self::Certificate { .. } => "Certificate(..)",
         })
     }
@@ -52,6 +57,12 @@ pub enum Unprovable {
         "the server wants the password itself, which is given only to a server whose certificate is verified"
     )]
     Unverified,
+    /// Only the hash is here.
+    #[error("the server wants the password itself, and only its hash is known here; give the password")]
+    HashAlone,
+    /// The password was forgotten, or its code used up.
+    #[error("the password is not there any more; start the client again")]
+    Forgotten,
     /// Texts lose their blanks at either end on the wire (protocol §3).
     #[error(
         "the server wants the password itself, and the protocol cannot carry one that begins or ends with a blank; \
@@ -76,7 +87,7 @@ pub fn version() -> ClientVersion {
 }
 
 impl Identity {
-    /// The proof for a server that said `hello`.
+    /// The proof for a server that said `hello`. A one-time code is used up by it.
     ///
     /// `believed` says that its certificate was verified, or that the user explicitly does without: only then a server
     /// that wants the password itself gets it. Every other server gets the answer to its challenge, from which the
@@ -84,18 +95,24 @@ impl Identity {
     pub fn prove(&self, hello: &Hello, believed: bool) -> Result<Auth, Unprovable> {
         match &self.proof {
             Proof::Anonymous => Ok(Auth::Anonymous),
-            Proof::Password(password) if hello.wants_password => {
+            Proof::Hashed(_) if hello.wants_password => Err(Unprovable::HashAlone),
+            Proof::Hashed(hash) => Ok(Auth::Challenge(hash.prove(&hello.random))),
+            Proof::Password(password) if hello.wants_password || password.goes_itself() => {
                 if !believed {
                     return Err(Unprovable::Unverified);
                 }
+                let password = password.say().ok_or(Unprovable::Forgotten)?;
                 if password.trim_matches([' ', '\t']).len() != password.len() {
                     return Err(Unprovable::Blanks);
                 }
-                Ok(Auth::Plain(password.clone()))
+                Ok(Auth::Plain(password))
             }
-            Proof::Password(password) => Ok(Auth::Challenge(
-                user_hash(password.as_bytes(), &self.user).prove(&hello.random),
-            )),
+            Proof::Password(password) => {
+                let password = password.say().ok_or(Unprovable::Forgotten)?;
+                Ok(Auth::Challenge(
+                    user_hash(password.as_bytes(), &self.user).prove(&hello.random),
+                ))
+            }
             Proof::Certificate { certificate, key } => {
                 let signature = key.sign(&hello.random, &mut rand::rng())?;
                 Ok(Auth::Certificate {
@@ -104,6 +121,23 @@ impl Identity {
                 })
             }
         }
+    }
+
+    /// What has to be got from somebody before the next login.
+    pub fn incomplete(&self) -> Option<&Arc<Password>> {
+        match &self.proof {
+            Proof::Password(password) if !password.is_complete() => Some(password),
+            _ => None,
+        }
+    }
+
+    /// Forgets the password, if there is one; whether there was.
+    pub fn forget_password(&self) -> bool {
+        let Proof::Password(password) = &self.proof else {
+            return false;
+        };
+        password.forget();
+        true
     }
 
     /// The login request with this proof.
@@ -161,6 +195,8 @@ fn os() -> OsInfo {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
 
     fn hello(wants_password: bool) -> Hello {
@@ -178,7 +214,11 @@ mod tests {
     }
 
     fn alice(password: &str) -> Identity {
-        let proof = Proof::Password(Zeroizing::new(password.to_owned()));
+        as_password(Password::new("alice", Zeroizing::new(password.to_owned())))
+    }
+
+    fn as_password(password: Password) -> Identity {
+        let proof = Proof::Password(Arc::new(password));
         Identity {
             hub: "lab".into(),
             user: "alice".into(),
@@ -206,6 +246,38 @@ mod tests {
             alice("microsoft").prove(&hello(true), false),
             Err(Unprovable::Unverified)
         );
+    }
+
+    #[test]
+    fn a_password_for_radius_goes_itself_to_any_server_that_is_believed() {
+        let radius =
+            || as_password(Password::new("alice", Zeroizing::new("microsoft".to_owned())).sent_itself());
+        assert!(
+            matches!(radius().prove(&hello(false), true), Ok(Auth::Plain(password)) if *password == "microsoft")
+        );
+        assert_eq!(radius().prove(&hello(false), false), Err(Unprovable::Unverified));
+    }
+
+    #[test]
+    fn a_hash_answers_challenges_and_nothing_else() {
+        let identity = Identity {
+            proof: Proof::Hashed(user_hash(b"microsoft", "alice")),
+            ..alice("")
+        };
+        let Ok(Auth::Challenge(answer)) = identity.prove(&hello(false), true) else {
+            panic!("not a challenge's answer")
+        };
+        assert_eq!(answer[..4], [0x84, 0x25, 0xf0, 0x27]);
+        assert_eq!(identity.prove(&hello(true), true), Err(Unprovable::HashAlone));
+    }
+
+    #[test]
+    fn a_forgotten_password_proves_nothing() {
+        let identity = alice("microsoft");
+        assert!(identity.incomplete().is_none());
+        assert!(identity.forget_password());
+        assert!(identity.incomplete().is_some());
+        assert_eq!(identity.prove(&hello(false), true), Err(Unprovable::Forgotten));
     }
 
     #[test]

@@ -30,9 +30,7 @@ fn main() -> ExitCode {
             });
             end(done, &Reporter::new(Style::Lines))
         }
-        Command::Run(args) => serve(&args),
-        Command::Status(args) => show_status(&args),
-        other => ask_service(&other),
+        Command::Forget(forget) => end(forget.run(), &Reporter::new(Style::Lines)),
     }
 }
 

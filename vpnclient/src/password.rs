@@ -2,13 +2,14 @@
 //! which every user of the machine can read.
 
 use std::fs::File;
-use std::io::{ErrorKind, IsTerminal, Read};
+use std::io::{BufRead, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::person;
 
 /// No password is longer; the protocol takes 255 bytes (protocol §4.3).
 const MAX_BYTES: u64 = 255;
@@ -24,29 +25,81 @@ pub struct Password {
     pub note: Option<String>,
 }
 
-/// Gets the password: from `file` (`-` is standard input), else from the service manager, else by asking `who` on the
-/// terminal.
+/// A secret that the program can be given.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The file that was named for it; `-` is standard input.
+    pub file: Option<&'a Path>,
+    /// The option that names one.
+    pub option: &'static str,
+    /// The service credential that may hold it (`LoadCredential=NAME:...` of systemd).
+    pub credential: &'static str,
+    /// How a person is asked for it.
+    pub prompt: &'a str,
+}
+
+/// Gets the password of `who`: from `file` (`-` is standard input), else from the service manager, else by asking on the terminal.
 pub fn obtain(file: Option<&Path>, who: &str) -> Result<Password, Failure> {
-    match file.map(Path::to_owned).or_else(credential) {
-        Some(path) if path == Path::new("-") => Ok(plain(read(std::io::stdin().lock(), "standard input")?)),
-        Some(path) => from_file(&path),
-        None => ask(who).map(plain),
+    Wanted {
+        file,
+        option: "--password-file",
+        credential: CREDENTIAL,
+        prompt: &format!("Password of {who}: "),
     }
+    .obtain()
+}
+
+impl Wanted<'_> {
+    /// Gets it: from the file, else from the service manager, else by asking on the terminal.
+    pub fn obtain(&self) -> Result<Password, Failure> {
+        match self
+            .file
+            .map(Path::to_owned)
+            .or_else(|| credential(self.credential))
+        {
+            Some(path) if path == Path::new("-") => Ok(plain(next_line("the password")?)),
+            Some(path) => from_file(&path, self.option),
+            None => self.ask().map(plain),
+        }
+    }
+
+    fn ask(&self) -> Result<Zeroizing<String>, Failure> {
+        let typed = person::secret(self.prompt)?.ok_or_else(|| {
+            let prompt = self.prompt.trim_end_matches([':', ' ']);
+            Failure::Usage(format!(
+                "nobody can be asked for this, since there is no terminal: {prompt}; give {}",
+                self.option
+            ))
+        })?;
+        read(typed.as_bytes(), "what was typed")
+    }
+}
+
+/// The next line of standard input, and nothing behind it, which is for others.
+pub fn next_line(what: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize + 3));
+    let input = std::io::stdin().lock();
+    input
+        .take(MAX_BYTES + 3)
+        .read_until(b'\n', &mut line)
+        .map_err(|e| Failure::Usage(format!("{what} cannot be read from standard input: {e}")))?;
+    read(&line[..], "standard input")
 }
 
 fn plain(text: Zeroizing<String>) -> Password {
     Password { text, note: None }
 }
 
-fn credential() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL);
+fn credential(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
     path.is_file().then_some(path)
 }
 
-fn from_file(path: &Path) -> Result<Password, Failure> {
+/// The secret in a file that `option` named.
+pub fn from_file(path: &Path, option: &str) -> Result<Password, Failure> {
     let failed = |e: std::io::Error| {
         Failure::Usage(format!(
-            "the password file {} cannot be read: {e}; check --password-file",
+            "the file {} cannot be read: {e}; check {option}",
             path.display()
         ))
     };
@@ -77,29 +130,6 @@ fn read(from: impl Read, name: &str) -> Result<Zeroizing<String>, Failure> {
             "the password in {name} is not UTF-8 text"
         ))),
     }
-}
-
-/// Asks on the terminal, without showing what is typed.
-fn ask(who: &str) -> Result<Zeroizing<String>, Failure> {
-    let none =
-        || Failure::Usage("there is no password and no terminal to ask on; give --password-file".to_owned());
-    let terminal = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .map_err(|_| none())?;
-    if !terminal.is_terminal() {
-        return Err(none());
-    }
-    let failed = |e: std::io::Error| Failure::Local(format!("the terminal does not answer: {e}"));
-    let given_up = || Failure::Usage("no password was given".to_owned());
-    let (mut keys, mut screen) = (&terminal, &terminal);
-    let typed = match terminal::secret(&terminal, &mut keys, &mut screen, &format!("Password of {who}: ")) {
-        Ok(typed) => typed.ok_or_else(given_up)?,
-        Err(error) if error.kind() == ErrorKind::Interrupted => return Err(given_up()),
-        Err(error) => return Err(failed(error)),
-    };
-    read(typed.as_bytes(), "what was typed")
 }
 
 #[cfg(test)]

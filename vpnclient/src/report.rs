@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::status::Board;
+use crate::reason::Reason;
 
 /// A longer message of a server is cut off.
 const MAX_MESSAGE: usize = 4096;
@@ -73,10 +73,14 @@ pub enum Event {
     /// The next try.
     Retrying {
         /// Why there has to be one.
-        reason: String,
+        reason: Reason,
+        /// The same for people.
+        message: String,
         /// The pause before.
         after: Duration,
     },
+    /// The server's policy has the password forgotten: who keeps it elsewhere has to do so, too.
+    PasswordForgotten,
     /// Worth knowing, and no failure.
     Note(String),
     /// The program ends because of this.
@@ -264,12 +268,22 @@ impl Event {
             Self::Interrupted => json!({"event": "interrupted"}),
             Self::Resumed => json!({"event": "resumed"}),
             Self::Ended(reason) => json!({"event": "ended", "reason": reason}),
-            Self::Retrying { reason, after } => {
-                json!({"event": "retrying", "reason": reason, "after_ms": millis(*after)})
+            Self::Retrying {
+                reason,
+                message,
+                after,
+            } => {
+                json!({
+                    "event": "retrying", "reason": reason.word(), "message": message, "after_ms": millis(*after),
+                })
             }
+            Self::PasswordForgotten => json!({"event": "password_forgotten"}),
             Self::Note(text) => json!({"event": "note", "text": text}),
             Self::Failed(failure) => {
-                json!({"event": "failed", "exit_code": failure.number(), "reason": failure.to_string()})
+                json!({
+                    "event": "failed", "exit_code": failure.number(), "reason": failure.reason().word(),
+                    "message": failure.to_string(),
+                })
             }
             Self::Closed {
                 received,
@@ -329,7 +343,10 @@ impl std::fmt::Display for Event {
             Self::Interrupted => f.write_str("the connection broke; trying to go on with the session"),
             Self::Resumed => f.write_str("the session goes on"),
             Self::Ended(reason) => write!(f, "the session is over: {reason}"),
-            Self::Retrying { reason, after } => write!(f, "{reason}; next try in {}", human(*after)),
+            Self::Retrying { message, after, .. } => write!(f, "{message}; next try in {}", human(*after)),
+            Self::PasswordForgotten => f.write_str(
+                "note: the policy of this hub has clients forget the password after the login; another login asks for it again",
+            ),
             Self::Note(text) => write!(f, "note: {text}"),
             Self::Failed(failure) => write!(f, "vpnclient: {failure}"),
             Self::Closed {

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use protocol::{
@@ -17,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use transport::{
     admin::{AdminClient, AdminError},
     dial::{self, DialError, Dialed, Target},
+    known::{KnownServers, settings_folder},
     tls::Trust,
 };
 use zeroize::Zeroizing;
@@ -24,7 +26,6 @@ use zeroize::Zeroizing;
 use crate::{
     console::Console,
     failure::{Failure, Outcome},
-    known::KnownServers,
     options::Options,
     shell::Server,
     text,
@@ -161,7 +162,7 @@ async fn believed(options: &Options, target: &Target) -> Outcome<Dialed> {
                 .await
                 .map_err(|error| unreached(&error));
         }
-        None => KnownServers::of_user(),
+        None => settings_folder().map(|folder| KnownServers::at(folder.join("known_servers"))),
     };
     let Some(known) = known else {
         eprintln!(
@@ -179,7 +180,8 @@ async fn as_the_first_time(target: &Target, known: &KnownServers) -> Outcome<Dia
     let remembered = known
         .find(target)
         .map_err(|error| Failure::Local(format!("Cannot use {file}: {error}. Mend or remove it.")))?;
-    if let Some(fingerprint) = remembered {
+    if let Some(remembered) = remembered {
+        let fingerprint = remembered.fingerprint;
         return dial::dial(target, &Trust::Pin(fingerprint), &mut |_| {}).await.map_err(|error| match error {
             DialError::Untrusted(untrusted) => Failure::Failed {
                 code: ErrorCode::CertificateNotTrusted,
@@ -198,7 +200,7 @@ async fn as_the_first_time(target: &Target, known: &KnownServers) -> Outcome<Dia
         .map_err(|error| unreached(&error))?;
     let fingerprint = dialed.fingerprint();
     // On the error stream, where no script looks for results.
-    match known.add(target, fingerprint) {
+    match known.remember(target, fingerprint, SystemTime::now()) {
         Ok(()) => eprintln!("vpncmd: {target} is new here; remembered its certificate {fingerprint}"),
         Err(error) => eprintln!("vpncmd: {target} is new here, and cannot be remembered in {file}: {error}"),
     }

@@ -19,7 +19,6 @@ pub mod example;
 pub mod failure;
 pub mod help;
 pub mod history;
-pub mod known;
 pub mod line;
 pub mod manual;
 pub mod matching;

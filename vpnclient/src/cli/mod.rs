@@ -5,6 +5,7 @@
 
 mod device;
 mod proof;
+mod proxy;
 mod rootless;
 mod service;
 mod session;
@@ -17,14 +18,15 @@ use crate::attempt::Wish;
 use crate::connection::Settings;
 use crate::control::{ControlSocket, Folder, SERVICE};
 use crate::failure::Failure;
-use crate::login::{Identity, Proof};
-use crate::profile::{Presence, Profile};
+use crate::login::Identity;
+use crate::meeting::known_servers;
 use crate::report::Reporter;
 use crate::retry::Patience;
 use crate::rootless::Destination;
 
 use device::DeviceArgs;
 use proof::ProofArgs;
+use proxy::ProxyArgs;
 use rootless::RootlessArgs;
 pub use service::{Accounts, Down, Import, LogFormat, Options, Run, StatusArgs, Up};
 use session::SessionArgs;
@@ -52,20 +54,31 @@ pub enum Command {
     /// Standard input and output at a host behind the tunnel of a running `vpnclient connect` without a device; for
     /// instance as `ssh -o ProxyCommand="vpnclient nc %h %p"`.
     Nc(Nc),
-    /// The service: connects the saved accounts that are to connect at its start, and whatever vpncmd and `vpnclient up` ask for.
-    Run(Run),
-    /// What the connections of this user are and do. Ends with 0 where one is connected, else with 3.
-    Status(StatusArgs),
-    /// The accounts of the service.
-    Accounts(Accounts),
-    /// Connect an account of the service, and say what happens until it is connected.
-    Up(Up),
-    /// Disconnect an account of the service.
-    Down(Down),
-    /// An account's own options, beyond what vpncmd knows; or new ones for it.
-    Options(Options),
-    /// Take over accounts and settings of a stock client service, from its vpn_client.config or a .vpn file.
-    Import(Import),
+    /// Forget the certificate of a server that was trusted once, so that the next one can be.
+    Forget(Forget),
+}
+
+/// `vpnclient forget`.
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// The server: HOST, HOST:PORT or [IPV6]:PORT; port 443 unless named.
+    pub server: Target,
+}
+
+impl Forget {
+    /// Forgets it.
+    pub fn run(&self) -> Result<(), Failure> {
+        let known = known_servers()
+            .ok_or_else(|| Failure::Usage("this user has no home folder with known servers".to_owned()))?;
+        let file = known.path().display();
+        match known.forget(&self.server) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::Usage(format!("{} is not in {file}", self.server))),
+            Err(error) => Err(Failure::Local(format!(
+                "the file {file} cannot be changed: {error}"
+            ))),
+        }
+    }
 }
 
 /// `vpnclient nc`.
@@ -106,6 +119,8 @@ pub struct Connect {
     proof: ProofArgs,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    proxy: ProxyArgs,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -161,8 +176,13 @@ impl Connect {
         }
         Ok(Wish {
             target: self.server.clone(),
-            way: Way::default(),
+            way: Way {
+                proxy: self.proxy.proxy(&self.server, reporter)?,
+                ..Way::default()
+            },
             trust: self.trust.trust()?,
+            known: self.trust.known()?,
+            stranger: self.trust.stranger(),
             identity: Identity {
                 hub: self.hub.clone(),
                 user: self.user.clone(),
@@ -315,6 +335,12 @@ mod tests {
             "host --user alice",
             "host --hub lab --user alice --pin sha256:00",
             "host --hub lab --user alice --insecure --ca file",
+            "host --hub lab --user alice --insecure --accept-new",
+            "host --hub lab --user alice --anonymous --otp",
+            "host --hub lab --user alice --otp --otp-file file",
+            "host --hub lab --user alice --pkcs12 file --cert file --key file",
+            "host --hub lab --user alice --proxy-auth-file file",
+            "host --hub lab --user alice --proxy http://proxy --proxy-header nonsense",
             "host --hub lab --user alice --anonymous --password-file file",
             "host --hub lab --user alice --cert file",
             "host --hub lab --user alice --connections 33",

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use transport::known::KnownServers;
 use transport::tls::{Fingerprint, Trust};
 
 use crate::failure::Failure;
+use crate::meeting::{Stranger, known_servers};
 
 #[derive(Debug, Args)]
 #[group(multiple = false)]
@@ -16,6 +18,10 @@ pub(super) struct TrustArgs {
     /// Trust exactly the server certificate of this SHA-256.
     #[arg(long, value_name = "sha256:HEX")]
     pin: Option<Fingerprint>,
+    /// Trust and remember the certificate of a server that is not known yet, without asking; a changed one is refused all the
+    /// same. For scripts, in networks that are trusted.
+    #[arg(long)]
+    accept_new: bool,
     /// Trust any server, and give it the password if it asks.
     #[arg(long)]
     insecure: bool,
@@ -34,6 +40,27 @@ impl TrustArgs {
             (None, Some(pin), _) => Ok(Trust::Pin(pin)),
             (None, None, true) => Ok(Trust::Insecure),
             (None, None, false) => Ok(Trust::System),
+        }
+    }
+
+    /// The servers that somebody said yes to.
+    pub(super) fn known(&self) -> Result<Option<KnownServers>, Failure> {
+        let known = known_servers();
+        if known.is_none() && self.accept_new {
+            return Err(Failure::Usage(
+                "this user has no home folder to remember servers in; use --pin instead of --accept-new"
+                    .to_owned(),
+            ));
+        }
+        Ok(known)
+    }
+
+    /// What to do about a server that nobody vouches for.
+    pub(super) fn stranger(&self) -> Stranger {
+        if self.accept_new {
+            Stranger::Accept
+        } else {
+            Stranger::Ask
         }
     }
 }
