@@ -14,6 +14,7 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{ClientEvent, ClientHandshake, Hello, Redirect, Request, ServerHandshake, Welcome};
 use protocol::http::HeadReader;
 use protocol::pack::{Limits, Pack};
+use transport::proxy::Conversation;
 
 /// A fuzz target: its name, which is also the name of its corpus folder, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -30,7 +31,44 @@ pub const TARGETS: &[Target] = &[
     ("split", split),
     ("join", join),
     ("acceleration", acceleration),
+    ("proxy", proxy),
 ];
+
+/// What a proxy says: the first byte chooses the kind of proxy and how the rest arrives. However it comes in parts, the outcome
+/// is the same; and once the proxy has said yes, not a byte of its own goes on to the server's TLS.
+pub fn proxy(input: &[u8]) {
+    let Some((choice, said)) = input.split_first() else {
+        return;
+    };
+    let text = [
+        "http://a:b@proxy",
+        "socks5://a:b@proxy",
+        "socks4://a@proxy",
+        "socks5://proxy",
+    ][usize::from(choice % 4)];
+    let (Ok(proxy), Ok(target)) = (text.parse(), "vpn.example.org:443".parse()) else {
+        unreachable!("these are no places");
+    };
+    let outcome = |part: usize| {
+        let Ok(mut conversation) = Conversation::new(&proxy, &target) else {
+            unreachable!("this can be said");
+        };
+        for bytes in said.chunks(part) {
+            while conversation.poll_output().is_some() {}
+            if conversation.handle_input(bytes).is_err() {
+                assert!(!conversation.is_open(), "open after a refusal");
+                return false;
+            }
+        }
+        conversation.is_open()
+    };
+    let part = usize::from(choice / 4) + 1;
+    assert_eq!(
+        outcome(part),
+        outcome(said.len().max(1)),
+        "it depends on how the bytes arrive"
+    );
+}
 
 /// Whatever decodes, encodes to bytes that decode to the same value.
 pub fn pack(input: &[u8]) {
