@@ -123,9 +123,10 @@ impl Password {
             let typed = person::secret(&format!("Password of {}: ", self.who)).map_err(not_given)?;
             self.kept().password = Some(typed.ok_or(Missing::Password)?);
         }
-        if let Some(codes) = &self.codes
-            && self.kept().code.is_none()
-        {
+        let Some(codes) = &self.codes else {
+            return Ok(());
+        };
+        if self.kept().code.is_none() {
             let code = self.fetch(codes)?;
             self.kept().code = Some(code);
         }

@@ -1,5 +1,7 @@
 //! What is said to a proxy until it carries bytes: bytes in, bytes out.
 
+use std::fmt;
+
 use bytes::BytesMut;
 use protocol::http::HeadReader;
 use zeroize::Zeroizing;
@@ -12,7 +14,6 @@ use crate::dial::Target;
 ///
 /// The first message is in the output at once. Feed what the proxy says to [`handle_input`](Self::handle_input) until
 /// [`is_open`](Self::is_open): from then on every byte is between us and the server.
-#[derive(Debug)]
 pub struct Conversation {
     target: Target,
     stage: Stage,
@@ -37,6 +38,16 @@ enum Stage {
     Connect4,
     Open,
     Failed,
+}
+
+/// Without what is to be said, which may hold the password.
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation")
+            .field("target", &self.target)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Conversation {

@@ -180,7 +180,7 @@ impl FromStr for Proxy {
         let login = login
             .map(|login| {
                 let (user, password) = login.split_once(':').unwrap_or((login, ""));
-                Ok(Login {
+                Ok::<_, NotAProxyPlace>(Login {
                     user: unescape(user)?,
                     password: Zeroizing::new(unescape(password)?),
                 })

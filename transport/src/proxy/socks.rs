@@ -74,7 +74,7 @@ pub(super) fn chosen(input: &mut BytesMut, with_login: bool) -> Result<Option<Me
 pub(super) fn password(login: &Login) -> Zeroizing<Vec<u8>> {
     let mut message = Zeroizing::new(Vec::with_capacity(3 + 2 * 255));
     message.push(PASSWORD_VERSION);
-    for text in [login.user.as_str(), &login.password] {
+    for text in [login.user.as_str(), login.password.as_str()] {
         // `check` has seen to it that it fits.
         message.push(text.len() as u8);
         message.extend_from_slice(text.as_bytes());
