@@ -170,8 +170,7 @@ impl Lab {
         if !is_inside() {
             bail!("a laboratory is opened inside its namespaces only");
         }
-        let folders =
-            "mount -t tmpfs tmpfs /run && mkdir -p /run/lab /run/hubward /run/hubward-client /run/softether && ip link set lo up";
+        let folders = "mount -t tmpfs tmpfs /run && mkdir -p /run/lab /run/hubward /run/hubward-client /run/softether && ip link set lo up";
         process::run(Command::new("sh").args(["-c", folders])).context("the laboratory's folders")?;
         Ok(Self { _private: () })
     }

@@ -76,7 +76,9 @@ fn ask_service(command: &Command) -> ExitCode {
     let done = run(async {
         let folder = Folder::of_user()?;
         let said = match command {
-            Command::Up(wanted) => service::up(&folder, wanted, &reporter).await.map(|()| String::new()),
+            Command::Up(wanted) => service::up(&folder, wanted, &reporter)
+                .await
+                .map(|()| String::new()),
             Command::Down(wanted) => service::down(&folder, &wanted.name).await.map(|()| String::new()),
             Command::Accounts(wanted) => service::accounts(&folder, wanted.json).await,
             Command::Options(wanted) => service::options(&folder, wanted).await,

@@ -47,6 +47,15 @@ impl Profile {
         }
     }
 
+    /// Whether it will ask for an address.
+    #[must_use]
+    pub fn wants_address(&self) -> bool {
+        match &self.presence {
+            Presence::Device(device) => device.dhcp,
+            Presence::Rootless(_) => true,
+        }
+    }
+
     /// Connects and stays connected until stopped or refused. Programs of this user come to `control`.
     ///
     /// # Errors

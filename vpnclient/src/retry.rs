@@ -81,7 +81,9 @@ impl Backoff {
         let whole = match verdict {
             Verdict::Never => return None,
             Verdict::Slowly => SLOW,
-            Verdict::Soon => FIRST.saturating_mul(1 << self.tries.min(16)).min(self.patience.longest),
+            Verdict::Soon => FIRST
+                .saturating_mul(1 << self.tries.min(16))
+                .min(self.patience.longest),
         };
         self.tries += 1;
         // Half of it is certain, half is chance; the slow ones are never shorter than they should be.

@@ -118,7 +118,10 @@ fn socket(options: &Options, host: &str) -> Option<PathBuf> {
     if options.socket.is_some() {
         return options.socket.clone();
     }
-    let password = options.password.as_ref().is_some_and(|password| !password.is_empty());
+    let password = options
+        .password
+        .as_ref()
+        .is_some_and(|password| !password.is_empty());
     if !is_loopback(host) || password || options.password_file.is_some() {
         return None;
     }

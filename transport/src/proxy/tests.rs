@@ -28,7 +28,9 @@ fn converse(proxy: &str, server: &str, answers: &[&[u8]]) -> Result<Vec<Vec<u8>>
 }
 
 fn refusal(proxy: &str, answers: &[&[u8]]) -> String {
-    converse(proxy, "vpn.example.org", answers).unwrap_err().to_string()
+    converse(proxy, "vpn.example.org", answers)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -42,11 +44,18 @@ fn places_are_read_as_users_and_environments_write_them() {
         ("socks4a://10.0.0.1", Kind::Socks4, "10.0.0.1:1080"),
     ] {
         let proxy = proxy(text);
-        assert_eq!((proxy.kind, proxy.server.to_string()), (kind, server.to_owned()), "{text}");
+        assert_eq!(
+            (proxy.kind, proxy.server.to_string()),
+            (kind, server.to_owned()),
+            "{text}"
+        );
         assert_eq!(proxy.login, None);
     }
     let login = proxy("http://al%40ice:pa:ss%25@proxy").login.unwrap();
-    assert_eq!((login.user.as_str(), login.password.as_str()), ("al@ice", "pa:ss%"));
+    assert_eq!(
+        (login.user.as_str(), login.password.as_str()),
+        ("al@ice", "pa:ss%")
+    );
     for text in [
         "",
         "ftp://proxy",
@@ -75,7 +84,14 @@ fn headers_are_one_line_each_and_none_of_ours() {
     let headers = Header::lines("X-One: 1\r\n\r\n  X-Two:two \n").unwrap();
     let pairs: Vec<_> = headers.iter().map(|h| (h.name(), h.value())).collect();
     assert_eq!(pairs, [("X-One", "1"), ("X-Two", "two")]);
-    for text in ["none", ": x", "a b: x", "Host: other", "proxy-authorization: Basic x", "X: a\rb"] {
+    for text in [
+        "none",
+        ": x",
+        "a b: x",
+        "Host: other",
+        "proxy-authorization: Basic x",
+        "X: a\rb",
+    ] {
         assert!(text.parse::<Header>().is_err(), "{text}");
     }
 }
@@ -105,16 +121,41 @@ fn an_ipv6_server_has_brackets_in_http() {
 
 #[test]
 fn refusals_of_http_proxies_are_told_apart() {
-    let wanted = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n";
+    let wanted =
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n";
     let ntlm = b"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate x\r\n\r\n";
     for (proxy, answer, words) in [
-        ("http://proxy", &wanted[..], "wants a user name and a password; give them"),
-        ("http://a:b@proxy", wanted, "does not take this user name and password"),
+        (
+            "http://proxy",
+            &wanted[..],
+            "wants a user name and a password; give them",
+        ),
+        (
+            "http://a:b@proxy",
+            wanted,
+            "does not take this user name and password",
+        ),
         ("http://a:b@proxy", ntlm, "it offers NTLM, Negotiate"),
-        ("http://proxy", b"HTTP/1.1 403 Forbidden\r\n\r\n", "does not let us through to vpn.example.org:443 (HTTP status 403, Forbidden)"),
-        ("http://proxy", b"HTTP/1.1 503 Down\x1b[2J\r\n\r\n", "cannot reach vpn.example.org:443 (HTTP status 503, Down[2J)"),
-        ("http://proxy", b"HTTP/1.1 302 Found\r\n\r\n", "refused (HTTP status 302, Found)"),
-        ("http://proxy", b"SSH-2.0-OpenSSH\r\n", "does not answer like a proxy"),
+        (
+            "http://proxy",
+            b"HTTP/1.1 403 Forbidden\r\n\r\n",
+            "does not let us through to vpn.example.org:443 (HTTP status 403, Forbidden)",
+        ),
+        (
+            "http://proxy",
+            b"HTTP/1.1 503 Down\x1b[2J\r\n\r\n",
+            "cannot reach vpn.example.org:443 (HTTP status 503, Down[2J)",
+        ),
+        (
+            "http://proxy",
+            b"HTTP/1.1 302 Found\r\n\r\n",
+            "refused (HTTP status 302, Found)",
+        ),
+        (
+            "http://proxy",
+            b"SSH-2.0-OpenSSH\r\n",
+            "does not answer like a proxy",
+        ),
         ("http://proxy", b"\x05\x00", "does not answer like a proxy"),
         ("http://proxy", b"HTTP/2 200\r\n\r\n", "its answer is not HTTP"),
         ("http://proxy", b"HTTP/1.1 200 OK\r\n\r\n!", "goes on talking"),
@@ -148,8 +189,15 @@ fn socks5_is_asked_by_name_after_the_password() {
 
 #[test]
 fn socks5_takes_addresses_as_they_are_and_needs_no_password_where_none_is_wanted() {
-    let ipv4 = converse("socks5://proxy", "203.0.113.1:992", &[&[5, 0], &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]]);
-    assert_eq!(ipv4.unwrap(), [&[5, 1, 0][..], &[5, 1, 0, 1, 203, 0, 113, 1, 3, 0xe0]]);
+    let ipv4 = converse(
+        "socks5://proxy",
+        "203.0.113.1:992",
+        &[&[5, 0], &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]],
+    );
+    assert_eq!(
+        ipv4.unwrap(),
+        [&[5, 1, 0][..], &[5, 1, 0, 1, 203, 0, 113, 1, 3, 0xe0]]
+    );
     let zeros = [[5, 0, 0, 4].as_slice(), &[0; 18]].concat();
     let ipv6 = converse("socks5://a:b@proxy", "2001:db8::1", &[&[5, 0], &zeros]).unwrap();
     assert_eq!(ipv6[1][3..8], [4, 0x20, 1, 0x0d, 0xb8]);
@@ -158,17 +206,37 @@ fn socks5_takes_addresses_as_they_are_and_needs_no_password_where_none_is_wanted
 #[test]
 fn refusals_of_socks5_proxies_are_told_apart() {
     for (proxy, answers, words) in [
-        ("socks5://proxy", &[&[5, 0xff][..]][..], "wants a user name and a password"),
-        ("socks5://a:b@proxy", &[&[5, 0xff]], "does not take this user name"),
-        ("socks5://a:b@proxy", &[&[5, 2], &[1, 1]], "does not take this user name"),
+        (
+            "socks5://proxy",
+            &[&[5, 0xff][..]][..],
+            "wants a user name and a password",
+        ),
+        (
+            "socks5://a:b@proxy",
+            &[&[5, 0xff]],
+            "does not take this user name",
+        ),
+        (
+            "socks5://a:b@proxy",
+            &[&[5, 2], &[1, 1]],
+            "does not take this user name",
+        ),
         ("socks5://proxy", &[&[5, 2]], "was not offered"),
         ("socks5://proxy", &[&[5, 0], &[5, 2]], "does not let us through"),
         ("socks5://proxy", &[&[5, 0], &[5, 4]], "host unreachable"),
         ("socks5://proxy", &[&[5, 0], &[5, 5]], "connection refused"),
         ("socks5://proxy", &[&[5, 0], &[5, 1]], "general failure"),
-        ("socks5://proxy", &[&[5, 0], &[5, 0, 0, 9]], "address of no known kind"),
+        (
+            "socks5://proxy",
+            &[&[5, 0], &[5, 0, 0, 9]],
+            "address of no known kind",
+        ),
         ("socks5://proxy", &[b"HTTP/1.1 400"], "not SOCKS"),
-        ("socks5://proxy", &[&[5, 0], &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0, 9]], "goes on talking"),
+        (
+            "socks5://proxy",
+            &[&[5, 0], &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0, 9]],
+            "goes on talking",
+        ),
     ] {
         let said = refusal(proxy, answers);
         assert!(said.contains(words), "{said:?} lacks {words:?}");
@@ -179,7 +247,10 @@ fn refusals_of_socks5_proxies_are_told_apart() {
 fn socks4_is_asked_by_name_and_knows_no_ipv6() {
     let granted: &[&[u8]] = &[&[0, 90, 0, 0, 0, 0, 0, 0]];
     let said = converse("socks4://alice@proxy", "vpn.example.org", granted).unwrap();
-    assert_eq!(said[0], b"\x04\x01\x01\xbb\x00\x00\x00\x01alice\x00vpn.example.org\x00");
+    assert_eq!(
+        said[0],
+        b"\x04\x01\x01\xbb\x00\x00\x00\x01alice\x00vpn.example.org\x00"
+    );
     let said = converse("socks4://proxy", "203.0.113.1", granted).unwrap();
     assert_eq!(said[0], b"\x04\x01\x01\xbb\xcb\x00\x71\x01\x00");
     assert!(converse("socks4://proxy", "2001:db8::1", &[]).is_err());
@@ -191,7 +262,11 @@ fn socks4_is_asked_by_name_and_knows_no_ipv6() {
 #[test]
 fn what_cannot_be_said_is_refused_before_anything_is() {
     let long = "x".repeat(256);
-    for proxy in [format!("socks5://{long}:y@proxy"), format!("socks4://{long}@proxy"), "http://a%3ab:c@proxy".into()] {
+    for proxy in [
+        format!("socks5://{long}:y@proxy"),
+        format!("socks4://{long}@proxy"),
+        "http://a%3ab:c@proxy".into(),
+    ] {
         assert!(matches!(
             Conversation::new(&self::proxy(&proxy), &target("vpn.example.org")),
             Err(ProxyError::Unspeakable(_))

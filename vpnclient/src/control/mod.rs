@@ -78,7 +78,9 @@ impl Request {
             let pin = value["pin"].as_str().map(str::parse).transpose();
             return Ok(Self::Up {
                 name: name.to_owned(),
-                password: value["password"].as_str().map(|text| Zeroizing::new(text.to_owned())),
+                password: value["password"]
+                    .as_str()
+                    .map(|text| Zeroizing::new(text.to_owned())),
                 pin: pin.map_err(|e: NotAFingerprint| e.to_string())?,
             });
         }

@@ -50,7 +50,9 @@ impl Folder {
     #[must_use]
     pub fn socket_of(&self, name: &str) -> Option<PathBuf> {
         let path = self.path(name);
-        std::os::unix::net::UnixStream::connect(&path).is_ok().then_some(path)
+        std::os::unix::net::UnixStream::connect(&path)
+            .is_ok()
+            .then_some(path)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -194,7 +196,13 @@ impl Drop for ControlSocket {
 fn plain_name(hub: &str) -> String {
     let plain: String = hub
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@') { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@') {
+                c
+            } else {
+                '_'
+            }
+        })
         .take(60)
         .collect();
     match plain.trim_start_matches('.') {

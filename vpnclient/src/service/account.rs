@@ -52,7 +52,16 @@ impl From<Failure> for Unusable {
 }
 
 /// Options that belong to the account itself, or to the foreground.
-const NOT_OPTIONS: &[&str] = &["--hub", "--user", "--json", "--once", "--keep-trying", "--verbose", "-v", "--name"];
+const NOT_OPTIONS: &[&str] = &[
+    "--hub",
+    "--user",
+    "--json",
+    "--once",
+    "--keep-trying",
+    "--verbose",
+    "-v",
+    "--name",
+];
 
 /// Checks an account's own options.
 ///
@@ -60,8 +69,14 @@ const NOT_OPTIONS: &[&str] = &["--hub", "--user", "--json", "--once", "--keep-tr
 /// What is wrong with them.
 pub fn check_options(options: &[String]) -> Result<(), Failure> {
     let word = |option: &String| option.split('=').next().unwrap_or_default().to_owned();
-    if let Some(wrong) = options.iter().map(word).find(|word| NOT_OPTIONS.contains(&word.as_str())) {
-        return Err(Failure::Usage(format!("{wrong} cannot be an option of an account")));
+    if let Some(wrong) = options
+        .iter()
+        .map(word)
+        .find(|word| NOT_OPTIONS.contains(&word.as_str()))
+    {
+        return Err(Failure::Usage(format!(
+            "{wrong} cannot be an option of an account"
+        )));
     }
     let connect = parse(options, Vec::new(), "server")?;
     if connect.has_proof() {
@@ -94,7 +109,9 @@ fn parse(options: &[String], words: Vec<String>, server: &str) -> Result<Connect
         Ok(Cli {
             command: Command::Connect(connect),
         }) => Ok(*connect),
-        Ok(_) => Err(Failure::Usage("these are no options of `vpnclient connect`".to_owned())),
+        Ok(_) => Err(Failure::Usage(
+            "these are no options of `vpnclient connect`".to_owned(),
+        )),
         Err(error) => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
@@ -168,13 +185,36 @@ pub fn profile(book: &Book, entry: &Entry, password: Option<Zeroizing<String>>) 
 }
 
 /// The proxy of an account.
-fn use_proxy(entry: &Entry) -> Result<(), Unusable> {
-    match entry.account.option.proxy_type {
-        ProxyType::Direct => Ok(()),
-        _ => Err(Unusable::Wrong(
-            "this account uses a proxy, which this client does not know yet; AccountProxyNone does without".to_owned(),
-        )),
-    }
+fn proxy(entry: &Entry) -> Result<Option<Proxy>, Unusable> {
+    let option = &entry.account.option;
+    let kind = match option.proxy_type {
+        ProxyType::Direct => return Ok(None),
+        ProxyType::Http => Kind::Http,
+        ProxyType::Socks4 => Kind::Socks4,
+        ProxyType::Socks5 => Kind::Socks5,
+        ProxyType::Other(number) => {
+            return Err(Unusable::Wrong(format!("nobody knows a proxy of type {number}")));
+        }
+    };
+    let place = format!("{}:{}", option.proxy_name, option.proxy_port);
+    let server = place
+        .parse()
+        .map_err(|_| Unusable::Wrong(format!("{place} is no place of a proxy")))?;
+    let headers: Result<Vec<Header>, _> = option
+        .custom_http_header
+        .lines()
+        .filter(|line| !line.is_empty() && kind == Kind::Http)
+        .map(str::parse)
+        .collect();
+    Ok(Some(Proxy {
+        kind,
+        server,
+        login: (!option.proxy_username.is_empty()).then(|| Login {
+            user: option.proxy_username.clone(),
+            password: Zeroizing::new((*option.proxy_password).clone()),
+        }),
+        headers: headers.map_err(|e| Unusable::Wrong(format!("a header for the proxy: {e}")))?,
+    }))
 }
 
 /// Whom an account believes. What is safe is the rule also for accounts that stock managers make without any check: a server
@@ -213,13 +253,21 @@ fn proof(auth: &ConnectionAuth, given: Option<Zeroizing<String>>) -> Result<Proo
             Ok(Proof::Hash(PasswordHash::new(bytes)))
         }
         LinkAuthType::PlainPassword => {
-            let password = auth.plain_password.as_ref().filter(|password| !password.is_empty());
-            let password = password.ok_or_else(|| Unusable::NoPassword(auth.username.clone()))?;
-            Ok(Proof::Password(Zeroizing::new((**password).clone())))
+            let kept = auth
+                .plain_password
+                .as_ref()
+                .filter(|password| !password.is_empty());
+            let kept = kept.map(|password| Zeroizing::new((**password).clone()));
+            let password = given
+                .or(kept)
+                .ok_or_else(|| Unusable::NoPassword(auth.username.clone()))?;
+            Ok(Proof::Password(Arc::new(of_user(password).sent_itself())))
         }
         LinkAuthType::Certificate => {
             let (Some(certificate), Some(key)) = (&auth.client_x, &auth.client_k) else {
-                return Err(wrong("the account has no certificate; AccountCertSet gives it one"));
+                return Err(wrong(
+                    "the account has no certificate; AccountCertSet gives it one",
+                ));
             };
             let key = SigningKey::from_der(key);
             Ok(Proof::Certificate {

@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
 use protocol::rpc::client::account::{Account, AccountList, AccountName, AccountRename, AccountRow};
-use protocol::rpc::client::adapter::{Adapter as AdapterState, AdapterAddress, AdapterList, AdapterName, AdapterRow};
+use protocol::rpc::client::adapter::{
+    Adapter as AdapterState, AdapterAddress, AdapterList, AdapterName, AdapterRow,
+};
 use protocol::rpc::client::authority::{Authority, AuthorityKey, AuthorityList, Issuer, NewAuthority};
 use protocol::rpc::client::method::{self, Method};
 use protocol::rpc::client::refusal;
@@ -175,7 +177,11 @@ impl<W: World> Service<W> {
         use subtle::ConstantTimeEq;
         let found = |entry: &&Entry| bool::from(entry.account.shortcut_key.ct_eq(key)) && *key != [0; 20];
         let entry = self.book.accounts.iter().find(found);
-        let name = entry.ok_or(ErrorCode::AccountNotFound)?.account.account_name.clone();
+        let name = entry
+            .ok_or(ErrorCode::AccountNotFound)?
+            .account
+            .account_name
+            .clone();
         if connect {
             self.up(&name, None)
         } else {
@@ -204,7 +210,11 @@ impl<W: World> Service<W> {
     fn version(&mut self, _: Nothing) -> Reply<ServiceVersion> {
         Ok(ServiceVersion {
             product_name: "Hubward VPN Client".to_owned(),
-            version: format!("Version {}.{:02} Build {BUILD}   (English)", VERSION / 100, VERSION % 100),
+            version: format!(
+                "Version {}.{:02} Build {BUILD}   (English)",
+                VERSION / 100,
+                VERSION % 100
+            ),
             build_info: format!("Hubward {}", env!("CARGO_PKG_VERSION")),
             version_number: VERSION,
             build: BUILD,
@@ -270,7 +280,11 @@ impl<W: World> Service<W> {
     // Authorities.
 
     fn authorities(&mut self, _: Nothing) -> Reply<AuthorityList> {
-        let rows = self.book.authorities.iter().filter_map(|der| certificate::row(der));
+        let rows = self
+            .book
+            .authorities
+            .iter()
+            .filter_map(|der| certificate::row(der));
         Ok(AuthorityList {
             authorities: rows.collect(),
         })
@@ -393,7 +407,11 @@ impl<W: World> Service<W> {
     }
 
     fn adapters(&mut self, _: Nothing) -> Reply<AdapterList> {
-        let version = format!("Version {}.{:02} Build {BUILD}   (English)", VERSION / 100, VERSION % 100);
+        let version = format!(
+            "Version {}.{:02} Build {BUILD}   (English)",
+            VERSION / 100,
+            VERSION % 100
+        );
         let row = |adapter: &Adapter| AdapterRow {
             device_name: adapter.name.clone(),
             enabled: adapter.enabled,
@@ -459,7 +477,11 @@ impl<W: World> Service<W> {
             room(book.accounts.len())?;
             let mut account = tidy(request);
             // Two accounts with one key could not be told apart.
-            let taken: HashSet<_> = book.accounts.iter().map(|entry| entry.account.shortcut_key).collect();
+            let taken: HashSet<_> = book
+                .accounts
+                .iter()
+                .map(|entry| entry.account.shortcut_key)
+                .collect();
             if account.shortcut_key == [0; 20] || taken.contains(&account.shortcut_key) {
                 account.shortcut_key = key;
             }
@@ -560,7 +582,10 @@ impl<W: World> Service<W> {
         check_account_name(&request.new_name)?;
         let now = self.world.now();
         self.change(|book| {
-            if book.account(&request.new_name).is_some_and(|other| other.key() != key) {
+            if book
+                .account(&request.new_name)
+                .is_some_and(|other| other.key() != key)
+            {
                 return Err(ErrorCode::AccountExists);
             }
             let account = &mut book.account_mut(&request.old_name)?.account;

@@ -9,8 +9,8 @@ use protocol::rpc::client::adapter::{AdapterAddress, AdapterName};
 use protocol::rpc::client::authority::NewAuthority;
 use protocol::rpc::client::config::StockConfig;
 use protocol::rpc::client::method::{
-    AddCa, CreateAccount, CreateVLan, DisableVLan, EnumVLan, SetClientConfig, SetCmSetting, SetCommonProxySetting,
-    SetVLan,
+    AddCa, CreateAccount, CreateVLan, DisableVLan, EnumVLan, SetClientConfig, SetCmSetting,
+    SetCommonProxySetting, SetVLan,
 };
 use serde_json::{Value, json};
 use tokio::io::BufReader;
@@ -73,7 +73,7 @@ pub async fn up(folder: &Folder, wanted: &cli::Up, reporter: &Reporter) -> Resul
         let text = line["text"].as_str().unwrap_or_default();
         let failed = line["event"]["event"] == "failed";
         if failed {
-            let reason = line["event"]["reason"].as_str().unwrap_or(text);
+            let reason = line["event"]["message"].as_str().unwrap_or(text);
             return Err(Failure::Refused(reason.to_owned()));
         }
         reporter.print(text, line["passing"] == true, &line["event"]);
@@ -113,7 +113,7 @@ pub async fn accounts(folder: &Folder, as_json: bool) -> Result<String, Failure>
             status.hub,
             status.user
         );
-        if let Some(reason) = &status.reason {
+        if let Some(reason) = &status.error {
             line += &format!("  {reason}\n");
         }
         line
@@ -167,7 +167,10 @@ pub async fn import(folder: &Folder, path: &Path) -> Result<String, Failure> {
         service: &mut service,
         said: String::new(),
     };
-    importer.take(config).await.map_err(|e| Failure::Refused(e.to_string()))?;
+    importer
+        .take(config)
+        .await
+        .map_err(|e| Failure::Refused(e.to_string()))?;
     Ok(importer.said)
 }
 

@@ -36,9 +36,7 @@ pub(super) fn is_issued_by(der: &[u8], authority: &[u8]) -> bool {
         return false;
     };
     certificate.issuer().as_raw() == authority.subject().as_raw()
-        && certificate
-            .verify_signature(Some(authority.public_key()))
-            .is_ok()
+        && certificate.verify_signature(Some(authority.public_key())).is_ok()
 }
 
 /// As stock tools show it: the values alone, those that are there.

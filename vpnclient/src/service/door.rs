@@ -162,7 +162,9 @@ async fn receive(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let hello = timeout(LOGIN_TIMEOUT, read_hello(&mut stream)).await.map_err(late)??;
+    let hello = timeout(LOGIN_TIMEOUT, read_hello(&mut stream))
+        .await
+        .map_err(late)??;
     let caller = caller(&stream, peer);
     match hello.mode {
         Mode::Management => {
@@ -306,7 +308,10 @@ mod tests {
         let mut book = Book::default();
         assert!(admitted(&book, "", true, true));
         assert!(!admitted(&book, "", true, false), "another user of this machine");
-        assert!(!admitted(&book, "guess", true, true), "who thinks that there is one");
+        assert!(
+            !admitted(&book, "guess", true, true),
+            "who thinks that there is one"
+        );
         book.config.allow_remote = true;
         assert!(!admitted(&book, "", false, false), "another machine");
     }

@@ -42,7 +42,11 @@ async fn once(settings: &Keep) -> std::io::Result<()> {
     };
     let mut filler = vec![0; rand::random_range(DATAGRAM_BYTES)];
     rand::fill(filler.as_mut_slice());
-    UdpSocket::bind(any).await?.send_to(&filler, address).await.map(drop)
+    UdpSocket::bind(any)
+        .await?
+        .send_to(&filler, address)
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -106,14 +106,14 @@ async fn up(
     if let Some(user) = wants {
         return answer_with(stream, json!({ "password_of": user })).await;
     }
-    let board = match shared.call_up(name.to_owned(), password, pin).await {
-        Ok(board) => board,
+    let (board, wants_address) = match shared.call_up(name.to_owned(), password, pin).await {
+        Ok(begun) => begun,
         Err(failure) => return answer(stream, Err(&io::Error::other(failure.to_string()))).await,
     };
     let mut events = board.events();
     answer(stream, Ok(())).await?;
     // What happened before we listened.
-    if let Some(over) = ended(&board) {
+    if let Some(over) = ended(&board, wants_address) {
         return write_line(stream, &over).await;
     }
     loop {
@@ -126,7 +126,7 @@ async fn up(
             "event": event.to_json(),
             "text": event.to_string(),
             "passing": event.is_passing(),
-            "done": is_done(&event, &board),
+            "done": is_done(&event, &board, wants_address),
         });
         write_line(stream, &line).await?;
         if line["done"] == true {
@@ -136,27 +136,28 @@ async fn up(
 }
 
 /// Whether there is nothing more to wait for.
-fn is_done(event: &Event, board: &Board) -> bool {
+fn is_done(event: &Event, board: &Board, wants_address: bool) -> bool {
     match event {
         Event::Address { .. } | Event::Failed(_) | Event::Closed { .. } => true,
+        Event::Connected { .. } => !wants_address,
         // Nobody gives addresses: the session is all there will be.
         Event::Note(_) => board.status().state == State::Connected,
         _ => false,
     }
 }
 
-fn ended(board: &Board) -> Option<Value> {
+fn ended(board: &Board, wants_address: bool) -> Option<Value> {
     let status = board.status();
     let text = match status.state {
-        State::Failed => format!("vpnclient: {}", status.reason.clone().unwrap_or_default()),
+        State::Failed => format!("vpnclient: {}", status.error.clone().unwrap_or_default()),
         State::Closed => "disconnected".to_owned(),
-        State::Connected if status.address.is_some() => "connected".to_owned(),
+        State::Connected if status.address.is_some() || !wants_address => "connected".to_owned(),
         _ => return None,
     };
     let failed = status.state == State::Failed;
     let name = if failed { "failed" } else { "state" };
     Some(json!({
-        "event": { "event": name, "state": status.state, "reason": status.reason },
+        "event": { "event": name, "state": status.state, "reason": status.reason, "message": status.error },
         "text": text, "passing": false, "done": true,
     }))
 }

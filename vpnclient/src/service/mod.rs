@@ -25,12 +25,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
+use protocol::rpc::RpcMessage;
 use protocol::rpc::client::PORTS;
 use protocol::rpc::client::account::AccountName;
 use protocol::rpc::client::method::{Disconnect, Method};
 use protocol::rpc::client::refused;
 use protocol::rpc::client::service::ServiceConfig;
-use protocol::rpc::RpcMessage;
 use tokio::sync::{mpsc, watch};
 use transport::tls::Fingerprint;
 use zeroize::Zeroizing;
@@ -144,7 +144,8 @@ impl Shared {
     async fn hear(self: &Arc<Self>, news: News) {
         let heard = match news {
             News::Connected { key, forget_password } => {
-                self.with(move |service| service.connected(&key, forget_password)).await
+                self.with(move |service| service.connected(&key, forget_password))
+                    .await
             }
             News::Moved => self.with(Service::moved).await,
         };
@@ -157,29 +158,36 @@ impl Shared {
     fn statuses(&self) -> Vec<Status> {
         let service = self.lock();
         let world = service.world();
-        service.book().accounts.iter().map(|entry| world.status(entry)).collect()
+        service
+            .book()
+            .accounts
+            .iter()
+            .map(|entry| world.status(entry))
+            .collect()
     }
 
-    /// Begins to connect an account, after having accepted its server's certificate where one is given.
+    /// Begins to connect an account, after having accepted its server's certificate where one is given; where it notes how it
+    /// stands, and whether it will ask for an address.
     async fn call_up(
         self: &Arc<Self>,
         name: String,
         password: Option<Zeroizing<String>>,
         pin: Option<Fingerprint>,
-    ) -> Result<Arc<Board>, Failure> {
+    ) -> Result<(Arc<Board>, bool), Failure> {
         self.with(move |service| {
             let refused = |code: ErrorCode| Failure::Refused(format!("{name}: {code}"));
             if let Some(pin) = pin {
                 service.accept(&name, pin).map_err(refused)?;
             }
-            // The reason in words, where there is one.
-            if let Some(entry) = service.book().account(&name) {
-                account::profile(service.book(), entry, password.clone())
-                    .map_err(|unusable| Failure::Usage(format!("{name}: {unusable}")))?;
-            }
+            let entry = service.book().account(&name);
+            let entry = entry.ok_or_else(|| refused(ErrorCode::AccountNotFound))?;
+            // What managers get a number for has words.
+            let profile = account::profile(service.book(), entry, password.clone())
+                .map_err(|unusable| Failure::Usage(format!("{name}: {unusable}")))?;
             service.up(&name, password).map_err(refused)?;
             let board = service.world().board(&name.to_lowercase());
-            board.ok_or_else(|| refused(ErrorCode::AccountNotFound))
+            let board = board.ok_or_else(|| refused(ErrorCode::AccountNotFound))?;
+            Ok((board, profile.wants_address()))
         })
         .await?
     }

@@ -59,7 +59,9 @@ mod tests {
     fn the_kernel_says_whose_the_other_end_is() {
         for loopback in ["127.0.0.1:0", "[::1]:0"] {
             // A machine may do without IPv6.
-            let Ok(listener) = TcpListener::bind(loopback) else { continue };
+            let Ok(listener) = TcpListener::bind(loopback) else {
+                continue;
+            };
             let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (far, peer) = listener.accept().unwrap();
             let own = far.local_addr().unwrap();

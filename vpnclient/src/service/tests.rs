@@ -140,7 +140,10 @@ fn every_method_of_the_table_is_known_and_others_are_refused_in_one_element() {
 #[test]
 fn a_refusal_has_both_its_elements() {
     let answer = service().answer("GetAccount", &named("nosuch").to_pack());
-    assert_eq!((answer.int("error"), answer.int("error_code")), (Some(1), Some(36)));
+    assert_eq!(
+        (answer.int("error"), answer.int("error_code")),
+        (Some(1), Some(36))
+    );
 }
 
 #[test]
@@ -149,7 +152,10 @@ fn an_account_lives_its_life() {
     let made = call::<method::GetAccount>(&mut service, &named("OFFICE")).unwrap();
     assert_eq!(made.created, Some(Timestamp(1_700_000_000_000)));
     assert_ne!(made.shortcut_key, [0; 20]);
-    assert_eq!(call::<method::CreateAccount>(&mut service, &account("Office", "office")), Err(34));
+    assert_eq!(
+        call::<method::CreateAccount>(&mut service, &account("Office", "office")),
+        Err(34)
+    );
 
     service.world_mut().clock += 5000;
     let mut changed = account("office", "office");
@@ -171,36 +177,59 @@ fn an_account_lives_its_life() {
     };
     call::<method::RenameAccount>(&mut service, &rename("office", "Office")).unwrap();
     call::<method::RenameAccount>(&mut service, &rename("office", "work")).unwrap();
-    assert_eq!(call::<method::GetAccount>(&mut service, &named("office")), Err(36));
+    assert_eq!(
+        call::<method::GetAccount>(&mut service, &named("office")),
+        Err(36)
+    );
     call::<method::CreateAccount>(&mut service, &account("other", "office")).unwrap();
-    assert_eq!(call::<method::RenameAccount>(&mut service, &rename("work", "OTHER")), Err(34));
+    assert_eq!(
+        call::<method::RenameAccount>(&mut service, &rename("work", "OTHER")),
+        Err(34)
+    );
     call::<method::DeleteAccount>(&mut service, &named("work")).unwrap();
-    assert_eq!(call::<method::DeleteAccount>(&mut service, &named("work")), Err(36));
+    assert_eq!(
+        call::<method::DeleteAccount>(&mut service, &named("work")),
+        Err(36)
+    );
     for nonsense in ["", " "] {
-        assert_eq!(call::<method::CreateAccount>(&mut service, &account(nonsense, "a")), Err(38));
+        assert_eq!(
+            call::<method::CreateAccount>(&mut service, &account(nonsense, "a")),
+            Err(38)
+        );
     }
 }
 
 #[test]
 fn what_is_connected_is_not_renamed_deleted_or_connected_again() {
     let mut service = with_accounts(&["office"]);
-    assert_eq!(call::<method::Disconnect>(&mut service, &named("office")), Err(37));
+    assert_eq!(
+        call::<method::Disconnect>(&mut service, &named("office")),
+        Err(37)
+    );
     let idle = call::<method::GetAccountStatus>(&mut service, &named("office")).unwrap();
     assert!(!idle.active, "the answer is empty, and no refusal");
     call::<method::Connect>(&mut service, &named("office")).unwrap();
     let status = call::<method::GetAccountStatus>(&mut service, &named("office")).unwrap();
     assert!(status.active && status.connected && status.account_name == "office");
     assert_eq!(call::<method::Connect>(&mut service, &named("office")), Err(35));
-    assert_eq!(call::<method::DeleteAccount>(&mut service, &named("office")), Err(35));
+    assert_eq!(
+        call::<method::DeleteAccount>(&mut service, &named("office")),
+        Err(35)
+    );
     let rename = AccountRename {
         old_name: "office".into(),
         new_name: "other".into(),
     };
     assert_eq!(call::<method::RenameAccount>(&mut service, &rename), Err(35));
-    let row = &call::<method::EnumAccount>(&mut service, &Nothing {}).unwrap().accounts[0];
+    let row = &call::<method::EnumAccount>(&mut service, &Nothing {})
+        .unwrap()
+        .accounts[0];
     assert!(row.active && row.connected);
     call::<method::Disconnect>(&mut service, &named("office")).unwrap();
-    assert_eq!(call::<method::GetAccountStatus>(&mut service, &named("nosuch")), Err(36));
+    assert_eq!(
+        call::<method::GetAccountStatus>(&mut service, &named("nosuch")),
+        Err(36)
+    );
 }
 
 #[test]
@@ -211,7 +240,10 @@ fn an_adapter_has_one_user_that_keeps_it() {
     call::<method::Connect>(&mut service, &named("one")).unwrap();
     assert_eq!(call::<method::Connect>(&mut service, &named("second")), Err(43));
     assert_eq!(call::<method::Connect>(&mut service, &named("lost")), Err(42));
-    assert_eq!(call::<method::DisableVLan>(&mut service, &adapter("one")), Err(41));
+    assert_eq!(
+        call::<method::DisableVLan>(&mut service, &adapter("one")),
+        Err(41)
+    );
     assert_eq!(call::<method::DeleteVLan>(&mut service, &adapter("one")), Err(41));
     call::<method::DisableVLan>(&mut service, &adapter("two")).unwrap();
     assert_eq!(call::<method::Connect>(&mut service, &named("two")), Err(44));
@@ -223,7 +255,9 @@ fn an_adapter_has_one_user_that_keeps_it() {
 fn an_account_without_a_device_needs_no_adapter() {
     let mut service = service();
     call::<method::CreateAccount>(&mut service, &account("doors", "none")).unwrap();
-    service.set_options("doors", vec!["--socks5".into(), "1080".into()]).unwrap();
+    service
+        .set_options("doors", vec!["--socks5".into(), "1080".into()])
+        .unwrap();
     call::<method::Connect>(&mut service, &named("doors")).unwrap();
 }
 
@@ -231,23 +265,38 @@ fn an_account_without_a_device_needs_no_adapter() {
 fn adapters_are_made_changed_and_listed() {
     let mut service = service();
     call::<method::CreateVLan>(&mut service, &adapter("vpn1")).unwrap();
-    assert_eq!(call::<method::CreateVLan>(&mut service, &adapter("VPN1")), Err(30));
-    assert_eq!(call::<method::CreateVLan>(&mut service, &adapter("far too long a name")), Err(32));
+    assert_eq!(
+        call::<method::CreateVLan>(&mut service, &adapter("VPN1")),
+        Err(30)
+    );
+    assert_eq!(
+        call::<method::CreateVLan>(&mut service, &adapter("far too long a name")),
+        Err(32)
+    );
     let set = |mac: &str| AdapterAddress {
         device_name: "vpn1".into(),
         mac_address: mac.into(),
     };
     call::<method::SetVLan>(&mut service, &set("5E-AA-BB-CC-DD-EE")).unwrap();
     assert_eq!(call::<method::SetVLan>(&mut service, &set("zz")), Err(38));
-    assert_eq!(call::<method::SetVLan>(&mut service, &set("01005E000001")), Err(38));
+    assert_eq!(
+        call::<method::SetVLan>(&mut service, &set("01005E000001")),
+        Err(38)
+    );
     let list = call::<method::EnumVLan>(&mut service, &Nothing {}).unwrap();
     assert_eq!(list.adapters[0].mac_address, "5EAABBCCDDEE");
     assert!(list.adapters[0].enabled);
     assert_eq!(call::<method::GetVLan>(&mut service, &adapter("vpn1")), Err(33));
     call::<method::UpgradeVLan>(&mut service, &adapter("vpn1")).unwrap();
     for (name, code) in [("nosuch", 29)] {
-        assert_eq!(call::<method::EnableVLan>(&mut service, &adapter(name)), Err(code));
-        assert_eq!(call::<method::DeleteVLan>(&mut service, &adapter(name)), Err(code));
+        assert_eq!(
+            call::<method::EnableVLan>(&mut service, &adapter(name)),
+            Err(code)
+        );
+        assert_eq!(
+            call::<method::DeleteVLan>(&mut service, &adapter(name)),
+            Err(code)
+        );
     }
     call::<method::DeleteVLan>(&mut service, &adapter("vpn1")).unwrap();
 }
@@ -256,8 +305,14 @@ fn adapters_are_made_changed_and_listed() {
 fn what_cannot_be_kept_is_not_done() {
     let mut service = with_accounts(&["office"]);
     service.world_mut().full = true;
-    assert_eq!(call::<method::CreateAccount>(&mut service, &account("more", "office")), Err(23));
-    assert_eq!(call::<method::DeleteAccount>(&mut service, &named("office")), Err(23));
+    assert_eq!(
+        call::<method::CreateAccount>(&mut service, &account("more", "office")),
+        Err(23)
+    );
+    assert_eq!(
+        call::<method::DeleteAccount>(&mut service, &named("office")),
+        Err(23)
+    );
     service.world_mut().full = false;
     let list = call::<method::EnumAccount>(&mut service, &Nothing {}).unwrap();
     assert_eq!(list.accounts.len(), 1);
@@ -286,7 +341,10 @@ fn the_services_own_settings_are_kept() {
     let setting = call::<method::GetPasswordSetting>(&mut service, &Nothing {}).unwrap();
     assert!(setting.present && setting.remote_only);
     let mut config = call::<method::GetClientConfig>(&mut service, &Nothing {}).unwrap();
-    assert_eq!((config.keep.port, config.keep.enabled, config.allow_remote), (80, false, false));
+    assert_eq!(
+        (config.keep.port, config.keep.enabled, config.allow_remote),
+        (80, false, false)
+    );
     config.keep.enabled = true;
     config.keep.interval = 1;
     call::<method::SetClientConfig>(&mut service, &config).unwrap();
@@ -318,7 +376,10 @@ fn authorities_are_trusted_until_they_are_deleted() {
     let row = &list.authorities[0];
     assert_eq!(row.subject_name, "ca, o, ou, st, l, JP");
     let key = AuthorityKey { key: row.key };
-    assert_eq!(call::<method::GetCa>(&mut service, &key).unwrap().certificate, certificate);
+    assert_eq!(
+        call::<method::GetCa>(&mut service, &key).unwrap().certificate,
+        certificate
+    );
     let issuer = Issuer {
         certificate: Some(certificate.clone()),
         issuer: None,
@@ -339,7 +400,10 @@ fn there_are_no_smart_cards() {
     let mut service = service();
     let devices = call::<method::EnumSecure>(&mut service, &Nothing {}).unwrap();
     assert_eq!(devices.devices.len(), 0);
-    assert_eq!(call::<method::EnumObjectInSecure>(&mut service, &CardObjectList::default()), Err(40));
+    assert_eq!(
+        call::<method::EnumObjectInSecure>(&mut service, &CardObjectList::default()),
+        Err(40)
+    );
     call::<method::UseSecure>(&mut service, &CardDevice { device_id: 1 }).unwrap();
     let chosen = call::<method::GetUseSecure>(&mut service, &Nothing {}).unwrap();
     assert_eq!(chosen.device_id, 1);

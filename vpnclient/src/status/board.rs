@@ -10,6 +10,7 @@ use transport::tunnel::{Traffic, Tunnel};
 
 use super::{State, Status, Udp};
 use crate::attempt::{Place, ServerFacts};
+use crate::reason::Reason;
 use crate::report::{Event, clean};
 use crate::session::Session;
 
@@ -182,6 +183,7 @@ impl Board {
             Event::Connected { .. } => {
                 inner.status.sessions += 1;
                 inner.status.reason = None;
+                inner.status.error = None;
                 self.enter(inner, State::Connected);
             }
             Event::Message(text) => inner.status.message = Some(text.clone()),
@@ -205,16 +207,23 @@ impl Board {
             Event::Interrupted => self.enter(inner, State::Interrupted),
             Event::Resumed => self.enter(inner, State::Connected),
             Event::Ended(reason) => {
-                inner.status.reason = Some(reason.clone());
+                inner.status.reason = Some(Reason::SessionOver.word().to_owned());
+                inner.status.error = Some(reason.clone());
                 self.enter(inner, State::Connecting);
             }
-            Event::Retrying { reason, after } => {
-                inner.status.reason = Some(reason.clone());
+            Event::Retrying {
+                reason,
+                message,
+                after,
+            } => {
+                inner.status.reason = Some(reason.word().to_owned());
+                inner.status.error = Some(message.clone());
                 self.enter(inner, State::Waiting);
                 inner.status.next_try_ms = Some(millis(SystemTime::now() + *after));
             }
             Event::Failed(failure) => {
-                inner.status.reason = Some(failure.to_string());
+                inner.status.reason = Some(failure.reason().word().to_owned());
+                inner.status.error = Some(failure.to_string());
                 forget_address(&mut inner.status);
                 self.enter(inner, State::Failed);
             }
@@ -393,13 +402,14 @@ mod tests {
         board.tell(&Event::Interrupted);
         assert_eq!(board.status().state, State::Interrupted);
         board.tell(&Event::Retrying {
-            reason: "out of reach".into(),
+            reason: Reason::CannotConnect,
+            message: "out of reach".into(),
             after: Duration::from_secs(4),
         });
         let status = board.status();
         assert_eq!(status.state, State::Waiting);
         assert!(status.next_try_ms.is_some_and(|at| at > status.since_ms));
-        assert_eq!(status.reason.as_deref(), Some("out of reach"));
+        assert_eq!(status.error.as_deref(), Some("out of reach"));
     }
 
     #[test]
@@ -409,10 +419,15 @@ mod tests {
         board.tell(&Event::Failed(Failure::Refused("wrong password".into())));
         let status = board.status();
         assert!(!status.state.is_active());
-        assert_eq!(status.reason.as_deref(), Some("wrong password"));
+        assert_eq!(status.error.as_deref(), Some("wrong password"));
+        assert_eq!(status.reason.as_deref(), Some(Reason::Other.word()));
         assert_eq!((status.address, status.routes.len()), (None, 0));
         board.begin();
-        assert_eq!(board.status().reason, None, "a new beginning knows nothing of the old end");
+        assert_eq!(
+            board.status().error,
+            None,
+            "a new beginning knows nothing of the old end"
+        );
     }
 
     #[tokio::test]

@@ -87,8 +87,10 @@ pub struct Status {
     pub state: State,
     /// Since when it is so.
     pub since_ms: u64,
-    /// Why it failed, or has to wait.
+    /// Why it failed, or has to wait, in one word.
     pub reason: Option<String>,
+    /// The same as a line for people.
+    pub error: Option<String>,
     /// When it tries again.
     pub next_try_ms: Option<u64>,
     /// The server, HOST:PORT.

@@ -27,8 +27,8 @@ pub fn show(clients: &[Status], rates: &[Option<Rates>], now: SystemTime) -> Str
 fn block(status: &Status, rates: Option<Rates>, now: u64) -> String {
     let mut lines = vec![head(status, now)];
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<9} {text}"));
-    if let Some(reason) = &status.reason {
-        line("reason", reason.clone());
+    if let Some(error) = &status.error {
+        line("reason", error.clone());
     }
     line("server", server(status));
     if let Some(message) = &status.message {
@@ -45,8 +45,14 @@ fn block(status: &Status, rates: Option<Rates>, now: u64) -> String {
         line("names", status.dns.join(", "));
     }
     if status.sessions > 0 {
-        line("received", carried(status.bytes_received, status.frames_received, rates.map(|r| r.0)));
-        line("sent", carried(status.bytes_sent, status.frames_sent, rates.map(|r| r.1)));
+        line(
+            "received",
+            carried(status.bytes_received, status.frames_received, rates.map(|r| r.0)),
+        );
+        line(
+            "sent",
+            carried(status.bytes_sent, status.frames_sent, rates.map(|r| r.1)),
+        );
         line("path", path(status));
     }
     lines.push(String::new());
@@ -61,7 +67,10 @@ fn head(status: &Status, now: u64) -> String {
         text += &format!(" for {}", human(since));
     }
     if let Some(next) = status.next_try_ms {
-        text += &format!(", next try in {}", human(Duration::from_millis(next.saturating_sub(now))));
+        text += &format!(
+            ", next try in {}",
+            human(Duration::from_millis(next.saturating_sub(now)))
+        );
     }
     text
 }
@@ -101,7 +110,10 @@ fn path(status: &Status) -> String {
     if let Some(rtt) = status.rtt_ms {
         text += &format!(", RTT {rtt:.1} ms");
     }
-    text += &format!(", {} retransmits, {} frames dropped", status.retransmits, status.dropped);
+    text += &format!(
+        ", {} retransmits, {} frames dropped",
+        status.retransmits, status.dropped
+    );
     text += match status.udp {
         Udp::Off => "",
         Udp::StandBy => ", UDP stands by",
@@ -185,7 +197,7 @@ mod tests {
             state: State::Waiting,
             since_ms: 1_000,
             next_try_ms: Some(9_000),
-            reason: Some("vpn.example.org cannot be reached".into()),
+            error: Some("vpn.example.org cannot be reached".into()),
             server: "vpn.example.org:443".into(),
             hub: "lab".into(),
             user: "alice".into(),

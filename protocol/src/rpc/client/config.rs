@@ -58,7 +58,9 @@ impl StockConfig {
             config.adapters = adapters.folders().map(adapter).collect::<Result<_, _>>()?;
         }
         for folder in root.folder("RootCA").into_iter().flat_map(Folder::folders) {
-            config.authorities.extend(folder.bytes("X509")?.map(<[u8]>::to_vec));
+            config
+                .authorities
+                .extend(folder.bytes("X509")?.map(<[u8]>::to_vec));
         }
         config.service = root.folder("Config").map(service).transpose()?;
         config.proxy = root.folder("CommonProxySetting").map(proxy).transpose()?;
@@ -147,11 +149,15 @@ mod tests {
 
     #[test]
     fn the_file_of_a_stock_service_is_read_whole() {
-        let config = StockConfig::parse(include_bytes!("../../../tests/data/client/vpn_client.config")).unwrap();
+        let config =
+            StockConfig::parse(include_bytes!("../../../tests/data/client/vpn_client.config")).unwrap();
         let names: Vec<_> = config.accounts.iter().map(|a| a.account_name.as_str()).collect();
         assert_eq!(&names[..2], ["acc1", "acc2"]);
         let first = &config.accounts[0];
-        assert_eq!((first.option.hostname.as_str(), first.option.num_retry), ("10.77.0.1", 5));
+        assert_eq!(
+            (first.option.hostname.as_str(), first.option.num_retry),
+            ("10.77.0.1", 5)
+        );
         assert_eq!(first.auth.auth_type, LinkAuthType::Password);
         assert!(first.startup);
         assert_eq!(first.shortcut_key[..2], [0xbf, 0xd3]);

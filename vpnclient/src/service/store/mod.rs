@@ -52,8 +52,9 @@ pub fn usual_folder() -> Result<PathBuf, Failure> {
         return Ok(PathBuf::from("/etc/hubward/client"));
     }
     let base = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")));
-    base.map(|base| base.join("hubward/client"))
-        .ok_or_else(|| Failure::Local("there is no folder for accounts; set HOME, or give --config-dir DIR".to_owned()))
+    base.map(|base| base.join("hubward/client")).ok_or_else(|| {
+        Failure::Local("there is no folder for accounts; set HOME, or give --config-dir DIR".to_owned())
+    })
 }
 
 impl Store {
@@ -77,7 +78,8 @@ impl Store {
             let line = e.to_string().replace('\n', " ");
             Failure::Local(format!("{path} cannot be understood: {line}; mend or remove it"))
         };
-        let secrets_file: SecretsFile = toml::from_str(&secrets).map_err(|e| broken(SECRETS, &e.message()))?;
+        let secrets_file: SecretsFile =
+            toml::from_str(&secrets).map_err(|e| broken(SECRETS, &e.message()))?;
         let settings_file: SettingsFile = toml::from_str(&settings).map_err(|e| broken(SETTINGS, &e))?;
         let book = settings_file
             .into_book(&secrets_file)
@@ -136,7 +138,8 @@ const HEAD: &str = "\
 # Change it while the service does not run; while it does, vpncmd /CLIENT and `vpnclient options` are the way.
 
 ";
-const SECRETS_HEAD: &str = "# Passwords and keys that service.toml names by number. Whoever reads this file can use them.\n\n";
+const SECRETS_HEAD: &str =
+    "# Passwords and keys that service.toml names by number. Whoever reads this file can use them.\n\n";
 
 /// The numbers by which settings name their secrets: a secret that was kept before has its number still.
 struct Numbers<'a> {
@@ -149,7 +152,8 @@ impl Numbers<'_> {
         if secrets == Secrets::default() {
             return None;
         }
-        let same = |(number, known): &(&String, &Secrets)| **known == secrets && !self.now.contains_key(*number);
+        let same =
+            |(number, known): &(&String, &Secrets)| **known == secrets && !self.now.contains_key(*number);
         let number = match self.before.iter().find(same) {
             Some((number, _)) => number.clone(),
             None => format!("{:016x}", rand::random::<u64>()),
@@ -230,9 +234,9 @@ fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use protocol::rpc::Secret;
+    use protocol::rpc::Timestamp;
     use protocol::rpc::cascade::{LinkAuthType, ProxyType};
     use protocol::rpc::client::account::ConnectionOption;
-    use protocol::rpc::Timestamp;
 
     use super::*;
     use crate::service::book::{Adapter, Entry};
@@ -251,9 +255,13 @@ mod tests {
             mac: [0x5e, 1, 2, 3, 4, 5],
             enabled: false,
         });
-        for (n, kind) in [LinkAuthType::Password, LinkAuthType::PlainPassword, LinkAuthType::Certificate]
-            .into_iter()
-            .enumerate()
+        for (n, kind) in [
+            LinkAuthType::Password,
+            LinkAuthType::PlainPassword,
+            LinkAuthType::Certificate,
+        ]
+        .into_iter()
+        .enumerate()
         {
             let mut entry = Entry::default();
             let account = &mut entry.account;
@@ -343,7 +351,10 @@ mod tests {
         let (_home, path) = folder();
         let first = Store::open(&path).unwrap();
         let refused = Store::open(&path).unwrap_err();
-        assert!(matches!(&refused, Failure::Usage(text) if text.contains(&Pid::this().to_string())), "{refused}");
+        assert!(
+            matches!(&refused, Failure::Usage(text) if text.contains(&Pid::this().to_string())),
+            "{refused}"
+        );
         drop(first);
         assert!(Store::open(&path).is_ok());
     }

@@ -22,19 +22,19 @@ pub(super) type Numbering<'a> = &'a mut dyn FnMut(Secrets) -> Option<String>;
 
 /// What one account, or the service, has to hide. Binary values are base64.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Secrets {
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     password: Option<String>,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     password_hash: Option<String>,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     key: Option<String>,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     proxy_password: Option<String>,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     shortcut_key: Option<String>,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     manager_hash: Option<String>,
 }
 
@@ -259,7 +259,9 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
-    STANDARD.decode(text).map_err(|e| format!("a binary value is no base64: {e}"))
+    STANDARD
+        .decode(text)
+        .map_err(|e| format!("a binary value is no base64: {e}"))
 }
 
 fn twenty(text: &str) -> Result<[u8; 20], String> {
@@ -272,10 +274,12 @@ impl SettingsFile {
     /// The settings that say what the book says, with its secrets handed to `number`.
     pub(super) fn of(book: &Book, number: Numbering<'_>) -> Self {
         let secrets = Secrets {
+            password: None,
             password_hash: book.has_password().then(|| text(&book.password[..])),
+            key: None,
             proxy_password: filled(&book.proxy.password),
+            shortcut_key: None,
             manager_hash: Some(text(&book.manager.hashed_password)).filter(|hash| !hash.is_empty()),
-            ..Secrets::default()
         };
         let keep = &book.config.keep;
         let proxy = &book.proxy;
@@ -307,9 +311,15 @@ impl SettingsFile {
             authority: book
                 .authorities
                 .iter()
-                .map(|der| AuthorityTable { certificate: text(der) })
+                .map(|der| AuthorityTable {
+                    certificate: text(der),
+                })
                 .collect(),
-            account: book.accounts.iter().map(|entry| account_table(entry, number)).collect(),
+            account: book
+                .accounts
+                .iter()
+                .map(|entry| account_table(entry, number))
+                .collect(),
         }
     }
 
@@ -319,7 +329,10 @@ impl SettingsFile {
     /// What makes no sense in them.
     pub(super) fn into_book(self, secrets: &SecretsFile) -> Result<Book, String> {
         if self.version != VERSION {
-            return Err(format!("it is of version {}, this program knows {VERSION}", self.version));
+            return Err(format!(
+                "it is of version {}, this program knows {VERSION}",
+                self.version
+            ));
         }
         let known = |number: &Option<String>| find(secrets, number.as_deref());
         let own = known(&self.service.secret)?;
@@ -417,9 +430,7 @@ fn adapter(table: AdapterTable) -> Result<Adapter, String> {
 }
 
 fn account_table(entry: &Entry, number: Numbering<'_>) -> AccountTable {
-    let Account {
-        option, auth, ..
-    } = &entry.account;
+    let Account { option, auth, .. } = &entry.account;
     let account = &entry.account;
     let secrets = Secrets {
         password: auth.plain_password.as_ref().and_then(filled),
@@ -492,7 +503,12 @@ fn account(table: AccountTable, secrets: &Secrets) -> Result<Entry, String> {
         retry_on_server_cert: table.retry_on_certificate,
         server_cert: optional(table.server_certificate)?,
         add_default_ca: table.system_authorities,
-        shortcut_key: secrets.shortcut_key.as_deref().map(twenty).transpose()?.unwrap_or_default(),
+        shortcut_key: secrets
+            .shortcut_key
+            .as_deref()
+            .map(twenty)
+            .transpose()?
+            .unwrap_or_default(),
         option: ConnectionOption {
             hostname: table.server,
             port: table.port,
