@@ -1,14 +1,12 @@
 //! The methods of the client service (client RPC §3): one call, one answer. No sockets, no files, no clock: what the service has to
 //! do with them is its [`World`].
 
-use std::collections::HashSet;
+mod accounts;
+mod adapters;
 
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
-use protocol::rpc::client::account::{Account, AccountList, AccountName, AccountRename, AccountRow};
-use protocol::rpc::client::adapter::{
-    Adapter as AdapterState, AdapterAddress, AdapterList, AdapterName, AdapterRow,
-};
+use protocol::rpc::client::account::AccountName;
 use protocol::rpc::client::authority::{Authority, AuthorityKey, AuthorityList, Issuer, NewAuthority};
 use protocol::rpc::client::method::{self, Method};
 use protocol::rpc::client::refusal;
@@ -22,8 +20,7 @@ use protocol::{BUILD, VERSION, password};
 use transport::tls::Fingerprint;
 use zeroize::Zeroizing;
 
-use super::account;
-use super::book::{Adapter, Book, Entry, MOST, authority_key, check_account_name, check_adapter_name};
+use super::book::{Book, Entry, MOST, authority_key};
 use super::certificate;
 
 /// Linux, among the numbers of systems (admin RPC §4).
@@ -210,11 +207,7 @@ impl<W: World> Service<W> {
     fn version(&mut self, _: Nothing) -> Reply<ServiceVersion> {
         Ok(ServiceVersion {
             product_name: "Hubward VPN Client".to_owned(),
-            version: format!(
-                "Version {}.{:02} Build {BUILD}   (English)",
-                VERSION / 100,
-                VERSION % 100
-            ),
+            version: version(),
             build_info: format!("Hubward {}", env!("CARGO_PKG_VERSION")),
             version_number: VERSION,
             build: BUILD,
@@ -367,287 +360,6 @@ impl<W: World> Service<W> {
         })
     }
 
-    // Adapters.
-
-    fn create_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
-        check_adapter_name(&request.device_name)?;
-        let random = self.world.random();
-        self.change(|book| {
-            if book.adapter(&request.device_name).is_some() {
-                return Err(ErrorCode::AdapterExists);
-            }
-            room(book.adapters.len())?;
-            let mut mac = [0x5e, 0, 0, 0, 0, 0];
-            mac[1..].copy_from_slice(&random[..5]);
-            book.adapters.push(Adapter {
-                name: request.device_name,
-                mac,
-                enabled: true,
-            });
-            Ok(Nothing {})
-        })
-    }
-
-    /// There is no driver to renew.
-    fn upgrade_adapter(&mut self, _: AdapterName) -> Reply<Nothing> {
-        Ok(Nothing {})
-    }
-
-    /// As stock services on Linux answer.
-    fn adapter(&mut self, _: AdapterName) -> Reply<AdapterState> {
-        Err(ErrorCode::NotSupported)
-    }
-
-    fn set_adapter(&mut self, request: AdapterAddress) -> Reply<Nothing> {
-        let mac = mac(&request.mac_address).ok_or(ErrorCode::InvalidParameter)?;
-        self.change(|book| {
-            book.adapter_mut(&request.device_name)?.mac = mac;
-            Ok(Nothing {})
-        })
-    }
-
-    fn adapters(&mut self, _: Nothing) -> Reply<AdapterList> {
-        let version = format!(
-            "Version {}.{:02} Build {BUILD}   (English)",
-            VERSION / 100,
-            VERSION % 100
-        );
-        let row = |adapter: &Adapter| AdapterRow {
-            device_name: adapter.name.clone(),
-            enabled: adapter.enabled,
-            mac_address: adapter.mac.iter().map(|byte| format!("{byte:02X}")).collect(),
-            version: version.clone(),
-        };
-        Ok(AdapterList {
-            adapters: self.book.adapters.iter().map(row).collect(),
-        })
-    }
-
-    fn delete_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
-        self.free(&request)?;
-        self.change(|book| {
-            book.adapter_mut(&request.device_name)?;
-            book.adapters
-                .retain(|adapter| !adapter.name.eq_ignore_ascii_case(&request.device_name));
-            Ok(Nothing {})
-        })
-    }
-
-    fn enable_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
-        self.change(|book| {
-            book.adapter_mut(&request.device_name)?.enabled = true;
-            Ok(Nothing {})
-        })
-    }
-
-    fn disable_adapter(&mut self, request: AdapterName) -> Reply<Nothing> {
-        self.free(&request)?;
-        self.change(|book| {
-            book.adapter_mut(&request.device_name)?.enabled = false;
-            Ok(Nothing {})
-        })
-    }
-
-    /// An adapter that an account uses at this moment stays as it is.
-    fn free(&self, adapter: &AdapterName) -> Reply<()> {
-        match self.user_of(&adapter.device_name) {
-            Some(_) => Err(ErrorCode::AdapterInUse),
-            None => Ok(()),
-        }
-    }
-
-    /// The active account that uses an adapter.
-    fn user_of(&self, adapter: &str) -> Option<&Entry> {
-        self.book.accounts.iter().find(|entry| {
-            entry.account.option.device_name.eq_ignore_ascii_case(adapter)
-                && account::wants_device(entry)
-                && self.is_active(&entry.key())
-        })
-    }
-
-    // Accounts.
-
-    fn create_account(&mut self, request: Account) -> Reply<Nothing> {
-        check_account(&request)?;
-        let (now, key) = (self.world.now(), self.world.random());
-        self.change(|book| {
-            if book.account(&request.account_name).is_some() {
-                return Err(ErrorCode::AccountExists);
-            }
-            room(book.accounts.len())?;
-            let mut account = tidy(request);
-            // Two accounts with one key could not be told apart.
-            let taken: HashSet<_> = book
-                .accounts
-                .iter()
-                .map(|entry| entry.account.shortcut_key)
-                .collect();
-            if account.shortcut_key == [0; 20] || taken.contains(&account.shortcut_key) {
-                account.shortcut_key = key;
-            }
-            account.created = Some(now);
-            account.updated = Some(now);
-            account.last_connected = None;
-            book.accounts.push(Entry {
-                account,
-                ..Entry::default()
-            });
-            Ok(Nothing {})
-        })
-    }
-
-    fn accounts(&mut self, _: Nothing) -> Reply<AccountList> {
-        let row = |entry: &Entry| {
-            let (account, option) = (&entry.account, &entry.account.option);
-            let state = self.world.state(&entry.key());
-            AccountRow {
-                account_name: account.account_name.clone(),
-                user_name: account.auth.username.clone(),
-                server_name: option.hostname.clone(),
-                port: option.port,
-                hub_name: option.hub_name.clone(),
-                device_name: option.device_name.clone(),
-                proxy_type: option.proxy_type,
-                proxy_name: option.proxy_name.clone(),
-                startup: account.startup,
-                active: state.is_some(),
-                connected: state.is_some_and(|state| state.connected),
-                created: account.created.unwrap_or_default(),
-                updated: account.updated.unwrap_or_default(),
-                last_connected: account.last_connected.unwrap_or_default(),
-            }
-        };
-        Ok(AccountList {
-            accounts: self.book.accounts.iter().map(row).collect(),
-        })
-    }
-
-    fn delete_account(&mut self, request: AccountName) -> Reply<Nothing> {
-        let key = self.resting(&request.account_name)?;
-        self.change(|book| {
-            book.accounts.retain(|entry| entry.key() != key);
-            Ok(Nothing {})
-        })
-    }
-
-    fn set_startup(&mut self, request: AccountName) -> Reply<Nothing> {
-        self.startup(&request.account_name, true)
-    }
-
-    fn remove_startup(&mut self, request: AccountName) -> Reply<Nothing> {
-        self.startup(&request.account_name, false)
-    }
-
-    fn startup(&mut self, name: &str, startup: bool) -> Reply<Nothing> {
-        let now = self.world.now();
-        self.change(|book| {
-            let account = &mut book.account_mut(name)?.account;
-            account.startup = startup;
-            account.updated = Some(now);
-            Ok(Nothing {})
-        })
-    }
-
-    fn set_account(&mut self, request: Account) -> Reply<Nothing> {
-        check_account(&request)?;
-        let now = self.world.now();
-        self.change(|book| {
-            let entry = book.account_mut(&request.account_name)?;
-            let before = &entry.account;
-            let mut account = tidy(request);
-            account.account_name.clone_from(&before.account_name);
-            account.created = before.created;
-            account.last_connected = before.last_connected;
-            account.updated = Some(now);
-            if account.shortcut_key == [0; 20] {
-                account.shortcut_key = before.shortcut_key;
-            }
-            // Who was accepted was accepted as this server.
-            let server = |account: &Account| (account.option.hostname.clone(), account.option.port);
-            if server(before) != server(&account) {
-                entry.pin = None;
-            }
-            entry.account = account;
-            Ok(Nothing {})
-        })
-    }
-
-    fn account(&mut self, request: AccountName) -> Reply<Account> {
-        let entry = self.book.account(&request.account_name);
-        Ok(entry.ok_or(ErrorCode::AccountNotFound)?.account.clone())
-    }
-
-    fn rename_account(&mut self, request: AccountRename) -> Reply<Nothing> {
-        let key = self.resting(&request.old_name)?;
-        check_account_name(&request.new_name)?;
-        let now = self.world.now();
-        self.change(|book| {
-            if book
-                .account(&request.new_name)
-                .is_some_and(|other| other.key() != key)
-            {
-                return Err(ErrorCode::AccountExists);
-            }
-            let account = &mut book.account_mut(&request.old_name)?.account;
-            account.account_name = request.new_name;
-            account.updated = Some(now);
-            Ok(Nothing {})
-        })
-    }
-
-    /// The key of an account that is there and not connected.
-    fn resting(&self, name: &str) -> Reply<String> {
-        let key = self.book.account(name).ok_or(ErrorCode::AccountNotFound)?.key();
-        if self.is_active(&key) {
-            return Err(ErrorCode::AccountActive);
-        }
-        Ok(key)
-    }
-
-    fn connect(&mut self, request: AccountName) -> Reply<Nothing> {
-        self.up(&request.account_name, None).map(|()| Nothing {})
-    }
-
-    /// Begins to connect an account, by this password where it keeps none.
-    ///
-    /// # Errors
-    /// There is none, it is connected already, or its adapter cannot be used.
-    pub fn up(&mut self, name: &str, password: Option<Zeroizing<String>>) -> Result<(), ErrorCode> {
-        self.resting(name)?;
-        let entry = self.book.account(name).ok_or(ErrorCode::AccountNotFound)?;
-        if account::wants_device(entry) {
-            let adapter = &entry.account.option.device_name;
-            let found = self.book.adapter(adapter).ok_or(ErrorCode::AdapterNotFound)?;
-            if self.user_of(adapter).is_some() {
-                return Err(ErrorCode::AdapterUsed);
-            }
-            if !found.enabled {
-                return Err(ErrorCode::AdapterDisabled);
-            }
-        }
-        let entry = entry.clone();
-        self.world.connect(&self.book, &entry, password)?;
-        self.world.changed(&self.book);
-        Ok(())
-    }
-
-    fn disconnect(&mut self, request: AccountName) -> Reply<Nothing> {
-        let entry = self.book.account(&request.account_name);
-        let key = entry.ok_or(ErrorCode::AccountNotFound)?.key();
-        if !self.world.disconnect(&key) {
-            return Err(ErrorCode::AccountInactive);
-        }
-        self.world.changed(&self.book);
-        Ok(Nothing {})
-    }
-
-    /// Of an account that is not connected the answer is empty (client RPC §2).
-    fn status(&mut self, request: AccountName) -> Reply<LinkState> {
-        let entry = self.book.account(&request.account_name);
-        let key = entry.ok_or(ErrorCode::AccountNotFound)?.key();
-        Ok(self.world.state(&key).unwrap_or_default())
-    }
-
     // What only our own programs ask for.
 
     /// An account's own options.
@@ -711,37 +423,8 @@ fn is_port(number: u32) -> bool {
     (1..=u32::from(u16::MAX)).contains(&number)
 }
 
-fn check_account(account: &Account) -> Reply<()> {
-    check_account_name(&account.account_name)?;
-    let option = &account.option;
-    if option.hostname.is_empty() || option.hub_name.is_empty() || !is_port(option.port) {
-        return Err(ErrorCode::InvalidParameter);
-    }
-    Ok(())
-}
-
-/// An account as it is kept: what is empty is absent, numbers are in their range.
-fn tidy(mut account: Account) -> Account {
-    fn filled(data: Option<Vec<u8>>) -> Option<Vec<u8>> {
-        data.filter(|data| !data.is_empty())
-    }
-    account.server_cert = filled(account.server_cert.take());
-    account.auth.client_x = filled(account.auth.client_x.take());
-    let option = &mut account.option;
-    option.max_connection = option.max_connection.clamp(1, 32);
-    account
-}
-
-/// A hardware address in any of the notations of managers.
-fn mac(text: &str) -> Option<[u8; 6]> {
-    let digits: String = text.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    if digits.len() != 12 || !digits.is_ascii() {
-        return None;
-    }
-    let mut mac = [0; 6];
-    for (i, byte) in mac.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()?;
-    }
-    // Neither nobody's nor a group's.
-    (mac != [0; 6] && mac[0] & 1 == 0).then_some(mac)
+/// The version as stock tools show it.
+fn version() -> String {
+    let (major, minor) = (VERSION / 100, VERSION % 100);
+    format!("Version {major}.{minor:02} Build {BUILD}   (English)")
 }
