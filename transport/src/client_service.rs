@@ -278,6 +278,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn our_own_service_is_reached_by_its_local_socket() {
+        let path = std::env::temp_dir().join(format!("hubward-manage-{}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            for answer in ["{\"error\":\"no service\"}\n", "{\"ok\":true}\n"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                assert_eq!(line(&mut stream).await.unwrap(), b"{\"manage\":true}\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                let mut records = Records::new(stream, &[], frame::LIMIT);
+                while let Ok(Some(_)) = records.next().await {
+                    records.send(&Pack::new()).await.unwrap();
+                }
+            }
+        });
+        let refused = ServiceClient::local(&path).await;
+        assert!(matches!(refused, Err(ServiceError::Unreadable(why)) if why.contains("no service")));
+        let mut client = ServiceClient::local(&path).await.unwrap();
+        client.call::<GetClientVersion>(&Nothing {}).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_port_that_something_else_has_taken_is_passed_over() {
         let stranger = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let taken = stranger.local_addr().unwrap().port();

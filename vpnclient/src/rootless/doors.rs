@@ -77,11 +77,10 @@ enum Service {
 pub(super) struct Doors {
     listeners: Vec<(TcpListener, Service)>,
     reverses: Vec<Reverse>,
-    control: Option<ControlSocket>,
 }
 
 impl Doors {
-    pub(super) fn open(settings: &RootlessSettings, control: Option<ControlSocket>) -> Result<Self, Failure> {
+    pub(super) fn open(settings: &RootlessSettings) -> Result<Self, Failure> {
         let password = &settings.password;
         let socks5 = settings
             .socks5
@@ -103,7 +102,6 @@ impl Doors {
         Ok(Self {
             listeners,
             reverses: settings.reverses.clone(),
-            control,
         })
     }
 
@@ -119,9 +117,6 @@ impl Doors {
                 .listen(reverse.port)
                 .map_err(|e| Failure::Usage(format!("--reverse {}={}: {e}", reverse.port, reverse.to)))?;
             tasks.spawn(tend_reverse(listener, reverse.to, room.clone()));
-        }
-        if let Some(control) = self.control {
-            tasks.spawn(tend_control(control, way.clone(), room));
         }
         Ok(())
     }
@@ -331,8 +326,9 @@ async fn serve_reverse(request: Request, to: &Destination) -> io::Result<()> {
     }
 }
 
-/// Serves programs of this user.
-async fn tend_control(control: ControlSocket, way: Arc<Way>, room: Arc<Semaphore>) {
+/// Serves programs of this user, also while there is no session yet: they may ask how it stands.
+pub(super) async fn tend_control(control: ControlSocket, way: Arc<Way>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut served = JoinSet::new();
     let control = Arc::new(control);
     loop {

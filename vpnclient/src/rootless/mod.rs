@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use transport::tunnel::{Inbound, Tunnel};
 
 pub use destination::Destination;
-use doors::{Doors, Way};
+use doors::{Doors, Way, tend_control};
 use names::Names;
 pub use settings::{Forward, ProxyPassword, Reverse, RootlessSettings, parse_listen};
 
@@ -65,12 +65,17 @@ impl Rootless {
             names: Names::new(station.clone()),
             station,
         });
+        let doors = Some(Doors::open(settings)?);
+        let mut tasks = JoinSet::new();
+        if let Some(control) = control {
+            tasks.spawn(tend_control(control, way.clone()));
+        }
         Ok(Self {
             mac,
             routes: settings.routes,
             way,
-            doors: Some(Doors::open(settings, control)?),
-            tasks: JoinSet::new(),
+            doors,
+            tasks,
         })
     }
 }
