@@ -103,7 +103,7 @@ impl Vigil {
             Stir::Clock(now) => self.judge.clock(phase, now, TICK),
             Stir::Network => {
                 let outlook = match &self.links {
-                    Some(links) => look(links.clone(), self.far, self.device).await,
+                    Some(links) => look(links, self.far, self.device).await,
                     None => None,
                 };
                 self.look_at = None;
@@ -118,7 +118,7 @@ impl Vigil {
 
 /// The network as it looks now from the side of the VPN's `device` that the server at `far` is on; `None` when the kernel does not
 /// say.
-async fn look(links: Links, far: Option<IpAddr>, device: Option<u32>) -> Option<Outlook> {
+async fn look(links: &Links, far: Option<IpAddr>, device: Option<u32>) -> Option<Outlook> {
     let all = links.list().await.ok()?;
     let is_running = |way: &Way| all.iter().any(|link| link.index == way.device && link.running);
     let addresses = links.all_addresses().await.ok()?;
