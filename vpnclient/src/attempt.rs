@@ -156,6 +156,7 @@ impl AttemptError {
             Self::Meeting(MeetingError::Declined(_)) => Reason::Untrusted,
             Self::Meeting(MeetingError::Known { .. } | MeetingError::Unasked(_)) => Reason::Local,
             Self::Refused { code, .. } => Reason::of_code(*code),
+            Self::Unprovable(Unprovable::Forgotten) => Reason::Password,
             Self::Unprovable(_) => Reason::CannotProve,
             Self::Missing(Missing::Code(_)) => Reason::Code,
             Self::Missing(_) => Reason::Password,

@@ -1,7 +1,7 @@
 //! The login request: which proof of identity goes to which server, and what session is asked for.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::certificate::{CertificateError, SigningKey};
 use protocol::handshake::{Auth, ClientVersion, Hello, Login, NodeInfo, OsInfo, SessionOptions};
@@ -27,7 +27,7 @@ pub enum Proof {
     /// By a password, with a one-time code perhaps.
     Password(Arc<Password>),
     /// By the hash of a password, as accounts of the stock client keep it: good for servers that keep one, too.
-    Hashed(PasswordHash),
+    Hashed(Hash),
     /// By a certificate (DER) and its key.
     Certificate {
         /// The certificate.
@@ -35,6 +35,20 @@ pub enum Proof {
         /// Its key.
         key: Box<SigningKey>,
     },
+}
+
+/// The hash of a password, until it is forgotten: it is as good as the password where it is good for anything.
+pub struct Hash(Mutex<Option<PasswordHash>>);
+
+impl Hash {
+    /// A hash that was kept.
+    pub fn new(hash: PasswordHash) -> Self {
+        Self(Mutex::new(Some(hash)))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<PasswordHash>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Without secrets.
@@ -96,7 +110,10 @@ impl Identity {
         match &self.proof {
             Proof::Anonymous => Ok(Auth::Anonymous),
             Proof::Hashed(_) if hello.wants_password => Err(Unprovable::HashAlone),
-            Proof::Hashed(hash) => Ok(Auth::Challenge(hash.prove(&hello.random))),
+            Proof::Hashed(hash) => match &*hash.kept() {
+                Some(hash) => Ok(Auth::Challenge(hash.prove(&hello.random))),
+                None => Err(Unprovable::Forgotten),
+            },
             Proof::Password(password) if hello.wants_password || password.goes_itself() => {
                 if !believed {
                     return Err(Unprovable::Unverified);
@@ -133,10 +150,11 @@ impl Identity {
 
     /// Forgets the password, if there is one; whether there was.
     pub fn forget_password(&self) -> bool {
-        let Proof::Password(password) = &self.proof else {
-            return false;
-        };
-        password.forget();
+        match &self.proof {
+            Proof::Password(password) => password.forget(),
+            Proof::Hashed(hash) => *hash.kept() = None,
+            Proof::Anonymous | Proof::Certificate { .. } => return false,
+        }
         true
     }
 
@@ -261,7 +279,7 @@ mod tests {
     #[test]
     fn a_hash_answers_challenges_and_nothing_else() {
         let identity = Identity {
-            proof: Proof::Hashed(user_hash(b"microsoft", "alice")),
+            proof: Proof::Hashed(Hash::new(user_hash(b"microsoft", "alice"))),
             ..alice("")
         };
         let Ok(Auth::Challenge(answer)) = identity.prove(&hello(false), true) else {
@@ -269,6 +287,8 @@ mod tests {
         };
         assert_eq!(answer[..4], [0x84, 0x25, 0xf0, 0x27]);
         assert_eq!(identity.prove(&hello(true), true), Err(Unprovable::HashAlone));
+        assert!(identity.forget_password());
+        assert_eq!(identity.prove(&hello(false), true), Err(Unprovable::Forgotten));
     }
 
     #[test]

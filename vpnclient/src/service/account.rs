@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::book::{Book, DEVICE_PREFIX, Entry};
 use crate::cli::{Cli, Command, Connect};
 use crate::failure::Failure;
-use crate::login::Proof;
+use crate::login::{Hash, Proof};
 use crate::profile::{Presence, Profile};
 use crate::retry::Patience;
 
@@ -250,7 +250,7 @@ fn proof(auth: &ConnectionAuth, given: Option<Zeroizing<String>>) -> Result<Proo
             let hash = hash.ok_or_else(|| Unusable::NoPassword(auth.username.clone()))?;
             let bytes = <[u8; 20]>::try_from(hash.as_slice());
             let bytes = bytes.map_err(|_| wrong("the hash of the password does not have 20 bytes"))?;
-            Ok(Proof::Hash(PasswordHash::new(bytes)))
+            Ok(Proof::Hashed(Hash::new(PasswordHash::new(bytes))))
         }
         LinkAuthType::PlainPassword => {
             let kept = auth
