@@ -61,16 +61,12 @@ fn every_fault_of_a_certificate_is_named_and_says_how_to_mend_it() {
         let (site, _server, authority) = site(lab)?;
         let stranger = self::authority("Authority of nobody")?;
         let key = KeyPair::generate()?;
-        let expired = CertificateParams {
-            not_before: date_time_ymd(2019, 1, 1),
-            not_after: date_time_ymd(2020, 2, 3),
-            ..server(NAME)?
-        };
-        let early = CertificateParams {
-            not_before: date_time_ymd(2090, 1, 1),
-            not_after: date_time_ymd(2091, 1, 1),
-            ..server(NAME)?
-        };
+        let mut expired = server(NAME)?;
+        expired.not_before = date_time_ymd(2019, 1, 1);
+        expired.not_after = date_time_ymd(2020, 2, 3);
+        let mut early = server(NAME)?;
+        early.not_before = date_time_ymd(2090, 1, 1);
+        early.not_after = date_time_ymd(2091, 1, 1);
         let cases = [
             (
                 8001,
@@ -122,7 +118,10 @@ fn a_chain_to_a_named_authority_is_believed_under_its_name_alone() {
         middle.distinguished_name = named("Authority in the middle");
         let middle = CertifiedIssuer::signed_by(middle, KeyPair::generate()?, &authority)?;
         let key = KeyPair::generate()?;
-        let chain = [server(NAME)?.signed_by(&key, &middle)?, middle.as_ref().clone()];
+        let chain = [
+            server(NAME)?.signed_by(&key, &middle)?,
+            AsRef::<Certificate>::as_ref(&middle).clone(),
+        ];
         shown_on(&site, 8001, &chain, &key)?;
         gets_in(with_password(&site.user, "vpn.lab:8001", &["--ca", CA])?)?;
         let other = with_password(&site.user, "other.lab:8001", &["--json", "--ca", CA])?;
