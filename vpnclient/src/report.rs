@@ -107,8 +107,6 @@ pub enum Style {
     Json,
     /// A line in the log, with the name of the connection.
     Log,
-    /// Not at all.
-    Silent,
 }
 
 impl Style {
@@ -179,7 +177,7 @@ impl Reporter {
                 // A closed pipe is no reason to end a VPN.
                 let _ = writeln!(std::io::stdout().lock(), "{json}");
             }
-            Style::Log | Style::Silent => {}
+            Style::Log => {}
             Style::Lines => self.line(text),
             Style::Terminal if passing => {
                 if self.moving.is_finished() {
