@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use transport::tls::{Fingerprint, NotAFingerprint};
+use transport::tls::Fingerprint;
 use zeroize::Zeroizing;
 
 pub use nc::nc;
@@ -75,13 +75,13 @@ impl Request {
             return Ok(Self::Manage);
         }
         if let Some(name) = value["up"].as_str() {
-            let pin = value["pin"].as_str().map(str::parse).transpose();
+            let pin = value["pin"].as_str().map(str::parse::<Fingerprint>).transpose();
             return Ok(Self::Up {
                 name: name.to_owned(),
                 password: value["password"]
                     .as_str()
                     .map(|text| Zeroizing::new(text.to_owned())),
-                pin: pin.map_err(|e: NotAFingerprint| e.to_string())?,
+                pin: pin.map_err(|e| e.to_string())?,
             });
         }
         if let Some(name) = value["down"].as_str() {

@@ -10,6 +10,7 @@ use protocol::rpc::client::service::{CommonProxy, ManagerSetting, ServiceConfig}
 use protocol::rpc::keep::{Keep, KeepProtocol};
 use protocol::rpc::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
+use transport::tls::Fingerprint;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::service::book::{Adapter, Book, Entry};
@@ -493,7 +494,7 @@ fn account_table(entry: &Entry, number: Numbering<'_>) -> AccountTable {
 }
 
 fn account(table: AccountTable, secrets: &Secrets) -> Result<Entry, String> {
-    let pin = table.pin.map(|pin| pin.parse()).transpose();
+    let pin = table.pin.map(|pin| pin.parse::<Fingerprint>()).transpose();
     let optional = |text: Option<String>| text.map(|text| bytes(&text)).transpose();
     let secret = |text: &Option<String>| text.as_deref().map(bytes).transpose();
     let account = Account {
@@ -557,7 +558,7 @@ fn account(table: AccountTable, secrets: &Secrets) -> Result<Entry, String> {
     Ok(Entry {
         account,
         options: table.options,
-        pin: pin.map_err(|e: transport::tls::NotAFingerprint| e.to_string())?,
+        pin: pin.map_err(|e| e.to_string())?,
     })
 }
 
