@@ -5,6 +5,7 @@
 //! - [`PacketSocket`]: all frames of an existing interface, for a local bridge.
 //! - [`segment`]: what is left undone in a frame ([`VnetHeader`]), and doing it; joining segments.
 //! - [`Links`]: links, addresses and routes of this network namespace.
+//! - [`Rule`]: in which table a packet's route is looked for.
 //! - [`News`]: that links or addresses have changed.
 //! - [`sysctl`]: kernel settings below `/proc/sys`.
 //! - [`capability`]: what is possible here, and what to do when something is not.
@@ -31,11 +32,13 @@ pub mod tcp;
 mod links;
 mod news;
 mod routes;
+mod rules;
 
 pub use error::{Error, Result};
 pub use links::{Address, Link, Links, index_of};
 pub use news::News;
 pub use packet::PacketSocket;
 pub use routes::Route;
+pub use rules::Rule;
 pub use segment::VnetHeader;
 pub use tap::{Tap, TapOptions};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use nix::libc;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec};
 use tokio::task::AbortHandle;
@@ -162,6 +162,19 @@ impl Links {
     pub async fn add_address(&self, device: &str, ip: IpAddr, prefix: u8) -> Result<()> {
         let index = self.index(device).await?;
         let done = self.handle.address().add(index, ip, prefix).execute().await;
+        done.map_err(|e| failed(device, format!("adding {ip}/{prefix} to {device}"), e))
+    }
+
+    /// The same without the route to the address's network, which is set where it is wanted.
+    pub async fn add_address_alone(&self, device: &str, ip: IpAddr, prefix: u8) -> Result<()> {
+        let index = self.index(device).await?;
+        let mut request = self.handle.address().add(index, ip, prefix);
+        // Flags beyond the first eight have no room in the header.
+        request
+            .message_mut()
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+        let done = request.execute().await;
         done.map_err(|e| failed(device, format!("adding {ip}/{prefix} to {device}"), e))
     }
 

@@ -1,4 +1,4 @@
-//! Routes of the main table, over rtnetlink.
+//! Routes, of the main table unless a route names another, over rtnetlink.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,11 +8,15 @@ use nix::libc;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 
 use crate::links::netlink;
 use crate::{Error, Links, Result};
+
+/// The mark of routes and rules in tables of our own: who looks at them (`ip route show table all proto 72`) sees whose they
+/// are, and so do we after a `kill -9`. Numbers up to 4 are the kernel's, and those of the routing daemons that are known are others.
+pub(crate) const OURS: u8 = 72;
 
 /// One route: where a network's packets go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,12 @@ pub struct Route {
     pub metric: Option<u32>,
     /// Whether the router is on the link although no address of the device says so.
     pub onlink: bool,
+    /// A table of our own; `None` is the main one.
+    pub table: Option<u32>,
+    /// Whether it leads nowhere, but to the tables that are asked next.
+    pub throw: bool,
+    /// After how many seconds the kernel takes it away (IPv6 alone).
+    pub expires: Option<u32>,
 }
 
 impl Route {
@@ -45,6 +55,9 @@ impl Route {
             source: None,
             metric: None,
             onlink: false,
+            table: None,
+            throw: false,
+            expires: None,
         }
     }
 
@@ -78,6 +91,20 @@ impl Route {
     #[must_use]
     pub fn source(mut self, source: IpAddr) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// In a table of our own, marked as ours.
+    #[must_use]
+    pub fn in_table(mut self, table: u32) -> Self {
+        self.table = Some(table);
+        self
+    }
+
+    /// Leads nowhere, but to the tables that are asked next.
+    #[must_use]
+    pub fn throw(mut self) -> Self {
+        self.throw = true;
         self
     }
 
@@ -132,6 +159,19 @@ impl Links {
 
     /// The routes of the main table, of both families.
     pub async fn routes(&self) -> Result<Vec<Route>> {
+        let is_main = |m: &RouteMessage| {
+            m.header.table == RouteHeader::RT_TABLE_MAIN && m.header.kind == RouteType::Unicast
+        };
+        self.routes_that(is_main).await
+    }
+
+    /// The routes of tables of our own that are marked as ours, of both families.
+    pub async fn our_routes(&self) -> Result<Vec<Route>> {
+        let is_ours = |m: &RouteMessage| u8::from(m.header.protocol) == OURS;
+        self.routes_that(is_ours).await
+    }
+
+    async fn routes_that(&self, wanted: impl Fn(&RouteMessage) -> bool) -> Result<Vec<Route>> {
         let mut routes = Vec::new();
         for any in [
             IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -139,26 +179,32 @@ impl Links {
         ] {
             let mut request = RouteMessage::default();
             request.header.address_family = family(any);
-            let messages: Vec<RouteMessage> = self
-                .handle
-                .route()
-                .get(request)
-                .execute()
-                .try_collect()
-                .await
-                .map_err(|e| netlink("listing routes", e))?;
-            let main = messages.iter().filter(|m| {
-                m.header.table == RouteHeader::RT_TABLE_MAIN && m.header.kind == RouteType::Unicast
-            });
-            routes.extend(main.map(|m| describe(m, any)));
+            let listed: std::result::Result<Vec<RouteMessage>, _> =
+                self.handle.route().get(request).execute().try_collect().await;
+            let messages = match listed {
+                Ok(messages) => messages,
+                // A kernel without IPv6 has no routes of it.
+                Err(_) if any.is_ipv6() => Vec::new(),
+                Err(error) => return Err(netlink("listing routes", error)),
+            };
+            let of_family = messages.iter().filter(|m| m.header.address_family == family(any));
+            routes.extend(of_family.filter(|m| wanted(m)).map(|m| describe(m, any)));
         }
         Ok(routes)
     }
 
     /// How the kernel would reach `destination`: router, device and source address.
     pub async fn route_to(&self, destination: IpAddr) -> Result<Route> {
+        self.route_to_marked(destination, 0).await
+    }
+
+    /// The same for packets with this mark.
+    pub async fn route_to_marked(&self, destination: IpAddr, mark: u32) -> Result<Route> {
         let host = Route::to_host(destination);
         let mut request = RouteMessage::default();
+        if mark != 0 {
+            request.attributes.push(RouteAttribute::Mark(mark));
+        }
         request.header.address_family = family(destination);
         request.header.destination_prefix_length = host.prefix;
         request
@@ -212,11 +258,22 @@ fn message(route: &Route) -> Result<RouteMessage> {
             .attributes
             .push(RouteAttribute::Destination(route.destination.into()));
     }
+    if let Some(table) = route.table {
+        message.header.protocol = RouteProtocol::from(OURS);
+        message.header.table = u8::try_from(table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
+        message.attributes.push(RouteAttribute::Table(table));
+    }
+    if route.throw {
+        message.header.kind = RouteType::Throw;
+    }
+    if let Some(seconds) = route.expires {
+        message.attributes.push(RouteAttribute::Expires(seconds));
+    }
     match route.gateway {
         Some(gateway) => message
             .attributes
             .push(RouteAttribute::Gateway(of_family(gateway)?)),
-        None if route.destination.is_ipv4() => message.header.scope = RouteScope::Link,
+        None if route.destination.is_ipv4() && !route.throw => message.header.scope = RouteScope::Link,
         None => {}
     }
     if let Some(index) = route.device {
@@ -246,6 +303,13 @@ fn describe(message: &RouteMessage, any: IpAddr) -> Route {
     let mut route = Route::to(unspecified, 0);
     route.prefix = message.header.destination_prefix_length;
     route.onlink = message.header.flags.contains(RouteFlags::Onlink);
+    route.throw = message.header.kind == RouteType::Throw;
+    let table = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    route.table = Some(table.unwrap_or(message.header.table.into()))
+        .filter(|table| !matches!(*table, 0 | crate::Rule::MAIN));
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(a) => route.destination = ip(a).unwrap_or(unspecified),
@@ -267,7 +331,7 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-fn family(ip: IpAddr) -> AddressFamily {
+pub(crate) fn family(ip: IpAddr) -> AddressFamily {
     if ip.is_ipv4() {
         AddressFamily::Inet
     } else {
