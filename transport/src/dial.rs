@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::proxy::{self, Proxy, ProxyError};
-use crate::tls::{self, CertificateError, Distrust, Fingerprint, TlsStream, Trust};
+use crate::tls::{self, CertificateError, Fingerprint, TlsStream, Trust};
+use crate::underlay;
 
 /// TCP connect, as long as stock clients wait (protocol §1).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -346,14 +346,26 @@ fn proxy_failed(proxy: &Proxy, source: ProxyError) -> DialError {
     }
 }
 
-async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
-    let found: Vec<_> = tokio::net::lookup_host((target.host.as_str(), target.port))
-        .await?
-        .collect();
+async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, DialError> {
+    let failed = |source| DialError::Resolve {
+        host: target.host.clone(),
+        source,
+    };
+    let found = underlay::resolve(&target.host, target.port)
+        .await
+        .map_err(failed)?;
     if found.is_empty() {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     }
     Ok(found)
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = timeout(CONNECT_TIMEOUT, underlay::connect(address))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
 }
 
 async fn greet(

@@ -2,9 +2,7 @@
 //!
 //! `protocol` says what the bytes mean and never touches a socket; this crate has the sockets, TLS and the clock:
 //! [`dial`] takes a client to a server's hello, [`accept`] takes a server to a peer's request, [`tunnel`] moves frames
-//! through the connections of a session, [`acceleration`] through datagrams beside them, [`proxy`] finds a way out through a proxy, [`admin`] makes
-//! administration calls, [`client_service`] calls a VPN client; [`known`]
-//! remembers the certificates of servers.
+//! through the connections of a session, [`acceleration`] through datagrams beside them, [`admin`] makes administration calls, [`client_service`] calls a VPN client. [`underlay`] keeps a client's own sockets out of its tunnel.
 
 pub mod acceleration;
 pub mod accept;
@@ -17,3 +15,4 @@ pub mod proxy;
 pub mod records;
 pub mod tls;
 pub mod tunnel;
+pub mod underlay;

@@ -18,6 +18,8 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::underlay;
+
 /// The ports that a server takes, as the stock one does (protocol §8.1).
 const PORTS: std::ops::RangeInclusive<u16> = 40_000..=44_999;
 /// What may wait in the kernel. What is received waits while this process does something else; what is sent should not wait
@@ -62,7 +64,9 @@ pub(super) fn bind_in_range(ip: IpAddr) -> io::Result<UdpSocket> {
 /// # Errors
 /// What the kernel says.
 pub(super) fn bind_anywhere(ip: IpAddr) -> io::Result<UdpSocket> {
-    bind(SocketAddr::new(ip, 0))
+    let socket = bind(SocketAddr::new(ip, 0))?;
+    underlay::mark(&socket)?;
+    Ok(socket)
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
