@@ -494,6 +494,10 @@ async fn leased(
                 Loss::Refused(reason) => format!("the DHCP server took it back: {}", clean(&reason)),
             }));
         }
+        dhcp::Event::Taken(address, station) => reporter.show(&Event::Note(format!(
+            "the address {address} from the DHCP server is in use by {} already; asking for another one",
+            netdev::mac::text(station)
+        ))),
         dhcp::Event::NoAnswer => reporter.show(&Event::Note(
             "no DHCP server answers on this hub yet; with addresses set by hand use --no-dhcp".to_owned(),
         )),

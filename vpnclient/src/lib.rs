@@ -4,12 +4,12 @@
 //! [`secret`] or a [`certificate`], asked of a [`person`] perhaps; what stands between has a [`reason`]), keeps it
 //! ([`session`], [`retry`]) until it is to end ([`stop`]), and gets an address ([`dhcp`]); what its frames are for is an
 //! [`attachment`], which sets up this machine ([`network`])
-//! or opens doors without privileges ([`rootless`], [`control`]). [`report`] tells about it. What decides is free of sockets and
+//! or opens doors without privileges ([`rootless`], [`control`]). What was left behind goes by [`cleanup`]. [`report`] tells about it. What decides is free of sockets and
 //! clocks, and tested so.
 
 pub mod attachment;
 pub mod attempt;
-pub mod certificate;
+pub mod cleanup;
 pub mod cli;
 pub mod connection;
 pub mod control;

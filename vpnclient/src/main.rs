@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use vpnclient::cli::{Cli, Command, Connect, LogFormat, Run, StatusArgs};
+use vpnclient::attachment;
+use vpnclient::cleanup;
+use vpnclient::cli::{Cli, Command, Connect};
+use vpnclient::connection;
 use vpnclient::control::{self, ControlSocket, Folder};
 use vpnclient::failure::Failure;
 use vpnclient::report::{Event, Reporter, Style};
@@ -21,6 +24,10 @@ fn main() -> ExitCode {
             let done = run(connect_to(&connect, &reporter));
             reporter.finish();
             end(done, &reporter)
+        }
+        Command::Cleanup(args) => {
+            log_to_stderr(0);
+            end(run(cleanup::run(args.dry_run)), &Reporter::new(Style::Lines))
         }
         Command::Nc(args) => {
             log_to_stderr(0, "warn", LogFormat::Text);
@@ -116,18 +123,14 @@ fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
 async fn connect_to(connect: &Connect, reporter: &Reporter) -> Result<(), Failure> {
     let profile = connect.profile(reporter)?;
     let mut stop = Stop::on_signals()?;
-    let control = match connect.control() {
-        Ok(control) => Some(control),
-        Err(failure) if connect.needs_control() => return Err(failure),
-        // A connection with a device goes without: only `vpnclient status` does not see it then.
-        Err(failure) => {
-            tracing::info!("{failure}");
-            None
-        }
-    };
-    let name = control.as_ref().map_or(connect.hub.as_str(), ControlSocket::name);
-    reporter.board().describe(profile.head(name, false));
-    profile.run(control, reporter, &mut stop).await
+    // What cannot work here should not be tried there: all that is local comes before the server hears of us.
+    if let Some(doors) = connect.rootless()? {
+        let control = ControlSocket::bind(&Folder::of_user()?, connect.name())?;
+        let rootless = Rootless::open(&doors, Some(control))?;
+        return connection::run(&wish, &settings, rootless, reporter, &mut stop).await;
+    }
+    capability::probe().require_tap()?;
+    attachment::run(&wish, &settings, &connect.device(), reporter, &mut stop).await
 }
 
 /// What is usual unless more is asked for; `RUST_LOG` overrides.

@@ -62,6 +62,21 @@ pub enum Event {
         /// Name servers.
         dns: Vec<IpAddr>,
     },
+    /// Where packets go now.
+    Routes {
+        /// The VPN's device.
+        device: String,
+        /// The table of the routes through it.
+        table: u32,
+        /// The default routes, which stay.
+        before: Vec<String>,
+        /// Networks through the VPN.
+        through: Vec<String>,
+        /// Networks that stay local although one of those holds them.
+        local: Vec<String>,
+        /// Whether everything goes through the VPN.
+        full: bool,
+    },
     /// The address must not be used any more.
     AddressLost(String),
     /// All connections broke; the session may live on.
@@ -120,8 +135,8 @@ impl Style {
     }
 }
 
-/// Shows events, and notes them on the board of the connection they are of.
-#[derive(Debug)]
+/// Shows events.
+#[derive(Debug, Clone)]
 pub struct Reporter {
     style: Style,
     name: String,
@@ -262,6 +277,17 @@ impl Event {
                 "event": "address", "device": device, "address": address, "prefix": prefix, "server": server,
                 "term_s": term.map(|term| term.as_secs()), "routes": routes, "dns": dns,
             }),
+            Self::Routes {
+                device,
+                table,
+                before,
+                through,
+                local,
+                full,
+            } => json!({
+                "event": "routes", "device": device, "table": table, "before": before, "through": through, "local": local,
+                "everything": full,
+            }),
             Self::AddressLost(reason) => json!({"event": "address_lost", "reason": reason}),
             Self::Interrupted => json!({"event": "interrupted"}),
             Self::Resumed => json!({"event": "resumed"}),
@@ -334,6 +360,36 @@ impl std::fmt::Display for Event {
                 if !dns.is_empty() {
                     let servers: Vec<_> = dns.iter().map(ToString::to_string).collect();
                     write!(f, "\nname servers: {}", servers.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::Routes {
+                device,
+                table,
+                before,
+                through,
+                local,
+                full,
+            } => {
+                let before = if before.is_empty() {
+                    "nowhere".to_owned()
+                } else {
+                    before.join(", ")
+                };
+                if *full {
+                    write!(
+                        f,
+                        "everything goes through {device} (table {table}), and went {before} before"
+                    )?;
+                } else {
+                    write!(
+                        f,
+                        "through {device} (table {table}): {}; all else goes {before} as before",
+                        through.join(", ")
+                    )?;
+                }
+                if !local.is_empty() {
+                    write!(f, "; local stays {}", local.join(", "))?;
                 }
                 Ok(())
             }

@@ -1,19 +1,33 @@
 //! A TAP device: the kernel is on the hub, with address, routes and name servers.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use netdev::{Links, Tap, TapOptions, VnetHeader};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
 use transport::tunnel::{Inbound, Tunnel};
 
-use super::{Attachment, pump};
+use super::Attachment;
+use super::pump::{self, Routers};
+use crate::attempt::Wish;
+use crate::connection::{self, Settings};
 use crate::dhcp::Lease;
 use crate::failure::Failure;
-use crate::network::{Network, Plan, PlannedRoute, RouteMode, plan};
+use crate::network::advertisement::{self, Plan6};
+use crate::network::kill_switch::KillSwitch;
+use crate::network::{self, Lan, Network, Plan, PlannedRoute, RouteMode, Surroundings, Wishes, plan};
 use crate::report::{Event, Reporter};
+use crate::stop::Stop;
+
+/// Advertisements that may wait to be read.
+const BACKLOG: usize = 4;
+/// A router of the hub that has said nothing for so long after a lease is not there.
+const NO_ROUTER: Duration = Duration::from_secs(10);
 
 /// What a device is to be.
 #[derive(Debug, Clone)]
@@ -26,22 +40,95 @@ pub struct DeviceSettings {
     pub offload: bool,
     /// Whether to ask for an address.
     pub dhcp: bool,
+    /// Whether to have IPv6.
+    pub ipv6: bool,
     /// Which routes lead into the VPN.
     pub routes: RouteMode,
     /// Whether to set name servers.
     pub dns: bool,
+    /// What stays local.
+    pub lan: Lan,
+    /// Whether nothing may leave this machine but the tunnel (and what stays local), as long as the client is wanted.
+    pub kill_switch: bool,
+}
+
+/// An ordinary device.
+impl Default for DeviceSettings {
+    fn default() -> Self {
+        Self {
+            tap: "hubward0".to_owned(),
+            mac: None,
+            offload: true,
+            dhcp: true,
+            ipv6: true,
+            routes: RouteMode::default(),
+            dns: true,
+            lan: Lan::default(),
+            kill_switch: false,
+        }
+    }
+}
+
+impl DeviceSettings {
+    fn wishes(&self) -> Wishes {
+        Wishes {
+            routes: self.routes,
+            dns: self.dns,
+            lan: self.lan,
+        }
+    }
+}
+
+/// Connects a device and stays connected until stopped or refused, as [`connection::run`] does. A kill switch is on meanwhile,
+/// and stays on unless the end was wanted.
+pub async fn run(
+    wish: &Wish,
+    settings: &Settings,
+    device: &DeviceSettings,
+    reporter: &Reporter,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    let mut attachment = Device::open(device, reporter).await?;
+    let switch = attachment.guard(&wish.target.host).await?;
+    let done = connection::run(wish, settings, attachment, reporter, stop).await;
+    if let Some(switch) = switch {
+        let mut switch = switch.lock().await;
+        match &done {
+            Ok(()) => switch.lift().await.map_err(|e| Failure::Local(e.to_string()))?,
+            Err(_) => reporter.show(&Event::Note(
+                "the kill switch stays on until the next connection ends as it should, or `vpnclient cleanup`".to_owned(),
+            )),
+        }
+    }
+    done
 }
 
 /// A TAP device and what a lease has set up for it. The device vanishes with this value.
 pub struct Device {
     settings: DeviceSettings,
     tap: Arc<Tap>,
-    network: Network,
+    shared: Arc<Shared>,
+    switch: Option<Arc<Mutex<KillSwitch>>>,
+    routers: Arc<Routers>,
+    heard: Option<mpsc::Receiver<Bytes>>,
+    /// The lease in use, and where the server is.
+    lease: Option<(Lease, IpAddr)>,
+    /// They end with this value.
+    tasks: JoinSet<()>,
+}
+
+/// What tasks beside the connection change, too.
+struct Shared {
+    wishes: Wishes,
+    network: Mutex<Network>,
+    reporter: Reporter,
+    /// Whether everything of IPv6 goes into the VPN.
+    full6: AtomicBool,
 }
 
 impl Device {
-    /// Makes the device; nothing goes through it yet.
-    pub fn open(settings: &DeviceSettings) -> Result<Self, Failure> {
+    /// Makes the device; nothing goes through it yet. What killed clients left is taken away.
+    pub async fn open(settings: &DeviceSettings, reporter: &Reporter) -> Result<Self, Failure> {
         let options = TapOptions {
             mac: settings.mac,
             offload: settings.offload,
@@ -49,11 +136,75 @@ impl Device {
         };
         let tap = Arc::new(Tap::create(&options)?);
         let network = Network::new(Links::new()?, tap.name(), tap.index());
+        network.prepare().await;
+        let (reader, heard) = mpsc::channel(BACKLOG);
         Ok(Self {
             settings: settings.clone(),
             tap,
-            network,
+            shared: Arc::new(Shared {
+                wishes: settings.wishes(),
+                network: Mutex::new(network),
+                reporter: reporter.clone(),
+                full6: AtomicBool::new(false),
+            }),
+            switch: None,
+            routers: Arc::new(Routers {
+                kernel: AtomicBool::new(false),
+                reader,
+            }),
+            heard: Some(heard),
+            lease: None,
+            tasks: JoinSet::new(),
         })
+    }
+
+    /// Turns the kill switch on, if there is to be one, for a server of this name.
+    async fn guard(&mut self, host: &str) -> Result<Option<Arc<Mutex<KillSwitch>>>, Failure> {
+        let mut switch = KillSwitch::of(self.tap.name());
+        if !self.settings.kill_switch {
+            if switch.recall().await.is_some() {
+                self.shared.reporter.show(&Event::Note(format!(
+                    "the kill switch of an earlier client on {} is on; `vpnclient cleanup` turns it off",
+                    self.tap.name()
+                )));
+            }
+            return Ok(None);
+        }
+        let around = self.around(Ipv4Addr::UNSPECIFIED.into()).await?;
+        switch.remember(host).await;
+        switch.allow(self.local(&around));
+        switch.engage().await.map_err(|e| Failure::Local(e.to_string()))?;
+        let switch = Arc::new(Mutex::new(switch));
+        self.switch = Some(switch.clone());
+        Ok(Some(switch))
+    }
+
+    fn local<'a>(&self, around: &'a Surroundings) -> &'a [network::LocalNetwork] {
+        match self.settings.lan {
+            Lan::Private => &around.networks,
+            Lan::Nothing => &[],
+        }
+    }
+
+    async fn around(&self, server: IpAddr) -> Result<Surroundings, Failure> {
+        Ok(self.shared.network.lock().await.surroundings(server).await?)
+    }
+
+    /// Says after a while that IPv6 goes beside a VPN that takes everything else, if it does.
+    fn look_for_ipv6_beside(&mut self) {
+        let (shared, switch) = (self.shared.clone(), self.settings.kill_switch);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(NO_ROUTER).await;
+            let around = shared.network.lock().await.surroundings(Ipv4Addr::UNSPECIFIED.into()).await;
+            let has_ipv6 = around.is_ok_and(|around| around.has_ipv6());
+            if has_ipv6 && !switch && !shared.full6.load(Ordering::Relaxed) {
+                shared.reporter.show(&Event::Note(
+                    "the hub has no way out for IPv6: what this machine sends by IPv6 goes beside the VPN; --kill-switch lets \
+                     nothing out but the tunnel"
+                        .to_owned(),
+                ));
+            }
+        });
     }
 }
 
@@ -75,7 +226,7 @@ impl Attachment for Device {
     }
 
     fn inbound(&self, dhcp: Option<mpsc::Sender<Bytes>>) -> Inbound {
-        pump::inbound(self.tap.clone(), dhcp)
+        pump::inbound(self.tap.clone(), dhcp, self.routers.clone())
     }
 
     fn outbound(&self, tunnel: Tunnel) -> impl Future<Output = io::Error> + Send + 'static {
@@ -87,55 +238,150 @@ impl Attachment for Device {
     }
 
     async fn begin(&mut self) -> Result<(), Failure> {
-        Ok(self.network.up().await?)
+        let hears = self.shared.network.lock().await.up(self.settings.ipv6).await?;
+        self.routers.kernel.store(hears, Ordering::Relaxed);
+        if let Some(heard) = self.heard.take() {
+            self.tasks.spawn(follow_routers(
+                self.shared.clone(),
+                heard,
+                self.tap.name().to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     async fn take(&mut self, lease: &Lease, server: IpAddr, reporter: &Reporter) -> Result<(), Failure> {
-        self.network.clear().await;
-        let plan = plan(lease, self.settings.routes, self.settings.dns, server);
-        let notes = self.network.apply(&plan, server).await?;
+        let around = self.around(server).await?;
+        let mut network = self.shared.network.lock().await;
+        network.clear_lease().await;
+        self.lease = None;
+        let plan = match plan(lease, &self.shared.wishes, &around) {
+            Ok(plan) => plan,
+            Err(refused) => {
+                reporter.show(&Event::Note(refused.to_string()));
+                return Ok(());
+            }
+        };
+        let notes = network.apply(&plan, server).await?;
+        let table = network.table();
+        drop(network);
+        self.lease = Some((lease.clone(), server));
         reporter.show(&address_event(self.tap.name(), lease, &plan));
+        if !plan.routes.is_empty() {
+            reporter.show(&routes_event(self.tap.name(), table, &around, &plan));
+        }
         for note in notes {
             reporter.show(&Event::Note(note));
+        }
+        if plan.is_full() {
+            self.look_for_ipv6_beside();
         }
         Ok(())
     }
 
     /// What the lease says is as before; only what was let go of meanwhile has to be taken up again.
     async fn renewed(&mut self) {
-        self.network.resume_dns().await;
+        self.shared.network.lock().await.resume_dns().await;
     }
 
     async fn clear(&mut self) {
-        self.network.clear().await;
+        self.lease = None;
+        self.shared.full6.store(false, Ordering::Relaxed);
+        self.shared.network.lock().await.clear().await;
     }
 
+    /// This machine may have moved: what is local now stays local now.
     async fn find_server(&mut self, server: IpAddr) -> Result<(), Failure> {
-        Ok(self.network.find_server_again(server).await?)
+        let around = self.around(server).await?;
+        if let Some(switch) = &self.switch {
+            let mut switch = switch.lock().await;
+            if switch.allow(self.local(&around)) {
+                switch.engage().await.map_err(|e| Failure::Local(e.to_string()))?;
+            }
+        }
+        let mut network = self.shared.network.lock().await;
+        network.find_server_again(server).await?;
+        if let Some((lease, _)) = &self.lease
+            && let Ok(plan) = plan(lease, &self.shared.wishes, &around)
+        {
+            network.spare(&plan).await?;
+        }
+        Ok(())
     }
 
     async fn suspend_names(&mut self) {
-        self.network.suspend_dns().await;
+        self.shared.network.lock().await.suspend_dns().await;
+    }
+}
+
+/// Does what the hub's routers advertise, for as long as they do.
+async fn follow_routers(shared: Arc<Shared>, mut heard: mpsc::Receiver<Bytes>, device: String) {
+    let mut before = Plan6::default();
+    while let Some(frame) = heard.recv().await {
+        let Some(said) = advertisement::parse(&frame) else {
+            continue;
+        };
+        let mut network = shared.network.lock().await;
+        let done = match network.surroundings(Ipv4Addr::UNSPECIFIED.into()).await {
+            Ok(around) => {
+                let plan = advertisement::plan(&said, &shared.wishes, &around);
+                network.advertised(&plan).await.map(|notes| (plan, notes))
+            }
+            Err(error) => Err(error),
+        };
+        drop(network);
+        let (plan, notes) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::warn!(%error, "what a router of the hub advertises could not be set up");
+                continue;
+            }
+        };
+        shared.full6.store(plan.is_full(), Ordering::Relaxed);
+        if plan.networks() != before.networks() {
+            shared.reporter.show(&Event::Note(format!(
+                "IPv6 through {device} by {}: {}",
+                said.router(),
+                plan.networks().join(", ")
+            )));
+        }
+        for note in notes {
+            shared.reporter.show(&Event::Note(note));
+        }
+        before = plan;
     }
 }
 
 fn address_event(device: &str, lease: &Lease, plan: &Plan) -> Event {
-    let route = |route: &PlannedRoute| match route.router {
-        Some(router) => format!("{}/{} via {router}", route.network, route.prefix),
-        None => format!("{}/{}", route.network, route.prefix),
-    };
     Event::Address {
         device: device.to_owned(),
         address: lease.address.into(),
-        prefix: lease.prefix,
+        prefix: plan.prefix,
         server: lease.server.into(),
         term: lease.term,
-        routes: plan.routes.iter().map(route).collect(),
-        dns: plan
-            .dns
+        routes: plan.routes.iter().map(shown).collect(),
+        dns: plan.dns.iter().flat_map(|dns| dns.servers.clone()).collect(),
+    }
+}
+
+fn shown(route: &PlannedRoute) -> String {
+    match route.router {
+        Some(router) => format!("{}/{} via {router}", route.network, route.prefix),
+        None => format!("{}/{}", route.network, route.prefix),
+    }
+}
+
+fn routes_event(device: &str, table: u32, around: &Surroundings, plan: &Plan) -> Event {
+    Event::Routes {
+        device: device.to_owned(),
+        table,
+        before: around.defaults.clone(),
+        through: plan.routes.iter().map(shown).collect(),
+        local: plan
+            .spared
             .iter()
-            .flat_map(|dns| &dns.servers)
-            .map(|ip| IpAddr::V4(*ip))
+            .map(|(net, prefix)| format!("{net}/{prefix}"))
             .collect(),
+        full: plan.is_full(),
     }
 }

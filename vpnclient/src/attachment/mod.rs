@@ -20,7 +20,7 @@ use crate::dhcp::Lease;
 use crate::failure::Failure;
 use crate::report::Reporter;
 
-pub use device::{Device, DeviceSettings};
+pub use device::{Device, DeviceSettings, run};
 pub(crate) use pump::split_dhcp;
 pub use segment::Segment;
 

@@ -1,6 +1,7 @@
 //! Frames between the TAP device and the tunnel.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +11,9 @@ use netdev::Tap;
 use netdev::segment::{self, Joiner};
 use tokio::sync::mpsc;
 use transport::tunnel::{Inbound, Tunnel};
+
+use crate::dhcp::is_arp_reply;
+use crate::network::advertisement::is_advertisement;
 
 /// Carries what the host sends into the tunnel, until the device fails.
 pub(super) async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
@@ -31,10 +35,10 @@ pub(super) async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
     }
 }
 
-/// Takes what arrives through the tunnel: DHCP answers go to `dhcp`, where there is a client for them, and all else to
-/// the host at once, joined where it came segment by segment. A frame that the host cannot take is lost, as on any
-/// Ethernet.
-pub(super) fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>) -> Inbound {
+/// Takes what arrives through the tunnel: DHCP answers go to `dhcp`, where there is a client for them, router advertisements
+/// to `routers` as well, and all else to the host at once, joined where it came segment by segment. A frame that the host cannot
+/// take is lost, as on any Ethernet.
+pub(super) fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>, routers: Arc<Routers>) -> Inbound {
     // One for each connection that delivers at this moment.
     let joiners = Mutex::new(Vec::new());
     Arc::new(move |frames: &mut Vec<Frame>| {
@@ -42,6 +46,7 @@ pub(super) fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>) -> Inbou
             |joiners: &Mutex<Vec<Joiner>>| joiners.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut joiner = resting(&joiners).unwrap_or_else(|| tap.joiner());
         split_dhcp(frames, dhcp.as_ref());
+        routers.hear(frames);
         device::join(&mut joiner, frames.drain(..));
         drop(tap.try_send_joined(&mut joiner));
         joiners
@@ -51,9 +56,38 @@ pub(super) fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>) -> Inbou
     })
 }
 
+/// Who hears the hub's routers.
+#[derive(Debug)]
+pub(super) struct Routers {
+    /// Whether the kernel may hear them.
+    pub(super) kernel: AtomicBool,
+    /// Who reads what they say of routes and name servers. What does not fit comes again.
+    pub(super) reader: mpsc::Sender<Bytes>,
+}
+
+impl Routers {
+    fn hear(&self, frames: &mut Vec<Frame>) {
+        if !frames.iter().any(|frame| is_advertisement(&frame.bytes)) {
+            return;
+        }
+        let kernel = self.kernel.load(Ordering::Relaxed);
+        frames.retain(|frame| {
+            let said = is_advertisement(&frame.bytes);
+            if said && kernel {
+                drop(self.reader.try_send(frame.bytes.clone()));
+            }
+            !said || kernel
+        });
+    }
+}
+
 /// Gives answers for a DHCP client to `dhcp`, where there is one, and leaves all other frames.
 pub(crate) fn split_dhcp(frames: &mut Vec<Frame>, dhcp: Option<&mpsc::Sender<Bytes>>) {
     let Some(dhcp) = dhcp else { return };
+    // Whoever says that an address is theirs says it to the client, too: it may be about to take it.
+    for frame in frames.iter().filter(|frame| is_arp_reply(&frame.bytes)) {
+        drop(dhcp.try_send(frame.bytes.clone()));
+    }
     if !frames.iter().any(|frame| is_to_dhcp_client(&frame.bytes)) {
         return;
     }

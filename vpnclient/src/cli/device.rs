@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::attachment::DeviceSettings;
-use crate::network::RouteMode;
+use crate::network::{Lan, RouteMode};
 
 #[derive(Debug, Args)]
 pub(super) struct DeviceArgs {
@@ -28,6 +28,19 @@ pub(super) struct DeviceArgs {
     /// Leave the name servers alone.
     #[arg(long)]
     no_dns: bool,
+    /// No IPv6 on the TAP device.
+    #[arg(long)]
+    no_ipv6: bool,
+    /// Let nothing leave this machine but the tunnel, also while the client reconnects or after it was killed; `vpnclient cleanup`
+    /// lets everything out again. Needs `nft`.
+    #[arg(long)]
+    kill_switch: bool,
+    /// Reach the private networks that this machine is on in spite of --kill-switch; without it they are reached anyway.
+    #[arg(long)]
+    allow_lan: bool,
+    /// Reach nothing local: what the hub names goes through the VPN, even if it is this machine's own network.
+    #[arg(long, conflicts_with = "allow_lan")]
+    block_lan: bool,
 }
 
 impl DeviceArgs {
@@ -49,6 +62,13 @@ impl DeviceArgs {
             dhcp: !self.no_dhcp,
             routes: self.routes(),
             dns: !self.no_dns,
+            ipv6: !self.no_ipv6,
+            lan: if self.block_lan || (self.kill_switch && !self.allow_lan) {
+                Lan::Nothing
+            } else {
+                Lan::Private
+            },
+            kill_switch: self.kill_switch,
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Cli {
 pub enum Command {
     /// Connect to a server and stay in the foreground until interrupted; everything set up is taken back at the end.
     Connect(Box<Connect>),
+    /// Take away what killed clients left on this machine: rules, routes, name servers, and kill switches that are on.
+    Cleanup(Cleanup),
     /// Standard input and output at a host behind the tunnel of a running `vpnclient connect` without a device; for
     /// instance as `ssh -o ProxyCommand="vpnclient nc %h %p"`.
     Nc(Nc),
@@ -79,6 +81,14 @@ impl Forget {
             ))),
         }
     }
+}
+
+/// `vpnclient cleanup`.
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    /// Only say what there is.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `vpnclient nc`.

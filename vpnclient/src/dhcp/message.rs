@@ -21,8 +21,8 @@ const SERVER_NAME: std::ops::Range<usize> = 44..108;
 const BOOT_FILE: std::ops::Range<usize> = 108..236;
 const COOKIE: std::ops::Range<usize> = 236..240;
 
-/// A list of addresses or routes longer than this is cut off: nobody means it.
-const MAX_ROUTES: usize = 128;
+/// Lists longer than this are cut off: nobody means them. How many routes are taken is decided where they are set.
+const MAX_ROUTES: usize = 4096;
 const MAX_SERVERS: usize = 8;
 const MAX_SEARCH: usize = 16;
 
@@ -258,6 +258,8 @@ pub(super) enum Ask {
     Reboot { address: Ipv4Addr },
     /// "I want to keep my address."
     Renew { address: Ipv4Addr },
+    /// "Somebody else has it."
+    Decline { address: Ipv4Addr, server: Ipv4Addr },
     /// "I am done with it."
     Release { address: Ipv4Addr, server: Ipv4Addr },
 }
@@ -285,6 +287,7 @@ pub(super) fn build(ask: Ask, asker: &Asker<'_>, xid: u32, secs: u16) -> Vec<u8>
     let kind = match ask {
         Ask::Discover { .. } => MessageType::Discover,
         Ask::Request { .. } | Ask::Reboot { .. } | Ask::Renew { .. } => MessageType::Request,
+        Ask::Decline { .. } => MessageType::Decline,
         Ask::Release { .. } => MessageType::Release,
     };
     options.insert(DhcpOption::MessageType(kind));
@@ -294,7 +297,7 @@ pub(super) fn build(ask: Ask, asker: &Asker<'_>, xid: u32, secs: u16) -> Vec<u8>
         Ask::Discover { wish: Some(address) } | Ask::Reboot { address } => {
             options.insert(DhcpOption::RequestedIpAddress(address));
         }
-        Ask::Request { address, server } => {
+        Ask::Request { address, server } | Ask::Decline { address, server } => {
             options.insert(DhcpOption::RequestedIpAddress(address));
             options.insert(DhcpOption::ServerIdentifier(server));
         }
@@ -303,7 +306,7 @@ pub(super) fn build(ask: Ask, asker: &Asker<'_>, xid: u32, secs: u16) -> Vec<u8>
         }
         Ask::Discover { wish: None } | Ask::Renew { .. } => {}
     }
-    if !matches!(ask, Ask::Release { .. }) {
+    if !matches!(ask, Ask::Release { .. } | Ask::Decline { .. }) {
         // Classless routes before the router, as RFC 3442 asks.
         let wanted = [121, 249, 1, 3, 6, 15, 26, 119, 51, 58, 59].map(OptionCode::from);
         options.insert(DhcpOption::ParameterRequestList(wanted.to_vec()));

@@ -2,6 +2,7 @@
 //!
 //! It sits at the mouth of the tunnel, so it sees the link's frames before the host does and needs no raw socket.
 
+mod arp;
 mod frame;
 mod lease;
 mod message;
@@ -13,9 +14,11 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+pub(crate) use arp::is_reply as is_arp_reply;
 use bytes::Bytes;
 pub use lease::{ClasslessRoute, Lease};
 use message::{Ask, Asker, Reply};
+pub(crate) use names::search_list;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -30,6 +33,14 @@ const AFTER_NAK: Duration = Duration::from_secs(3);
 /// The shortest pause between two wishes to prolong a lease (RFC 2131 section 4.4.5), unless the lease is shorter.
 const RENEW_PAUSE: Duration = Duration::from_secs(60);
 
+/// How often, and how long each time, the link is asked whether somebody has an address already. Much less than RFC 5227
+/// wants, which is about links that may sleep: a person waits for this.
+const PROBES: u32 = 2;
+const PROBE_WAIT: Duration = Duration::from_millis(150);
+/// The pause after an address turned out to be somebody's (RFC 2131 section 3.1); it doubles up to the last.
+const AFTER_DECLINE: Duration = Duration::from_secs(10);
+const LAST_DECLINE: Duration = Duration::from_secs(160);
+
 /// What happened to the address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -41,6 +52,8 @@ pub enum Event {
     Lost(Loss),
     /// Nobody answers; asking goes on.
     NoAnswer,
+    /// The address that was given is in use by this station already; another one is asked for.
+    Taken(Ipv4Addr, [u8; 6]),
 }
 
 /// Why an address was lost.
@@ -61,6 +74,8 @@ pub struct Client {
     state: State,
     /// The lease in use.
     bound: Option<Bound>,
+    /// How many addresses in a row were somebody's.
+    declined: u32,
     output: VecDeque<Bytes>,
     events: VecDeque<Event>,
 }
@@ -84,6 +99,12 @@ enum State {
     Asking {
         question: Question,
         transaction: Transaction,
+    },
+    /// The link is asked whether somebody has the address already.
+    Probing {
+        candidate: Box<Bound>,
+        count: u32,
+        until: Instant,
     },
     /// The lease holds; nothing to do until it is to be prolonged.
     Bound,
@@ -117,6 +138,7 @@ impl Client {
             rng: StdRng::seed_from_u64(seed),
             state: State::Idle,
             bound: None,
+            declined: 0,
             output: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -171,6 +193,10 @@ impl Client {
 
     /// Looks at a frame from the link; `true` if it was for this client and need not go to the host.
     pub fn handle_input(&mut self, now: Instant, frame: &[u8]) -> bool {
+        if let Some((station, address)) = arp::sender(frame) {
+            self.heard_of(now, station, address);
+            return true;
+        }
         let Some(received) = frame::parse(frame, self.mac) else {
             return false;
         };
@@ -200,6 +226,7 @@ impl Client {
         }
         match self.state {
             State::Pausing { until } if until <= now => self.ask(Question::Discover, now),
+            State::Probing { until, .. } if until <= now => self.probe_again(now),
             State::Asking {
                 question,
                 transaction,
@@ -223,7 +250,7 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let next = match &self.state {
             State::Idle => None,
-            State::Pausing { until } => Some(*until),
+            State::Pausing { until } | State::Probing { until, .. } => Some(*until),
             State::Asking { transaction, .. } => Some(transaction.again),
             State::Bound => self.bound.as_ref().and_then(Bound::renews),
         };
@@ -337,12 +364,17 @@ impl Client {
             }
             (Question::Discover, _) | (_, Reply::Offer(_)) => {}
             (Question::Request { server, .. }, Reply::Ack(lease)) if lease.server != server => {}
-            (_, Reply::Ack(lease)) => {
-                self.bind(Bound {
+            (question, Reply::Ack(lease)) => {
+                let bound = Bound {
                     lease,
                     since: transaction.sent,
                     server_mac: from,
-                });
+                };
+                if matches!(question, Question::Request { .. }) {
+                    self.probe(bound, 0, now);
+                } else {
+                    self.bind(bound);
+                }
             }
             (Question::Request { .. }, Reply::Nak(_)) => {
                 self.state = State::Pausing {
@@ -353,7 +385,50 @@ impl Client {
         }
     }
 
+    /// Asks the link whether somebody has the candidate's address.
+    fn probe(&mut self, candidate: Bound, count: u32, now: Instant) {
+        self.output
+            .push_back(arp::probe(self.mac, candidate.lease.address));
+        self.state = State::Probing {
+            candidate: Box::new(candidate),
+            count: count + 1,
+            until: now + PROBE_WAIT,
+        };
+    }
+
+    /// Nobody has said that the address is theirs.
+    fn probe_again(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Probing { candidate, count, .. } if count < PROBES => self.probe(*candidate, count, now),
+            State::Probing { candidate, .. } => self.bind(*candidate),
+            other => self.state = other,
+        }
+    }
+
+    /// A station said that it has an address.
+    fn heard_of(&mut self, now: Instant, station: [u8; 6], address: Ipv4Addr) {
+        let State::Probing { candidate, .. } = &self.state else {
+            return;
+        };
+        if candidate.lease.address != address || station == self.mac {
+            return;
+        }
+        let ask = Ask::Decline {
+            address,
+            server: candidate.lease.server,
+        };
+        let xid = self.rng.random();
+        self.send(ask, xid, 0, None);
+        self.events.push_back(Event::Taken(address, station));
+        let pause = AFTER_DECLINE
+            .saturating_mul(1 << self.declined.min(8))
+            .min(LAST_DECLINE);
+        self.declined += 1;
+        self.state = State::Pausing { until: now + pause };
+    }
+
     fn bind(&mut self, bound: Bound) {
+        self.declined = 0;
         let same = self
             .bound
             .as_ref()

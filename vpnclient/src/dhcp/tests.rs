@@ -69,9 +69,23 @@ fn lease_with(client: &mut Client, now: Instant, options: Vec<DhcpOption>) -> Le
     );
     let request = says(client, MessageType::Request);
     deliver(client, now, &answer(&request, MessageType::Ack, options));
+    nobody_has_the_address(client);
     match client.poll_event() {
         Some(Event::Leased(lease)) => *lease,
         other => panic!("no lease but {other:?}"),
+    }
+}
+
+/// Nobody answers the questions whether the address is in use.
+fn nobody_has_the_address(client: &mut Client) {
+    for _ in 0..PROBES {
+        let probe = client.poll_output().expect("no probe");
+        assert_eq!(
+            (&probe[12..14], &probe[28..32], &probe[38..42]),
+            (&[8, 6][..], &[0; 4][..], &ADDRESS.octets()[..])
+        );
+        assert!(client.poll_event().is_none() && client.lease().is_none());
+        step(client);
     }
 }
 
@@ -109,6 +123,7 @@ fn discover_offer_request_ack_gives_the_lease() {
     assert_eq!(option_ip(&request, OptionCode::ServerIdentifier), Some(SERVER));
 
     deliver(&mut client, now, &answer(&request, MessageType::Ack, Vec::new()));
+    nobody_has_the_address(&mut client);
     let lease = client.lease().unwrap();
     assert_eq!((lease.address, lease.prefix, lease.server), (ADDRESS, 24, SERVER));
     assert_eq!(
@@ -401,6 +416,95 @@ fn a_lease_for_ever_needs_no_clock() {
 }
 
 #[test]
+fn an_address_that_somebody_has_is_declined_and_another_one_asked_for_later() {
+    const SOMEBODY: [u8; 6] = [2, 0, 0, 0, 0, 7];
+    let now = Instant::now();
+    let mut client = client(now);
+    let mut asked = now;
+    for pause in [10, 20, 40] {
+        let discover = says(&mut client, MessageType::Discover);
+        assert_eq!(option_ip(&discover, OptionCode::RequestedIpAddress), None);
+        deliver(
+            &mut client,
+            asked,
+            &answer(&discover, MessageType::Offer, Vec::new()),
+        );
+        let request = says(&mut client, MessageType::Request);
+        deliver(
+            &mut client,
+            asked,
+            &answer(&request, MessageType::Ack, Vec::new()),
+        );
+        client.poll_output().expect("no probe");
+        // Others' addresses, and our own frames that come back, say nothing.
+        assert!(client.handle_input(asked, &arp::answer(SOMEBODY, SERVER, MAC)));
+        assert!(client.handle_input(asked, &arp::answer(MAC, ADDRESS, MAC)));
+        assert!(client.poll_output().is_none());
+
+        assert!(client.handle_input(asked, &arp::answer(SOMEBODY, ADDRESS, MAC)));
+        let decline = says(&mut client, MessageType::Decline);
+        assert_eq!(option_ip(&decline, OptionCode::RequestedIpAddress), Some(ADDRESS));
+        assert_eq!(option_ip(&decline, OptionCode::ServerIdentifier), Some(SERVER));
+        assert_eq!(client.poll_event(), Some(Event::Taken(ADDRESS, SOMEBODY)));
+        assert!(client.lease().is_none());
+        let next = step(&mut client);
+        assert_eq!(next, asked + Duration::from_secs(pause));
+        asked = next;
+    }
+}
+
+#[test]
+fn a_kept_address_is_not_probed_again() {
+    let now = Instant::now();
+    let mut client = bound(now);
+    client.stop();
+    client.start(now);
+    let reboot = says(&mut client, MessageType::Request);
+    deliver(&mut client, now, &answer(&reboot, MessageType::Ack, Vec::new()));
+    assert_eq!(
+        (client.poll_event(), client.poll_output()),
+        (Some(Event::Renewed), None)
+    );
+}
+
+#[test]
+fn a_server_hears_how_long_its_messages_may_be_and_what_we_want_to_know() {
+    let mut client = client(Instant::now());
+    let discover = says(&mut client, MessageType::Discover);
+    let size = discover.opts().get(OptionCode::MaxMessageSize);
+    assert!(matches!(size, Some(DhcpOption::MaxMessageSize(1500))), "{size:?}");
+    let Some(DhcpOption::ParameterRequestList(wanted)) =
+        discover.opts().get(OptionCode::ParameterRequestList)
+    else {
+        panic!("nothing is asked for")
+    };
+    let wanted: Vec<u8> = wanted.iter().copied().map(u8::from).collect();
+    for code in [1, 3, 6, 15, 26, 51, 58, 59, 119, 121, 249] {
+        assert!(wanted.contains(&code), "{code} is not asked for");
+    }
+}
+
+#[test]
+fn routes_longer_than_an_option_arrive_whole() {
+    let now = Instant::now();
+    let mut client = client(now);
+    let discover = says(&mut client, MessageType::Discover);
+    let mut offer = answer(&discover, MessageType::Offer, Vec::new());
+    offer.pop(); // the end mark
+    let routes: Vec<u8> = (0..100).flat_map(|n| [24, 10, 0, n, 192, 168, 30, 1]).collect();
+    for piece in routes.chunks(255) {
+        offer.extend([121, piece.len() as u8]);
+        offer.extend(piece);
+    }
+    offer.push(255);
+    let Some(Reply::Offer(lease)) = message::parse(&offer, discover.xid(), MAC) else {
+        panic!("no offer")
+    };
+    assert_eq!(lease.routes.len(), 100);
+    assert_eq!(lease.routes[99].network, Ipv4Addr::new(10, 0, 99, 0));
+}
+
+#[test]
 fn an_address_is_given_back_to_its_server() {
     let mut client = bound(Instant::now());
     client.release();
@@ -489,7 +593,9 @@ proptest! {
             }
             let mut frames = 0;
             while let Some(frame) = client.poll_output() {
-                xid = u32::from_be_bytes([frame[46], frame[47], frame[48], frame[49]]);
+                if let Some(number) = frame.get(46..50) {
+                    xid = u32::from_be_bytes([number[0], number[1], number[2], number[3]]);
+                }
                 frames += 1;
             }
             prop_assert!(frames < 6, "{frames} frames at once");

@@ -1,14 +1,43 @@
-//! What the client changes on this machine, and the journal by which it changes all of it back.
+//! What the client changes on this machine, and how all of it is changed back.
+//!
+//! [`plan`] says what a lease means here, [`Network`] does it. What outlives a process that is killed says in itself whose it is
+//! (docs/adr/0015): rules and routes by their numbers ([`table`]), name servers in the resolver's file ([`dns`]), the kill switch by
+//! its name ([`kill_switch`]). So the next client, or `vpnclient cleanup`, finds it without having been told ([`leftovers`]).
 
+pub mod advertisement;
 mod dns;
+pub mod kill_switch;
+pub mod leftovers;
+mod names;
 mod plan;
+mod program;
+mod surroundings;
+mod table;
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
+use netdev::{Links, Route, Rule, sysctl};
+use transport::underlay::{self, MARK};
+
+pub use dns::RESOLV_CONF;
 use dns::Resolver;
-use netdev::{Links, Route};
-pub use plan::{Dns, Plan, PlannedRoute, RouteMode, plan};
-use plan::{is_same, underlay};
+pub use plan::{Dns, Lan, Plan, PlannedRoute, Refused, RouteMode, Wishes, plan};
+pub use surroundings::{LocalNetwork, Surroundings};
+use table::Table;
+
+use advertisement::{Plan6, Planned6};
+
+/// What a new device needs so that the kernel takes addresses from advertisements, but neither routes nor orders: setting,
+/// value, and whether every kernel with IPv6 has it.
+const ADVERTISED: [(&str, &str, bool); 5] = [
+    ("accept_ra_defrtr", "0", true),
+    ("accept_ra_rt_info_max_plen", "0", false),
+    ("autoconf", "1", true),
+    ("accept_ra_pinfo", "1", true),
+    // Also where this machine routes for others.
+    ("accept_ra", "2", true),
+];
 
 /// The settings of this machine that the client has changed.
 #[derive(Debug)]
@@ -16,196 +45,351 @@ pub struct Network {
     links: Links,
     device: String,
     index: u32,
+    resolv_conf: PathBuf,
+    table: Table,
     /// What brings back the state before the lease, latest last.
     journal: Vec<Undo>,
-    /// Our route to the VPN server around the VPN.
-    server_route: Option<Route>,
-    /// Name servers that are let go of for a while.
-    suspended_dns: Option<Dns>,
+    /// The same for advertisements.
+    journal6: Vec<Undo>,
+    /// The rule for answers of the server.
+    answers: Option<Rule>,
+    names: Names,
+}
+
+/// The name servers, by where they come from.
+#[derive(Debug, Default)]
+struct Names {
+    lease: Option<Dns>,
+    advertised: Option<Dns>,
+    /// Who was told.
+    set: Option<(Resolver, Dns)>,
+    suspended: bool,
 }
 
 /// How to take back one change.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Undo {
     Mtu(u32),
     Address(IpAddr, u8),
     Route(Route),
-    Dns(Resolver, Dns),
+    Rule(Rule),
 }
 
 impl Network {
-    /// Nothing changed yet; `device` is the VPN's.
+    /// Nothing changed yet; `device` is the VPN's. Sockets to VPN servers are marked from now on, so that they stay outside.
     pub fn new(links: Links, device: &str, index: u32) -> Self {
+        underlay::mark_sockets();
         Self {
             links,
             device: device.to_owned(),
             index,
+            resolv_conf: RESOLV_CONF.into(),
+            table: Table::take(device),
             journal: Vec::new(),
-            server_route: None,
-            suspended_dns: None,
+            journal6: Vec::new(),
+            answers: None,
+            names: Names::default(),
         }
     }
 
-    /// Switches the device on.
-    pub async fn up(&self) -> netdev::Result<()> {
-        self.links.set_up(&self.device).await
+    /// With another resolver's file than the system's, which nobody else manages.
+    #[must_use]
+    pub fn with_resolv_conf(mut self, file: &Path) -> Self {
+        file.clone_into(&mut self.resolv_conf);
+        self
+    }
+
+    /// Takes away what killed clients left, and learns to ask for names beside the VPN.
+    pub async fn prepare(&self) {
+        leftovers::clear(&self.links, &self.resolv_conf).await;
+        names::ask_beside_the_vpn(self.resolv_conf.clone());
+    }
+
+    /// The number of the table of routes into this VPN.
+    pub fn table(&self) -> u32 {
+        self.table.number
+    }
+
+    /// Switches the device on, with IPv6 or without. Returns whether advertisements may reach the kernel: not where it could
+    /// not be kept from putting their routes before those of this machine.
+    pub async fn up(&self, ipv6: bool) -> netdev::Result<bool> {
+        let takes_advertisements = self.prepare_ipv6(ipv6);
+        self.links.set_up(&self.device).await?;
+        Ok(takes_advertisements)
+    }
+
+    fn prepare_ipv6(&self, wanted: bool) -> bool {
+        let key = |name: &str| format!("net.ipv6.conf.{}.{name}", self.device.replace('.', "/"));
+        let off = key("disable_ipv6");
+        match sysctl::read(&off).as_deref() {
+            Ok("0") if wanted => {}
+            Ok("0") => {
+                if let Err(error) = sysctl::write(&off, "1") {
+                    tracing::warn!(%error, "IPv6 of the VPN's device stays on, without routers");
+                }
+                return false;
+            }
+            // Without IPv6, by the kernel or by whoever runs this machine.
+            _ => return false,
+        }
+        for (name, value, is_everywhere) in ADVERTISED {
+            if let Err(error) = sysctl::write(&key(name), value)
+                && is_everywhere
+            {
+                tracing::warn!(%error, "no IPv6 from the VPN's routers");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Looks around.
+    pub async fn surroundings(&self, server: IpAddr) -> netdev::Result<Surroundings> {
+        Surroundings::look(&self.links, self.index, server, &self.resolv_conf).await
     }
 
     /// Sets up everything in `plan`, for a VPN server at `server`. What could not be set and can be done without is
     /// returned as notes; after an error call [`Network::clear`].
     pub async fn apply(&mut self, plan: &Plan, server: IpAddr) -> netdev::Result<Vec<String>> {
         let mut notes = plan.notes.clone();
-        if plan.covers_server {
-            self.keep_server_reachable(server).await?;
-        }
         if let Some(mtu) = plan.mtu {
             let before = self.links.link(&self.device).await?.mtu;
             self.links.set_mtu(&self.device, mtu).await?;
             self.journal.push(Undo::Mtu(before));
         }
         self.add_address(plan.address.into(), plan.prefix).await?;
-        for route in &plan.routes {
-            self.add_route(self.to_route(route), &mut notes).await?;
+        self.find_server_again(server).await?;
+        let own = Route::to(plan.address.into(), plan.prefix).dev(self.index);
+        let mut routes = vec![own];
+        routes.extend(
+            plan.spared
+                .iter()
+                .map(|(net, prefix)| Route::to((*net).into(), *prefix).throw()),
+        );
+        routes.extend(plan.routes.iter().map(|route| self.to_route(route)));
+        for route in routes {
+            let route = if route.throw {
+                route
+            } else {
+                route.source(plan.address.into())
+            };
+            self.add_route(route).await?;
         }
-        if let Some(dns) = &plan.dns {
-            self.set_dns(dns, &mut notes).await;
+        for rule in self.table.rules(true, plan.is_full()) {
+            self.links.add_rule(&rule).await.or_else(unless_exists)?;
+            self.journal.push(Undo::Rule(rule));
         }
+        self.names.lease.clone_from(&plan.dns);
+        notes.extend(self.tell_names().await);
         Ok(notes)
     }
 
-    /// Takes back everything that a lease brought, in reverse order; goes on where something fails.
-    pub async fn clear(&mut self) {
-        self.suspended_dns = None;
-        while let Some(undo) = self.journal.pop() {
-            let done = match &undo {
-                Undo::Mtu(mtu) => self.links.set_mtu(&self.device, *mtu).await,
-                Undo::Address(ip, prefix) => self.links.remove_address(&self.device, *ip, *prefix).await,
-                Undo::Route(route) => self.links.delete_route(route).await,
-                Undo::Dns(resolver, _) => {
-                    self.revert_dns(resolver).await;
-                    Ok(())
-                }
-            };
-            forget_if_gone(done);
+    /// Sets which networks stay local as `plan` says it now; the rest stays as it is. For when this machine has moved.
+    pub async fn spare(&mut self, plan: &Plan) -> netdev::Result<()> {
+        let table = self.table();
+        let to_route = |(net, prefix): &(std::net::Ipv4Addr, u8)| {
+            Route::to((*net).into(), *prefix).throw().in_table(table)
+        };
+        let wanted: Vec<_> = plan.spared.iter().map(to_route).collect();
+        let is_over =
+            |undo: &Undo| matches!(undo, Undo::Route(route) if route.throw && !wanted.contains(route));
+        for over in self
+            .journal
+            .extract_if(.., |undo| is_over(undo))
+            .collect::<Vec<_>>()
+        {
+            self.undo(&over).await;
         }
-        if let Some(route) = self.server_route.take() {
-            forget_if_gone(self.links.delete_route(&route).await);
+        for route in wanted {
+            if !self.journal.contains(&Undo::Route(route)) {
+                self.links.add_route(&route).await.or_else(unless_exists)?;
+                // Rules come last, so that they are the first to go.
+                self.journal.insert(0, Undo::Route(route));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets up what a router of the hub advertises; returns notes as [`Network::apply`] does.
+    pub async fn advertised(&mut self, plan: &Plan6) -> netdev::Result<Vec<String>> {
+        let throw = plan
+            .spared
+            .iter()
+            .map(|(net, prefix)| Route::to((*net).into(), *prefix).throw());
+        for route in throw.collect::<Vec<_>>() {
+            self.set_route6(route, None).await?;
+        }
+        for route in &plan.routes {
+            self.set_route6(self.to_route6(route), route.lifetime).await?;
+        }
+        for rule in self.table.rules(false, plan.is_full()) {
+            if !self.journal6.contains(&Undo::Rule(rule)) {
+                self.links.add_rule(&rule).await.or_else(unless_exists)?;
+                self.journal6.push(Undo::Rule(rule));
+            }
+        }
+        self.names.advertised.clone_from(&plan.dns);
+        Ok(self.tell_names().await)
+    }
+
+    /// Takes back everything that a lease and advertisements brought, in reverse order; goes on where something fails.
+    pub async fn clear(&mut self) {
+        self.names.advertised = None;
+        self.clear_lease().await;
+        for undo in std::mem::take(&mut self.journal6).iter().rev() {
+            self.undo(undo).await;
         }
     }
 
-    /// Finds the way to the server around the VPN again, where there was one: this machine may have moved to
-    /// another network meanwhile.
-    pub async fn find_server_again(&mut self, server: IpAddr) -> netdev::Result<()> {
-        match self.server_route {
-            Some(_) => self.keep_server_reachable(server).await,
-            None => Ok(()),
+    /// The same for what a lease brought alone.
+    pub async fn clear_lease(&mut self) {
+        self.names.suspended = false;
+        self.names.lease = None;
+        self.tell_names().await;
+        for undo in std::mem::take(&mut self.journal).iter().rev() {
+            self.undo(undo).await;
         }
+        if let Some(rule) = self.answers.take() {
+            self.undo(&Undo::Rule(rule)).await;
+        }
+    }
+
+    /// Sees to it that the way to the server around the VPN is as this machine's other routes say now: it may have moved
+    /// to another network meanwhile.
+    pub async fn find_server_again(&mut self, server: IpAddr) -> netdev::Result<()> {
+        let wanted = self.answers_wanted(server).await?;
+        if wanted == self.answers {
+            return Ok(());
+        }
+        if let Some(old) = self.answers.take() {
+            self.undo(&Undo::Rule(old)).await;
+        }
+        if let Some(rule) = wanted {
+            self.links.add_rule(&rule).await.or_else(unless_exists)?;
+            self.answers = Some(rule);
+        }
+        Ok(())
+    }
+
+    /// The rule for answers, where the kernel needs one.
+    async fn answers_wanted(&self, server: IpAddr) -> netdev::Result<Option<Rule>> {
+        if !server.is_ipv4() {
+            return Ok(None);
+        }
+        let way = match self.links.route_to_marked(server, MARK).await {
+            Ok(way) => way,
+            // Out of reach for now.
+            Err(netdev::Error::NoRoute { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let devices = self.links.list().await?;
+        let device = devices.iter().find(|link| Some(link.index) == way.device);
+        let strictness = |name: &str| {
+            let key = format!("net.ipv4.conf.{}.rp_filter", name.replace('.', "/"));
+            sysctl::read(&key)
+                .ok()
+                .and_then(|value| value.parse::<u8>().ok())
+                .unwrap_or(0)
+        };
+        const STRICT: u8 = 1;
+        let is_strict = device
+            .filter(|link| !link.loopback)
+            .is_some_and(|link| strictness("all").max(strictness(&link.name)) == STRICT);
+        Ok(way
+            .source
+            .filter(|_| is_strict)
+            .map(|local| self.table.answers(local, server)))
     }
 
     /// Lets go of the VPN's name servers while the server is looked for: they cannot be reached to ask for its address.
     pub async fn suspend_dns(&mut self) {
-        let place = self.journal.iter().position(|undo| matches!(undo, Undo::Dns(..)));
-        if let Some(Undo::Dns(resolver, dns)) = place.map(|at| self.journal.remove(at)) {
-            self.revert_dns(&resolver).await;
-            self.suspended_dns = Some(dns);
-        }
+        self.names.suspended = true;
+        self.tell_names().await;
     }
 
     /// Takes them up again.
     pub async fn resume_dns(&mut self) {
-        if let Some(dns) = self.suspended_dns.take() {
-            let mut notes = Vec::new();
-            self.set_dns(&dns, &mut notes).await;
-            for note in notes {
+        if std::mem::take(&mut self.names.suspended) {
+            for note in self.tell_names().await {
                 tracing::warn!("{note}");
             }
         }
     }
 
-    async fn revert_dns(&self, resolver: &Resolver) {
-        if let Err(error) = resolver.revert(&self.device).await {
-            tracing::warn!(%error, "the name servers could not be taken back");
+    /// Tells the resolver of the name servers as they are now, unless it knows.
+    async fn tell_names(&mut self) -> Option<String> {
+        let table = self.table();
+        let wanted = self.names.wanted();
+        if self.names.set.as_ref().map(|(_, dns)| dns) == wanted.as_ref() {
+            return None;
         }
+        let before = self.names.set.take();
+        let Some(dns) = wanted else {
+            if let Some((resolver, _)) = before
+                && let Err(error) = resolver.revert(&self.device, table).await
+            {
+                tracing::warn!(%error, "the name servers could not be taken back");
+            }
+            return None;
+        };
+        let resolver = before.map_or_else(|| Resolver::detect(&self.resolv_conf), |(resolver, _)| resolver);
+        let told = resolver.set(&self.device, table, &dns).await;
+        let servers: Vec<_> = dns.servers.iter().map(ToString::to_string).collect();
+        // A manager may have done half of it before it failed.
+        self.names.set = Some((resolver, dns));
+        told.err()
+            .map(|error| format!("the name servers {} are not set: {error}", servers.join(", ")))
     }
 
-    /// Sets a route to the server alone, by the way that packets to it take without the VPN.
-    async fn keep_server_reachable(&mut self, server: IpAddr) -> netdev::Result<()> {
-        let routes = self.links.routes().await?;
-        let host = Route::to_host(server);
-        let is_host = |route: &&Route| (route.destination, route.prefix) == (host.destination, host.prefix);
-        let theirs = routes
-            .iter()
-            .find(is_host)
-            .filter(|route| !is_same(route, self.server_route.as_ref()));
-        let others: Vec<_> = routes.iter().filter(|route| !is_host(route)).copied().collect();
-        // Without another route there is no way to spare: the server is this machine, or out of reach.
-        let wanted = underlay(&others, server, self.index).map(|way| Route {
-            gateway: way.gateway,
-            device: way.device,
-            source: way.source,
-            onlink: way.onlink,
-            ..host
+    async fn undo(&self, undo: &Undo) {
+        forget_if_gone(match undo {
+            Undo::Mtu(mtu) => self.links.set_mtu(&self.device, *mtu).await,
+            Undo::Address(ip, prefix) => self.links.remove_address(&self.device, *ip, *prefix).await,
+            Undo::Route(route) => self.links.delete_route(route).await,
+            Undo::Rule(rule) => self.links.delete_rule(rule).await,
         });
-        if let Some(theirs) = theirs {
-            // One that says just the same was left behind when this program was killed; it is taken back at the end.
-            self.server_route = wanted.filter(|wanted| is_same(theirs, Some(wanted)));
-            return Ok(());
-        }
-        if wanted == self.server_route {
-            return Ok(());
-        }
-        if let Some(old) = self.server_route.take() {
-            forget_if_gone(self.links.delete_route(&old).await);
-        }
-        if let Some(route) = wanted {
-            self.links.add_route(&route).await?;
-            self.server_route = Some(route);
+    }
+
+    async fn add_address(&mut self, ip: IpAddr, prefix: u8) -> netdev::Result<()> {
+        match self.links.add_address_alone(&self.device, ip, prefix).await {
+            // A device that was there before may have the address already.
+            Err(error) if error.is_exists() => {}
+            Err(error) => return Err(error),
+            Ok(()) => self.journal.push(Undo::Address(ip, prefix)),
         }
         Ok(())
     }
 
-    async fn add_address(&mut self, ip: IpAddr, prefix: u8) -> netdev::Result<()> {
-        match self.links.add_address(&self.device, ip, prefix).await {
-            // A device that was there before may have the address already.
-            Err(error) if error.is_exists() => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => {
-                self.journal.push(Undo::Address(ip, prefix));
-                Ok(())
-            }
-        }
-    }
-
-    async fn add_route(&mut self, route: Route, notes: &mut Vec<String>) -> netdev::Result<()> {
+    /// A second route to the same network, pushed by the hub, is none.
+    async fn add_route(&mut self, route: Route) -> netdev::Result<()> {
+        let route = route.in_table(self.table());
         match self.links.add_route(&route).await {
-            Err(error) if error.is_exists() => {
-                notes.push(format!(
-                    "the route to {}/{} is left as it was",
-                    route.destination, route.prefix
-                ));
-            }
+            Err(error) if error.is_exists() => {}
             Err(error) => return Err(error),
             Ok(()) => self.journal.push(Undo::Route(route)),
         }
         Ok(())
     }
 
-    async fn set_dns(&mut self, dns: &Dns, notes: &mut Vec<String>) {
-        let done = match Resolver::detect() {
-            Ok(resolver) => {
-                let set = resolver.set(&self.device, dns).await;
-                self.journal.push(Undo::Dns(resolver, dns.clone()));
-                set
+    async fn set_route6(&mut self, route: Route, lifetime: Option<u32>) -> netdev::Result<()> {
+        let route = route.in_table(self.table());
+        let known = self.journal6.iter().position(|undo| *undo == Undo::Route(route));
+        if lifetime == Some(0) {
+            if let Some(at) = known {
+                let gone = self.journal6.remove(at);
+                self.undo(&gone).await;
             }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = done {
-            let servers: Vec<_> = dns.servers.iter().map(ToString::to_string).collect();
-            notes.push(format!(
-                "the name servers {} are not set: {error}",
-                servers.join(", ")
-            ));
+            return Ok(());
         }
+        let timed = Route {
+            expires: lifetime,
+            ..route
+        };
+        self.links.replace_route(&timed).await?;
+        if known.is_none() {
+            self.journal6.insert(0, Undo::Route(route));
+        }
+        Ok(())
     }
 
     fn to_route(&self, route: &PlannedRoute) -> Route {
@@ -216,11 +400,47 @@ impl Network {
             ..Route::to(route.network.into(), route.prefix)
         }
     }
+
+    fn to_route6(&self, route: &Planned6) -> Route {
+        Route {
+            gateway: route.router.map(IpAddr::V6),
+            device: Some(self.index),
+            ..Route::to(route.network.into(), route.prefix)
+        }
+    }
+}
+
+impl Names {
+    /// What the resolver should know.
+    fn wanted(&self) -> Option<Dns> {
+        let sources = [&self.lease, &self.advertised];
+        let mut all = sources.into_iter().flatten().cloned();
+        let mut dns = all.next().filter(|_| !self.suspended)?;
+        for other in all {
+            dns.servers.extend(other.servers);
+            dns.search.extend(other.search);
+            dns.everything |= other.everything;
+        }
+        let mut seen = Vec::new();
+        dns.search.retain(|domain| {
+            let new = !seen.contains(domain);
+            seen.push(domain.clone());
+            new
+        });
+        Some(dns)
+    }
+}
+
+fn unless_exists(error: netdev::Error) -> netdev::Result<()> {
+    if error.is_exists() { Ok(()) } else { Err(error) }
 }
 
 /// What is gone already needs no taking back; other failures are told, and do not stop the rest.
 fn forget_if_gone(done: netdev::Result<()>) {
-    if let Err(error) = done.or_else(|e| if e.is_absent() { Ok(()) } else { Err(e) }) {
-        tracing::warn!(%error, "a setting could not be taken back");
+    if let Err(error) = done {
+        let is_missing = matches!(&error, netdev::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+        if !error.is_absent() && !is_missing {
+            tracing::warn!(%error, "a setting could not be taken back");
+        }
     }
 }

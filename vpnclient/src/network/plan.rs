@@ -1,23 +1,51 @@
 //! What a lease means for this machine: a pure answer, applied by [`Network`](super::Network).
+//!
+//! Two may lie here. The local network is anybody's: it must not pull out of the tunnel what belongs there. The hub's DHCP server
+//! may be any of its members: it must not pull in what is local. docs/adr/0015 says how far each is believed.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use netdev::Route;
 
+use super::surroundings::{LocalNetwork, Surroundings};
 use crate::dhcp::Lease;
 
 /// Which routes lead into the VPN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum RouteMode {
-    /// What DHCP says: the pushed routes, or everything when the server names a router instead.
+    /// What the hub says: the pushed routes, or everything when it names a router instead.
     #[default]
     Dhcp,
     /// Only the pushed routes, never everything.
+    #[value(name = "split", alias = "pushed")]
     Pushed,
-    /// Everything, by way of the router that the server names.
+    /// Everything, by way of the router that the hub names.
+    #[value(name = "full", alias = "default")]
     Default,
     /// Only the network of the address itself.
     None,
+}
+
+/// What of the local network is reached beside the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lan {
+    /// Private networks that this machine is on: printers and the like.
+    #[default]
+    Private,
+    /// Nothing.
+    Nothing,
+}
+
+/// What the user wants of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// Which routes lead into the VPN.
+    pub routes: RouteMode,
+    /// Whether to set name servers.
+    pub dns: bool,
+    /// What stays local.
+    pub lan: Lan,
 }
 
 /// What to set up for a lease.
@@ -31,9 +59,8 @@ pub struct Plan {
     pub mtu: Option<u32>,
     /// Routes into the VPN, in the order in which they are set.
     pub routes: Vec<PlannedRoute>,
-    /// Whether a route above (or the address's network) holds the VPN server itself, so that the tunnel would
-    /// swallow its own connection.
-    pub covers_server: bool,
+    /// Networks that stay local although a route above holds them.
+    pub spared: Vec<(Ipv4Addr, u8)>,
     /// Name servers and domains.
     pub dns: Option<Dns>,
     /// What was left out, for the user.
@@ -54,28 +81,66 @@ pub struct PlannedRoute {
 }
 
 /// Resolver settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dns {
     /// Name servers.
-    pub servers: Vec<Ipv4Addr>,
+    pub servers: Vec<IpAddr>,
     /// Domains to search.
     pub search: Vec<String>,
     /// Whether these servers answer for all names.
     pub everything: bool,
 }
 
+/// Why nothing of a lease is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Frames are at most 1600 bytes on the wire (protocol §7.2); what servers say beyond Ethernet's own is not believed,
 /// and IPv4 works from 68 on but nothing else does below 576.
 const MTU: std::ops::RangeInclusive<u16> = 576..=1500;
+/// More routes than this nobody means: as many as our own server can push, and some.
+const MAX_ROUTES: usize = 256;
+/// A network of an address that is larger than the largest private one is no network.
+const LARGEST: u8 = 8;
+/// What is taken instead.
+const USUAL: u8 = 24;
 
-/// "Everything" as two halves: they win over any default route that is there, and leave it alone.
-const HALVES: [Ipv4Addr; 2] = [Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(128, 0, 0, 0)];
+impl Plan {
+    /// Whether everything goes into the VPN.
+    pub fn is_full(&self) -> bool {
+        self.routes.iter().any(|route| route.prefix == 0)
+    }
+}
 
-/// What `lease` means with these options, when the VPN server is at `server`.
-pub fn plan(lease: &Lease, mode: RouteMode, dns: bool, server: IpAddr) -> Plan {
+/// What `lease` means with these wishes on a machine in these surroundings.
+///
+/// # Errors
+/// When the address cannot be used here; nothing is to be set up then.
+pub fn plan(lease: &Lease, wishes: &Wishes, around: &Surroundings) -> Result<Plan, Refused> {
     let mut notes = Vec::new();
-    let routes = routes(lease, mode, server, &mut notes);
-    let everything = routes.iter().filter(|route| route.prefix == 1).count() == HALVES.len();
+    let prefix = believed_prefix(lease, &mut notes);
+    check_address(lease.address, prefix, wishes, around)?;
+    let mut routes = pushed(lease, prefix, wishes, around, &mut notes);
+    let default = default_route(lease, wishes.routes, &mut notes);
+    if let Some(router) = default {
+        routes.push(planned(lease.address, prefix, (Ipv4Addr::UNSPECIFIED, 0), router));
+    }
+    let own = PlannedRoute {
+        network: network(lease.address, prefix),
+        prefix,
+        router: None,
+        onlink: false,
+    };
+    let spared = match wishes.lan {
+        Lan::Private => spared(&own, &routes, around, &mut notes),
+        Lan::Nothing => Vec::new(),
+    };
     let mtu = lease.mtu.filter(|mtu| {
         let usable = MTU.contains(mtu);
         if !usable {
@@ -85,72 +150,188 @@ pub fn plan(lease: &Lease, mode: RouteMode, dns: bool, server: IpAddr) -> Plan {
         }
         usable
     });
-    let own = Route::to(lease.address.into(), lease.prefix);
-    let own_network = match own.destination {
-        IpAddr::V4(network) => network,
-        IpAddr::V6(_) => lease.address,
-    };
-    let covers_server = holds(own_network, lease.prefix, server)
-        || routes
-            .iter()
-            .any(|route| holds(route.network, route.prefix, server));
-    Plan {
+    Ok(Plan {
         address: lease.address,
-        prefix: lease.prefix,
+        prefix,
         mtu: mtu.map(u32::from),
         routes,
-        covers_server,
-        dns: (dns && !lease.dns.is_empty()).then(|| settings(lease, everything)),
+        spared,
+        dns: (wishes.dns && !lease.dns.is_empty()).then(|| settings(lease, default.is_some())),
         notes,
-    }
+    })
 }
 
-fn routes(lease: &Lease, mode: RouteMode, server: IpAddr, notes: &mut Vec<String>) -> Vec<PlannedRoute> {
-    let pushed_default = lease.routes.iter().find(|route| route.prefix == 0);
-    let router = match pushed_default {
-        Some(route) => route.router,
-        None => lease.router,
-    };
-    let gives_default = pushed_default.is_some() || lease.router.is_some();
-    let everything = match mode {
-        RouteMode::None => return Vec::new(),
-        RouteMode::Dhcp => gives_default,
-        RouteMode::Pushed => false,
-        RouteMode::Default if !gives_default => {
-            notes.push("the server names no router, so there is no default route to set".to_owned());
-            false
-        }
-        RouteMode::Default => true,
-    };
-    let mut routes = Vec::new();
-    for route in lease.routes.iter().filter(|route| route.prefix > 0) {
-        let first = route.network.octets()[0];
-        let to_server = route.prefix == 32 && IpAddr::V4(route.network) == server;
-        if to_server || first == 127 || first == 0 || first >= 224 {
-            notes.push(format!(
-                "the pushed route to {}/{} is left out",
-                route.network, route.prefix
-            ));
-            continue;
-        }
-        routes.push(planned(lease, route.network, route.prefix, route.router));
+fn believed_prefix(lease: &Lease, notes: &mut Vec<String>) -> u8 {
+    if lease.prefix >= LARGEST {
+        return lease.prefix;
     }
-    if everything {
-        routes.extend(HALVES.map(|half| planned(lease, half, 1, router)));
+    notes.push(format!(
+        "the hub's DHCP server says that its network is a /{}; it is taken as a /{USUAL}",
+        lease.prefix
+    ));
+    USUAL
+}
+
+/// An address that would make this machine deaf to somebody it needs is not taken.
+fn check_address(
+    address: Ipv4Addr,
+    prefix: u8,
+    wishes: &Wishes,
+    around: &Surroundings,
+) -> Result<(), Refused> {
+    let ip = IpAddr::V4(address);
+    let refuse = |why: String| {
+        Err(Refused(format!(
+            "the address {address}/{prefix} from the hub's DHCP server is not taken: {why}"
+        )))
+    };
+    let host_bits = address.to_bits() & u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    let all_ones = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    if prefix < 31 && (host_bits == 0 || host_bits == all_ones) {
+        return refuse("no host can have it, it stands for the whole network".to_owned());
+    }
+    if let Some(own) = around.networks.iter().find(|own| own.address == ip) {
+        return refuse(format!("this machine has it on {} already", own.device));
+    }
+    if around.server == ip {
+        return refuse("it is the VPN server's own".to_owned());
+    }
+    if around.gateways.contains(&ip) {
+        return refuse("it is that of this machine's router".to_owned());
+    }
+    if around.name_servers.contains(&ip) {
+        return refuse("it is that of this machine's name server".to_owned());
+    }
+    if wishes.lan == Lan::Private
+        && let Some(local) = around.networks.iter().find(|local| local.holds(ip))
+    {
+        return refuse(format!(
+            "it is in the local network {local} of {}; to reach the hub's network instead of the local one, use --block-lan",
+            local.device
+        ));
+    }
+    Ok(())
+}
+
+/// The pushed routes that are taken, but for the default route.
+fn pushed(
+    lease: &Lease,
+    prefix: u8,
+    wishes: &Wishes,
+    around: &Surroundings,
+    notes: &mut Vec<String>,
+) -> Vec<PlannedRoute> {
+    if wishes.routes == RouteMode::None {
+        return Vec::new();
+    }
+    let mut routes = Vec::new();
+    let mut left_out = Vec::new();
+    let all: Vec<_> = lease.routes.iter().filter(|route| route.prefix > 0).collect();
+    for route in all.iter().take(MAX_ROUTES) {
+        let (net, len) = (network(route.network, route.prefix), route.prefix);
+        let first = net.octets()[0];
+        let to_server = len == 32 && IpAddr::V4(net) == around.server;
+        let is_local = |local: &&LocalNetwork| {
+            wishes.lan == Lan::Private && local.prefix <= len && local.holds(net.into()) && local.is_near()
+        };
+        let nonsense = first == 127 || first == 0 || first >= 224;
+        if to_server || nonsense || around.networks.iter().any(|local| is_local(&local)) {
+            left_out.push(format!("{net}/{len}"));
+        } else {
+            routes.push(planned(lease.address, prefix, (net, len), route.router));
+        }
+    }
+    if !left_out.is_empty() {
+        let count = left_out.len();
+        let shown = left_out.into_iter().take(4).collect::<Vec<_>>().join(", ");
+        let more = if count > 4 { ", ..." } else { "" };
+        notes.push(format!(
+            "pushed routes to this machine's own networks, to the VPN server or to no network at all are left out: {shown}{more}"
+        ));
+    }
+    if all.len() > MAX_ROUTES {
+        notes.push(format!(
+            "the hub's DHCP server pushes {} routes; only the first {MAX_ROUTES} are taken",
+            all.len()
+        ));
     }
     routes
 }
 
-fn planned(lease: &Lease, network: Ipv4Addr, prefix: u8, router: Option<Ipv4Addr>) -> PlannedRoute {
-    let Route { destination, .. } = Route::to(lease.address.into(), lease.prefix);
-    let near = |router: Ipv4Addr| Route::to(router.into(), lease.prefix).destination == destination;
+/// The router for everything, if everything is to go into the VPN; the inner `None` is the link itself.
+fn default_route(lease: &Lease, mode: RouteMode, notes: &mut Vec<String>) -> Option<Option<Ipv4Addr>> {
+    let pushed = lease.routes.iter().find(|route| route.prefix == 0);
+    let given = match pushed {
+        Some(route) => Some(route.router),
+        None => lease.router.map(Some),
+    };
+    match mode {
+        RouteMode::None | RouteMode::Pushed => None,
+        RouteMode::Dhcp => given,
+        RouteMode::Default => {
+            if given.is_none() {
+                notes.push("the server names no router, so there is no default route to set".to_owned());
+            }
+            given
+        }
+    }
+}
+
+/// The local networks inside the routes that stay local.
+fn spared(
+    own: &PlannedRoute,
+    routes: &[PlannedRoute],
+    around: &Surroundings,
+    notes: &mut Vec<String>,
+) -> Vec<(Ipv4Addr, u8)> {
+    let mut spared = Vec::new();
+    let holds = |route: &PlannedRoute, local: &LocalNetwork| {
+        let IpAddr::V4(net) = local.network() else {
+            return false;
+        };
+        route.prefix <= local.prefix && network(net, route.prefix) == route.network
+    };
+    for local in &around.networks {
+        let IpAddr::V4(net) = local.network() else {
+            continue;
+        };
+        let covering = std::iter::once(own)
+            .chain(routes)
+            .filter(|route| holds(route, local))
+            .max_by_key(|route| route.prefix);
+        let Some(route) = covering else { continue };
+        let stays = if route.prefix == 0 {
+            local.is_private()
+        } else {
+            local.is_near()
+        };
+        if !stays || spared.contains(&(net, local.prefix)) {
+            continue;
+        }
+        spared.push((net, local.prefix));
+        if route.prefix > 0 {
+            notes.push(format!(
+                "the route to {}/{} covers the local network {local} of {}, which stays local",
+                route.network, route.prefix, local.device
+            ));
+        }
+    }
+    spared
+}
+
+fn planned(
+    address: Ipv4Addr,
+    own: u8,
+    (net, prefix): (Ipv4Addr, u8),
+    router: Option<Ipv4Addr>,
+) -> PlannedRoute {
     // Its own address as the router is how some servers say "on the link".
-    let router = router.filter(|router| *router != lease.address);
+    let router = router.filter(|router| *router != address);
     PlannedRoute {
-        network,
+        network: net,
         prefix,
         router,
-        onlink: router.is_some_and(|router| !near(router)),
+        onlink: router.is_some_and(|router| network(router, own) != network(address, own)),
     }
 }
 
@@ -160,202 +341,19 @@ fn settings(lease: &Lease, everything: bool) -> Dns {
         search.insert(0, domain.clone());
     }
     Dns {
-        servers: lease.dns.clone(),
+        servers: lease.dns.iter().copied().map(IpAddr::V4).collect(),
         search,
         everything,
     }
 }
 
-fn holds(network: Ipv4Addr, prefix: u8, address: IpAddr) -> bool {
-    address.is_ipv4() && Route::to(address, prefix).destination == IpAddr::V4(network)
-}
-
-/// The route by which packets to `server` leave this machine when the VPN's device is left out of account.
-pub(super) fn underlay(routes: &[Route], server: IpAddr, device: u32) -> Option<Route> {
-    routes
-        .iter()
-        .filter(|route| route.device.is_some_and(|index| index != device))
-        .filter(|route| route.destination.is_ipv4() == server.is_ipv4())
-        .filter(|route| Route::to(server, route.prefix).destination == route.destination)
-        .min_by_key(|route| (u8::MAX - route.prefix, route.metric.unwrap_or(0)))
-        .copied()
-}
-
-/// Whether the kernel lists `ours` as `listed`; it may have filled in what we left open.
-pub(super) fn is_same(listed: &Route, ours: Option<&Route>) -> bool {
-    let key = |route: &Route| (route.destination, route.prefix, route.device, route.gateway);
-    ours.is_some_and(|ours| key(ours) == key(listed))
+fn network(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
+    match Route::to(address.into(), prefix).destination {
+        IpAddr::V4(network) => network,
+        IpAddr::V6(_) => address,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::dhcp::ClasslessRoute;
-
-    const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 30, 1);
-    const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
-
-    fn lease() -> Lease {
-        Lease {
-            address: Ipv4Addr::new(192, 168, 30, 10),
-            prefix: 24,
-            server: ROUTER,
-            router: None,
-            routes: Vec::new(),
-            dns: Vec::new(),
-            domain: None,
-            search: Vec::new(),
-            mtu: None,
-            term: None,
-            renew: Duration::ZERO,
-            rebind: Duration::ZERO,
-        }
-    }
-
-    fn pushed(network: [u8; 4], prefix: u8) -> ClasslessRoute {
-        ClasslessRoute {
-            network: network.into(),
-            prefix,
-            router: Some(ROUTER),
-        }
-    }
-
-    fn networks(plan: &Plan) -> Vec<String> {
-        plan.routes
-            .iter()
-            .map(|route| format!("{}/{}", route.network, route.prefix))
-            .collect()
-    }
-
-    #[test]
-    fn pushed_routes_are_taken_and_the_rest_goes_its_old_way() {
-        let lease = Lease {
-            routes: vec![pushed([10, 0, 1, 0], 24)],
-            ..lease()
-        };
-        for mode in [RouteMode::Dhcp, RouteMode::Pushed] {
-            let plan = plan(&lease, mode, true, SERVER);
-            assert_eq!(networks(&plan), ["10.0.1.0/24"]);
-            assert_eq!(plan.routes[0].router, Some(ROUTER));
-            assert!(!plan.covers_server && !plan.routes[0].onlink);
-        }
-        assert!(plan(&lease, RouteMode::None, true, SERVER).routes.is_empty());
-    }
-
-    #[test]
-    fn a_router_means_everything_and_spares_the_way_to_the_server() {
-        let lease = Lease {
-            router: Some(ROUTER),
-            dns: vec![ROUTER],
-            ..lease()
-        };
-        let all = plan(&lease, RouteMode::Dhcp, true, SERVER);
-        assert_eq!(networks(&all), ["0.0.0.0/1", "128.0.0.0/1"]);
-        assert!(all.covers_server);
-        assert!(all.dns.unwrap().everything);
-        let split = plan(&lease, RouteMode::Pushed, true, SERVER);
-        assert!(split.routes.is_empty() && !split.covers_server && !split.dns.unwrap().everything);
-    }
-
-    #[test]
-    fn a_pushed_default_route_counts_as_a_router() {
-        let lease = Lease {
-            routes: vec![pushed([0, 0, 0, 0], 0), pushed([10, 0, 0, 0], 8)],
-            ..lease()
-        };
-        assert_eq!(
-            networks(&plan(&lease, RouteMode::Dhcp, true, SERVER)),
-            ["10.0.0.0/8", "0.0.0.0/1", "128.0.0.0/1"]
-        );
-        assert_eq!(
-            networks(&plan(&lease, RouteMode::Pushed, true, SERVER)),
-            ["10.0.0.0/8"]
-        );
-    }
-
-    #[test]
-    fn everything_without_a_router_is_explained() {
-        let plan = plan(&lease(), RouteMode::Default, true, SERVER);
-        assert!(plan.routes.is_empty());
-        assert!(plan.notes[0].contains("names no router"), "{:?}", plan.notes);
-    }
-
-    #[test]
-    fn routes_that_would_cut_the_tunnel_or_the_machine_itself_are_left_out() {
-        let routes = vec![
-            pushed([203, 0, 113, 1], 32),
-            pushed([127, 0, 0, 0], 8),
-            pushed([224, 0, 0, 0], 4),
-        ];
-        let plan = plan(&Lease { routes, ..lease() }, RouteMode::Dhcp, true, SERVER);
-        assert!(plan.routes.is_empty());
-        assert_eq!(plan.notes.len(), 3);
-    }
-
-    #[test]
-    fn a_router_outside_the_network_is_reached_on_the_link() {
-        let far = ClasslessRoute {
-            router: Some(Ipv4Addr::new(172, 16, 0, 1)),
-            ..pushed([10, 0, 0, 0], 8)
-        };
-        let plan = plan(
-            &Lease {
-                routes: vec![far],
-                ..lease()
-            },
-            RouteMode::Dhcp,
-            true,
-            SERVER,
-        );
-        assert!(plan.routes[0].onlink);
-    }
-
-    #[test]
-    fn an_unusable_mtu_is_left_out_with_a_note() {
-        let small = plan(
-            &Lease {
-                mtu: Some(68),
-                ..lease()
-            },
-            RouteMode::Dhcp,
-            true,
-            SERVER,
-        );
-        assert_eq!((small.mtu, small.notes.len()), (None, 1));
-        assert_eq!(
-            plan(
-                &Lease {
-                    mtu: Some(1400),
-                    ..lease()
-                },
-                RouteMode::Dhcp,
-                true,
-                SERVER
-            )
-            .mtu,
-            Some(1400)
-        );
-    }
-
-    #[test]
-    fn the_servers_own_network_over_the_vpn_is_noticed() {
-        let server = IpAddr::V4(Ipv4Addr::new(192, 168, 30, 200));
-        assert!(plan(&lease(), RouteMode::None, true, server).covers_server);
-    }
-
-    #[test]
-    fn the_underlay_is_the_best_route_beside_the_vpns_own() {
-        let to = |text: &str, prefix, device| Route::to(text.parse().unwrap(), prefix).dev(device);
-        let gateway = "10.0.0.1".parse().unwrap();
-        let default = to("0.0.0.0", 0, 2).via(gateway).metric(100);
-        let worse = to("0.0.0.0", 0, 3).metric(600);
-        let vpn = [to("0.0.0.0", 1, 9), to("128.0.0.0", 1, 9)];
-        let routes = [worse, vpn[0], vpn[1], default];
-        assert_eq!(underlay(&routes, SERVER, 9), Some(default));
-        let near = to("203.0.113.0", 24, 3);
-        assert_eq!(underlay(&[worse, default, near], SERVER, 9), Some(near));
-        assert_eq!(underlay(&vpn, SERVER, 9), None);
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ mod destination;
 mod doors;
 mod http_proxy;
 mod names;
-mod question;
+pub(crate) mod question;
 mod settings;
 mod socks5;
 

@@ -15,7 +15,7 @@ const HEADER: usize = 12;
 
 /// What a name server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// The name's addresses, which may be none, and how long they may be remembered.
     Addresses(Vec<Ipv4Addr>, Duration),
     /// There is no such name.
@@ -27,7 +27,7 @@ pub(super) enum Reply {
 }
 
 /// The question for the IPv4 addresses of `name`; `None` if that cannot be a name.
-pub(super) fn question(id: u16, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn question(id: u16, name: &str) -> Option<Vec<u8>> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() || name.len() > MAX_NAME || !name.is_ascii() {
         return None;
@@ -49,7 +49,7 @@ pub(super) fn question(id: u16, name: &str) -> Option<Vec<u8>> {
 }
 
 /// What `message` says about `asked`; `None` if it is no answer to that question.
-pub(super) fn reply(asked: &[u8], message: &[u8]) -> Option<Reply> {
+pub(crate) fn reply(asked: &[u8], message: &[u8]) -> Option<Reply> {
     let same_id = message.get(..2)? == asked.get(..2)?;
     let flags = message.get(2..4)?;
     let is_answer = flags[0] & 0xf8 == 0x80; // a response to a standard query

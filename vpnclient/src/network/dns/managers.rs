@@ -1,132 +1,113 @@
-//! Name servers of the VPN, through the resolver manager that this machine has.
+//! The programs that manage a machine's name servers.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use netdev::capability::find_program;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
-use tokio::time::timeout;
 
-use super::plan::Dns;
+use crate::network::plan::Dns;
+use crate::network::program::{ProgramError, run};
 
-/// How long a resolver manager may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Where systemd-resolved keeps what it knows while it runs.
+const RESOLVED: &str = "/run/systemd/resolve";
+/// Where resolvconf keeps what it was told: Debian's, and openresolv's of different times.
+const RECORDS: [&str; 3] = [
+    "/run/resolvconf/interface",
+    "/run/resolvconf/interfaces",
+    "/run/resolvconf/keys",
+];
+/// How the names of our records begin and end. Debian's resolvconf puts records of `tap*` before those of ordinary cards.
+const RECORD: (&str, &str) = ("tap.", ".hubward");
 
-/// The program that manages this machine's name servers.
+/// A program that manages name servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Resolver {
+pub(super) enum Manager {
     /// systemd-resolved, by way of `resolvectl`.
     Resolved(PathBuf),
     /// `resolvconf`, of Debian or openresolv.
     Resolvconf(PathBuf),
 }
 
-/// Why name servers could not be set.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DnsError {
-    #[error("neither systemd-resolved nor resolvconf manages this machine's name servers")]
-    NoManager,
-    #[error("{program} failed: {reason}")]
-    Failed { program: String, reason: String },
-}
-
-impl Resolver {
-    /// Finds out who manages the name servers here.
-    pub(super) fn detect() -> Result<Self, DnsError> {
+impl Manager {
+    /// Finds out who manages the name servers here, if anybody does.
+    pub(super) fn detect() -> Option<Self> {
         // The program alone does not say that the service runs.
-        if let Some(program) =
-            find_program("resolvectl").filter(|_| Path::new("/run/systemd/resolve").is_dir())
-        {
-            return Ok(Self::Resolved(program));
+        if let Some(program) = find_program("resolvectl").filter(|_| Path::new(RESOLVED).is_dir()) {
+            return Some(Self::Resolved(program));
         }
-        find_program("resolvconf")
-            .map(Self::Resolvconf)
-            .ok_or(DnsError::NoManager)
+        find_program("resolvconf").map(Self::Resolvconf)
     }
 
     /// Sets the name servers of `device`.
-    pub(super) async fn set(&self, device: &str, dns: &Dns) -> Result<(), DnsError> {
-        let servers = || dns.servers.iter().map(ToString::to_string);
+    pub(super) async fn set(&self, device: &str, dns: &Dns) -> Result<(), ProgramError> {
+        let servers: Vec<_> = dns.servers.iter().map(ToString::to_string).collect();
         match self {
             Self::Resolved(program) => {
-                let arguments = ["dns", device]
-                    .map(str::to_owned)
-                    .into_iter()
-                    .chain(servers())
-                    .collect();
-                run(program, arguments, None).await?;
-                let mut domains: Vec<_> = ["domain", device].map(str::to_owned).into();
-                domains.extend(dns.search.iter().cloned());
+                let mut arguments = vec!["dns", device];
+                arguments.extend(servers.iter().map(String::as_str));
+                run(program, &arguments, None).await?;
+                let mut domains = vec!["domain", device];
+                domains.extend(dns.search.iter().map(String::as_str));
                 // "~." sends all names here, not only those of the domains.
-                domains.extend(dns.everything.then(|| "~.".to_owned()));
+                domains.extend(dns.everything.then_some("~."));
                 if domains.len() == 2 {
-                    domains.push(String::new());
+                    domains.push("");
                 }
-                run(program, domains, None).await
+                run(program, &domains, None).await?;
+                // With domains of its own, a part of the names is ours; without, nobody would ask us if not by default.
+                let default = if dns.everything || dns.search.is_empty() {
+                    "yes"
+                } else {
+                    "no"
+                };
+                run(program, &["default-route", device, default], None).await?;
             }
             Self::Resolvconf(program) => {
-                let mut file: String = servers().map(|server| format!("nameserver {server}\n")).collect();
+                let mut file: String = servers
+                    .iter()
+                    .map(|server| format!("nameserver {server}\n"))
+                    .collect();
                 if !dns.search.is_empty() {
                     file += &format!("search {}\n", dns.search.join(" "));
                 }
-                run(program, vec!["-a".to_owned(), record(device)], Some(file)).await
+                run(program, &["-a", &record(device)], Some(&file)).await?;
             }
         }
+        Ok(())
     }
 
     /// Takes them back.
-    pub(super) async fn revert(&self, device: &str) -> Result<(), DnsError> {
+    pub(super) async fn revert(&self, device: &str) -> Result<(), ProgramError> {
         match self {
-            Self::Resolved(program) => run(program, vec!["revert".to_owned(), device.to_owned()], None).await,
-            Self::Resolvconf(program) => run(program, vec!["-d".to_owned(), record(device)], None).await,
+            Self::Resolved(program) => run(program, &["revert", device], None).await,
+            Self::Resolvconf(program) => run(program, &["-d", &record(device)], None).await,
         }
+        .map(drop)
     }
 }
 
 /// The name under which resolvconf keeps our settings.
 fn record(device: &str) -> String {
-    format!("{device}.vpn")
+    format!("{}{device}{}", RECORD.0, RECORD.1)
 }
 
-async fn run(program: &Path, arguments: Vec<String>, input: Option<String>) -> Result<(), DnsError> {
-    let failed = |reason: String| DnsError::Failed {
-        program: program.display().to_string(),
-        reason,
-    };
-    let running = async {
-        let mut child = Command::new(program)
-            .args(&arguments)
-            .stdin(if input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), &input) {
-            stdin.write_all(input.as_bytes()).await?;
-        }
-        child.wait_with_output().await
-    };
-    let output = timeout(PATIENCE, running)
-        .await
-        .map_err(|_| failed("it did not end in time".to_owned()))?
-        .map_err(|e| failed(e.to_string()))?;
-    if output.status.success() {
-        return Ok(());
+/// The devices for which resolvconf keeps settings of ours.
+pub(super) fn recorded() -> Vec<String> {
+    let mut devices = Vec::new();
+    for folder in RECORDS {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        devices.extend(entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let device = name.strip_prefix(RECORD.0)?.strip_suffix(RECORD.1)?;
+            Some(device.to_owned())
+        }));
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let line = said.lines().next().unwrap_or("no reason given").trim().to_owned();
-    Err(failed(line))
+    devices.sort();
+    devices.dedup();
+    devices
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -141,37 +122,41 @@ mod tests {
         path
     }
 
-    fn dns() -> Dns {
+    fn dns(everything: bool) -> Dns {
         Dns {
-            servers: vec![Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3)],
+            servers: vec![[10, 0, 0, 2].into(), [10, 0, 0, 3].into()],
             search: vec!["corp.example".to_owned()],
-            everything: true,
+            everything,
         }
     }
 
-    async fn said_to(make: impl Fn(PathBuf) -> Resolver) -> String {
+    async fn said_to(make: impl Fn(PathBuf) -> Manager, everything: bool) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let resolver = make(scribe(folder.path()));
-        resolver.set("vpn0", &dns()).await.unwrap();
-        resolver.revert("vpn0").await.unwrap();
+        let manager = make(scribe(folder.path()));
+        manager.set("vpn0", &dns(everything)).await.unwrap();
+        manager.revert("vpn0").await.unwrap();
         std::fs::read_to_string(folder.path().join("said")).unwrap()
     }
 
     #[tokio::test]
     async fn both_managers_are_told_and_told_to_forget() {
         assert_eq!(
-            said_to(Resolver::Resolved).await,
-            "dns vpn0 10.0.0.2 10.0.0.3\ndomain vpn0 corp.example ~.\nrevert vpn0\n"
+            said_to(Manager::Resolved, true).await,
+            "dns vpn0 10.0.0.2 10.0.0.3\ndomain vpn0 corp.example ~.\ndefault-route vpn0 yes\nrevert vpn0\n"
         );
         assert_eq!(
-            said_to(Resolver::Resolvconf).await,
-            "-a vpn0.vpn\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch corp.example\n-d vpn0.vpn\n"
+            said_to(Manager::Resolved, false).await,
+            "dns vpn0 10.0.0.2 10.0.0.3\ndomain vpn0 corp.example\ndefault-route vpn0 no\nrevert vpn0\n"
+        );
+        assert_eq!(
+            said_to(Manager::Resolvconf, true).await,
+            "-a tap.vpn0.hubward\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch corp.example\n-d tap.vpn0.hubward\n"
         );
     }
 
     #[tokio::test]
     async fn a_manager_that_fails_is_named() {
-        let error = Resolver::Resolvconf("/bin/false".into())
+        let error = Manager::Resolvconf("/bin/false".into())
             .revert("vpn0")
             .await
             .unwrap_err();
