@@ -1,7 +1,7 @@
 //! What the client changes on this machine, and how all of it is changed back.
 //!
 //! [`plan`] says what a lease means here, [`Network`] does it. What outlives a process that is killed says in itself whose it is
-//! (docs/adr/0015): rules and routes by their numbers ([`table`]), name servers in the resolver's file ([`dns`]), the kill switch by
+//! (docs/adr/0015): rules and routes by their numbers (`table`), name servers in the resolver's file (`dns`), the kill switch by
 //! its name ([`kill_switch`]). So the next client, or `vpnclient cleanup`, finds it without having been told ([`leftovers`]).
 
 pub mod advertisement;
