@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use transport::tunnel::State;
+
 use crate::attachment::Attachment;
 use crate::attempt::{AttemptError, Established, Place, Wish, attempt};
 use crate::dhcp::{self, Loss};
@@ -373,7 +375,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
                         self.attachment.return_answer(&frame);
                     }
                 }
-                _ = state.wait_for(|state| state.connections >= needed), if !asking => {
+                () = has_connections(&mut state, needed), if !asking => {
                     asking = true;
                     if self.dhcp.lease().is_none() {
                         self.reporter.show(&Event::AskingForAddress);
@@ -518,6 +520,11 @@ impl Drop for Pump {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Waits until so many connections are there, or the tunnel is gone.
+async fn has_connections(state: &mut tokio::sync::watch::Receiver<State>, needed: usize) {
+    drop(state.wait_for(|state| state.connections >= needed).await);
 }
 
 async fn until(at: Option<Instant>) {

@@ -90,7 +90,12 @@ fn ask_service(command: &Command) -> ExitCode {
             Command::Accounts(wanted) => service::accounts(&folder, wanted.json).await,
             Command::Options(wanted) => service::options(&folder, wanted).await,
             Command::Import(wanted) => service::import(&folder, &wanted.file).await,
-            Command::Connect(_) | Command::Nc(_) | Command::Run(_) | Command::Status(_) => Ok(String::new()),
+            Command::Connect(_)
+            | Command::Nc(_)
+            | Command::Run(_)
+            | Command::Status(_)
+            | Command::Forget(_)
+            | Command::Cleanup(_) => Ok(String::new()),
         }?;
         // A reader that has seen enough is no trouble.
         let _ = std::io::stdout().write_all(said.as_bytes());

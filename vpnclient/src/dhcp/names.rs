@@ -14,7 +14,7 @@ pub(super) fn domain(text: &str) -> Option<String> {
 }
 
 /// The names of option 119 (RFC 3397): DNS encoding, with pointers into the option itself.
-pub(super) fn search_list(bytes: &[u8], max: usize) -> Vec<String> {
+pub(crate) fn search_list(bytes: &[u8], max: usize) -> Vec<String> {
     let mut names = Vec::new();
     let mut at = 0;
     while at < bytes.len() && names.len() < max {

@@ -229,7 +229,7 @@ impl Network {
             }
         }
         self.names.advertised.clone_from(&plan.dns);
-        Ok(self.tell_names().await)
+        Ok(self.tell_names().await.into_iter().collect())
     }
 
     /// Takes back everything that a lease and advertisements brought, in reverse order; goes on where something fails.
@@ -310,7 +310,7 @@ impl Network {
     /// Takes them up again.
     pub async fn resume_dns(&mut self) {
         if std::mem::take(&mut self.names.suspended) {
-            for note in self.tell_names().await {
+            if let Some(note) = self.tell_names().await {
                 tracing::warn!("{note}");
             }
         }

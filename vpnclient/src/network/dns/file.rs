@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The file. Where its path is a link, what it leads to is changed, and the link stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ResolvConf {
+pub(in crate::network) struct ResolvConf {
     path: PathBuf,
 }
 

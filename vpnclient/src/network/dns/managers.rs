@@ -20,7 +20,7 @@ const RECORD: (&str, &str) = ("tap.", ".hubward");
 
 /// A program that manages name servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Manager {
+pub(in crate::network) enum Manager {
     /// systemd-resolved, by way of `resolvectl`.
     Resolved(PathBuf),
     /// `resolvconf`, of Debian or openresolv.
