@@ -206,7 +206,7 @@ impl Book {
         let ip: [u8; 4] = array(client)?;
         let user = ended(client)?;
         let host = match ip {
-            [0, 0, 0, 1..] => ended(client)?,
+            [0, 0, 0, 1..=255] => ended(client)?,
             ip => Ipv4Addr::from(ip).to_string(),
         };
         let server = self.address(&host, port)?;

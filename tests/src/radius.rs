@@ -70,7 +70,8 @@ fn answer(request: &[u8], good: &Mutex<Vec<String>>) -> Vec<u8> {
     packet.extend([80, 18]);
     packet.extend([0; 16]);
     if let Ok(mac) = Hmac::<Md5>::new_from_slice(SECRET.as_bytes()) {
-        packet[22..38].copy_from_slice(&mac.chain_update(&packet).finalize().into_bytes());
+        let proof = mac.chain_update(&packet).finalize().into_bytes();
+        packet[22..38].copy_from_slice(&proof);
     }
     let hash = Md5::new().chain_update(&packet).chain_update(SECRET).finalize();
     packet[4..20].copy_from_slice(&hash);

@@ -205,7 +205,7 @@ fn our_client(story: &mut Story, stage: &Stage) -> Result<Duration> {
     let begun = Instant::now();
     let client = Client::connect(user, "203.0.113.1", &["--pin", &pin])?;
     let address = process::eventually(Duration::from_secs(20), "a lease for vpnclient", || {
-        let routes = user.sh("ip -4 route show 10.0.1.0/24")?;
+        let routes = user.sh("ip -4 route show table all 10.0.1.0/24")?;
         Ok((!routes.is_empty()).then_some(routes))
     })
     .with_context(|| client.daemon().log())?;
@@ -235,7 +235,7 @@ fn our_client(story: &mut Story, stage: &Stage) -> Result<Duration> {
     story.show(user, "^C");
     let begun = Instant::now();
     client.stop()?;
-    let left = user.sh("ip -4 route show 10.0.1.0/24")?;
+    let left = user.sh("ip -4 route show table all 10.0.1.0/24")?;
     ensure!(left.is_empty(), "vpnclient left a route behind: {left}");
     story.done("disconnected; routes and device are gone", begun.elapsed());
     Ok(took)
@@ -257,7 +257,7 @@ fn without_privileges(story: &mut Story, stage: &Stage) -> Result<Duration> {
     let begun = Instant::now();
     let client = Client::connect(user, "203.0.113.1", &["--insecure"])?;
     process::eventually(Duration::from_secs(20), "a lease for vpnclient", || {
-        let routes = user.sh("ip -4 route show 10.0.1.0/24")?;
+        let routes = user.sh("ip -4 route show table all 10.0.1.0/24")?;
         Ok((!routes.is_empty()).then_some(()))
     })
     .with_context(|| client.daemon().log())?;

@@ -11,18 +11,18 @@ use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::stock::Stock;
 
 /// Either server, on the site's NAT instance, with hub, user and SecureNAT.
-pub enum AnyServer {
+pub(crate) enum AnyServer {
     Ours(Server),
     Stock(Stock, #[allow(dead_code)] Daemon),
 }
 
 impl AnyServer {
-    pub fn ours(lab: &Lab) -> Result<(Site, Self)> {
+    pub(crate) fn ours(lab: &Lab) -> Result<(Site, Self)> {
         let (site, server) = Site::with_our_server(lab, &[])?;
         Ok((site, Self::Ours(server)))
     }
 
-    pub fn stock(lab: &Lab, stock: &Stock) -> Result<(Site, Self)> {
+    pub(crate) fn stock(lab: &Lab, stock: &Stock) -> Result<(Site, Self)> {
         let site = Site::new(lab)?;
         let daemon = stock.server(&site.nat)?;
         stock.set_up(&site.nat)?;
@@ -30,7 +30,7 @@ impl AnyServer {
     }
 
     /// Runs commands of the hub's administrator; with an empty hub, of the server's.
-    pub fn shape(&self, site: &Site, hub: &str, commands: &[&str]) -> Result<()> {
+    pub(crate) fn shape(&self, site: &Site, hub: &str, commands: &[&str]) -> Result<()> {
         match self {
             Self::Ours(_) => ours::administer(&site.nat, hub, commands).map(drop),
             Self::Stock(stock, _) => stock.shape(&site.nat, hub, commands),
@@ -38,7 +38,7 @@ impl AnyServer {
     }
 
     /// Ends the one session of [`USER`].
-    pub fn end_session(&self, site: &Site) -> Result<()> {
+    pub(crate) fn end_session(&self, site: &Site) -> Result<()> {
         let list = match self {
             Self::Ours(_) => ours::administer(&site.nat, HUB, &["SessionList"])?,
             Self::Stock(stock, _) => stock
@@ -60,7 +60,7 @@ impl AnyServer {
 }
 
 /// `vpnclient connect` to the site's server without a device, as a command that can be given more.
-pub fn connect(host: &Host, server: &str, options: &[&str]) -> Result<Command> {
+pub(crate) fn connect(host: &Host, server: &str, options: &[&str]) -> Result<Command> {
     let mut command = host.command(program("vpnclient")?);
     command
         .args(["connect", server, "--hub", HUB, "--user", USER, "--rootless"])
@@ -69,12 +69,12 @@ pub fn connect(host: &Host, server: &str, options: &[&str]) -> Result<Command> {
 }
 
 /// A client with the right password.
-pub fn with_password(host: &Host, server: &str, options: &[&str]) -> Result<Client> {
+pub(crate) fn with_password(host: &Host, server: &str, options: &[&str]) -> Result<Client> {
     Client::connect(host, server, &[&["--rootless"], options].concat())
 }
 
 /// Waits until the client has its session, and has it end.
-pub fn gets_in(client: Client) -> Result<()> {
+pub(crate) fn gets_in(client: Client) -> Result<()> {
     client
         .daemon()
         .line_with("connected: session", IN_TIME)
@@ -83,14 +83,14 @@ pub fn gets_in(client: Client) -> Result<()> {
 }
 
 /// What a client that must be refused says; it ends with the code for a refusal by the other side.
-pub fn is_refused(client: Client) -> Result<String> {
+pub(crate) fn is_refused(client: Client) -> Result<String> {
     let (code, said) = client.refused()?;
     ensure!(code == 3, "exit {code}: {said}");
     Ok(said)
 }
 
 /// Checks that a client is refused by this server with this word for programs and these words for people.
-pub fn refused_with(client: Client, word: &str, words: &str) -> Result<()> {
+pub(crate) fn refused_with(client: Client, word: &str, words: &str) -> Result<()> {
     let said = is_refused(client)?;
     let reason = format!("\"reason\":\"{word}\"");
     ensure!(said.contains(&reason), "{reason} is not in {said}");
@@ -100,9 +100,9 @@ pub fn refused_with(client: Client, word: &str, words: &str) -> Result<()> {
 }
 
 /// Runs a program of ours to its end.
-pub fn vpnclient(host: &Host, arguments: &[&str]) -> Result<hubward_tests::process::Answer> {
+pub(crate) fn vpnclient(host: &Host, arguments: &[&str]) -> Result<hubward_tests::process::Answer> {
     hubward_tests::process::answer(host.command(program("vpnclient")?).args(arguments))
 }
 
 /// The server as most clients here call it.
-pub const SERVER: &str = OUTSIDE;
+pub(crate) const SERVER: &str = OUTSIDE;
