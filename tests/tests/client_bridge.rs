@@ -60,7 +60,10 @@ fn remote(site: &Site) -> Result<Client> {
 
 fn answers(from: &Host, to: Ipv4Addr) -> Result<()> {
     eventually(IN_TIME, &format!("an answer of {to} to {}", from.name()), || {
-        Ok(from.sh(&format!("ping -c 1 -W 1 {to} >/dev/null 2>&1")).ok().map(drop))
+        Ok(from
+            .sh(&format!("ping -c 1 -W 1 {to} >/dev/null 2>&1"))
+            .ok()
+            .map(drop))
     })
 }
 

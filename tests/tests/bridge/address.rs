@@ -8,7 +8,7 @@ use hubward_tests::process::{self, IN_TIME};
 use hubward_tests::site::Site;
 use hubward_tests::trap;
 
-use crate::{SERVER, STATION, exchange, ours};
+use super::{SERVER, STATION, exchange, ours};
 
 fn machine(host: &Host) -> Result<String> {
     host.sh("ip -brief link; ip -brief address; ip -4 route; nft list ruleset

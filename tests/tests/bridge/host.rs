@@ -9,7 +9,7 @@ use hubward_tests::ours::{HUB, administer};
 use hubward_tests::process::{IN_TIME, eventually};
 use hubward_tests::site::Site;
 
-use crate::{VISITOR, WEB, bridge_to_lan, exchange, ours};
+use super::{VISITOR, WEB, bridge_to_lan, exchange, ours};
 
 /// The server's own address in the private network.
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);

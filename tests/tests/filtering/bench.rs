@@ -24,7 +24,7 @@ use transport::dial::{Dialed, Target, dial};
 use transport::tls::Trust;
 use transport::tunnel::{Terms, Tunnel};
 
-use crate::frames::{ethernet, mac};
+use super::frames::{ethernet, mac};
 
 /// What takes longer does not come.
 pub(crate) const PATIENCE: Duration = IN_TIME;
@@ -287,7 +287,7 @@ impl Mark {
     }
 
     pub(crate) fn frame(&self, from: &Peer, to: &Peer) -> Vec<u8> {
-        let way = crate::frames::Way {
+        let way = super::frames::Way {
             source: from.station,
             destination: to.station,
         };

@@ -7,7 +7,7 @@ use hubward_tests::ours::{HUB, Server, administer, program, set_up};
 use hubward_tests::process::{self, Answer};
 use hubward_tests::trap;
 
-use crate::{machine, seen_as, site, start};
+use super::{machine, seen_as, site, start};
 
 fn cleanup(host: &Host, options: &[&str]) -> Result<Answer> {
     process::answer(host.command(program("vpnserver")?).arg("cleanup").args(options))

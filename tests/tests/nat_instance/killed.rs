@@ -8,7 +8,7 @@ use hubward_tests::ours::{HUB, Server, administer, program, set_up};
 use hubward_tests::process::{IN_TIME, eventually, run};
 use hubward_tests::trap::{self, Moment};
 
-use crate::{machine, seen_as, site, start};
+use super::{machine, seen_as, site, start};
 
 /// Kills `vpnserver` with these arguments while it waits for the call of nft with this number; `false` when it is ready
 /// without such a call.

@@ -9,7 +9,7 @@ use hubward_tests::ours::{Server, program};
 use hubward_tests::process::{self, IN_TIME, eventually};
 use hubward_tests::site::Site;
 
-use crate::{machine, seen_as, site, start};
+use super::{machine, seen_as, site, start};
 
 const TOKEN: &str = "/latest/api/token";
 const SUBNET: &str = "/latest/meta-data/network/interfaces/macs/06:1a:2b:3c:4d:5e/subnet-ipv4-cidr-block";

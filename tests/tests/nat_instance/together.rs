@@ -8,7 +8,7 @@ use hubward_tests::ours::{HUB, Server, administer, set_up};
 use hubward_tests::process::{IN_TIME, eventually};
 use hubward_tests::site::Site;
 
-use crate::{machine, seen_as, site, start};
+use super::{machine, seen_as, site, start};
 
 fn page_is_published(site: &Site) -> Result<()> {
     eventually(IN_TIME, "the published page", || {

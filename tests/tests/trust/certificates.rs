@@ -11,7 +11,7 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
 
-use crate::room::{AnyServer, connect, gets_in, refused_with, with_password};
+use super::room::{AnyServer, connect, gets_in, refused_with, with_password};
 
 /// The name that the good certificate is for.
 const NAME: &str = "vpn.lab";

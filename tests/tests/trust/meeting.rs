@@ -8,7 +8,7 @@ use hubward_tests::process::IN_TIME;
 use hubward_tests::site::Site;
 use hubward_tests::typist::{CTRL_C, Typist};
 
-use crate::room::{AnyServer, SERVER, connect, gets_in, is_refused, vpnclient, with_password};
+use super::room::{AnyServer, SERVER, connect, gets_in, is_refused, vpnclient, with_password};
 
 const KNOWN: &str = "/etc/hubward/client/known_servers";
 

@@ -10,7 +10,7 @@ use hubward_tests::radius::{self, Radius};
 use hubward_tests::site::Site;
 use hubward_tests::typist::{CTRL_C, Typist};
 
-use crate::room::{AnyServer, SERVER, connect};
+use super::room::{AnyServer, SERVER, connect};
 
 /// A file that was made by the openssl program.
 fn data(name: &str) -> Result<String> {

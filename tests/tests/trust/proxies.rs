@@ -10,7 +10,7 @@ use hubward_tests::process::{self, IN_TIME, eventually};
 use hubward_tests::proxy::{Manner, NAME, Proxy};
 use hubward_tests::site::Site;
 
-use crate::room::{AnyServer, gets_in, refused_with, with_password};
+use super::room::{AnyServer, gets_in, refused_with, with_password};
 
 /// The proxy's host, as the host behind it addresses it.
 const GATE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -135,7 +135,7 @@ fn a_socks4_proxy_and_one_from_the_environment_are_taken_when_asked_for() {
         );
 
         let environment = |proxy: &[&str]| -> Result<process::Answer> {
-            let mut command = crate::room::connect(&host, NAME, &["--insecure", "--anonymous", "--json"])?;
+            let mut command = super::room::connect(&host, NAME, &["--insecure", "--anonymous", "--json"])?;
             command.args(proxy).env("https_proxy", "http://192.0.2.1:1080");
             process::answer(&mut command)
         };

@@ -13,7 +13,7 @@ use hubward_tests::site::Site;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::room::{AnyServer, SERVER, refused_with, with_password};
+use super::room::{AnyServer, SERVER, refused_with, with_password};
 
 /// Answers every TCP connection with `say`, in clear or in TLS, and then listens until the other side goes.
 fn answers(host: &Host, port: u16, tls: bool, say: &'static [u8]) -> Result<()> {

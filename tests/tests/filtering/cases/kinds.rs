@@ -1,8 +1,8 @@
 //! Kinds of frames: what policies and hub options keep out, and what is broken.
 
+use super::super::bench::MarkKind;
+use super::super::frames::{ACK, SYN, Way};
 use super::{Case, Cases, everybody6};
-use crate::bench::MarkKind;
-use crate::frames::{ACK, SYN, Way};
 
 pub(super) fn all(cases: &mut Cases) {
     kinds(cases);

@@ -6,8 +6,8 @@ mod rules;
 
 use protocol::rpc::access::AccessRule;
 
-use crate::bench::MarkKind;
-use crate::frames::{ALL_NODES, EVERYBODY, Way, mac};
+use super::bench::MarkKind;
+use super::frames::{ALL_NODES, EVERYBODY, Way, mac};
 
 /// One setting and the frames that show what it does.
 #[derive(Clone)]

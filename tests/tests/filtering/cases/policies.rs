@@ -1,7 +1,7 @@
 //! Policies of one session.
 
+use super::super::frames::{ACK, SYN, Way, mac};
 use super::{Case, Cases, everybody6};
-use crate::frames::{ACK, SYN, Way, mac};
 
 pub(super) fn all(cases: &mut Cases) {
     nothing(cases);
@@ -474,7 +474,7 @@ fn ipv6(cases: &mut Cases) {
                 case.nodes(from)
                     .router_advertisement(case.ip6(from, 0), everybody6(), lifetime)
             };
-            let mut hidden = crate::frames::icmpv6(
+            let mut hidden = super::super::frames::icmpv6(
                 case.ip6('S', 0),
                 everybody6(),
                 &[134, 0, 0, 0, 64, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0],

@@ -2,9 +2,9 @@
 
 use protocol::rpc::access::AccessRule;
 
+use super::super::bench::MarkKind;
+use super::super::frames::{ACK, PUSH, SYN, mac};
 use super::{Case, Cases};
-use crate::bench::MarkKind;
-use crate::frames::{ACK, PUSH, SYN, mac};
 
 pub(super) fn all(cases: &mut Cases) {
     rules(cases);
