@@ -1,20 +1,12 @@
-//! Keeping the server's own Internet line alive: now and then something to a host that an administrator named (SetKeep). Off
-//! unless somebody asked for it.
+//! Keeping the server's own Internet line alive, as an administrator asks for it (SetKeep).
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use protocol::rpc::keep::Keep;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use transport::keep_alive::keep_alive;
 
-use crate::store::{KeepAlive, KeepProtocol};
-
-/// How long a connection may take to be made, and how long it is held.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a datagram holds: nobody is meant to make sense of it.
-const DATAGRAM_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
+use crate::store::KeepAlive;
 
 /// What keeps the line alive, if anything.
 #[derive(Default)]
@@ -31,7 +23,8 @@ impl KeepAliveTask {
             task.abort();
         }
         if settings.enabled {
-            let task = tokio::spawn(run(settings.clone()));
+            let message = Keep::from(settings.clone());
+            let task = tokio::spawn(async move { keep_alive(&message).await });
             *running = Some((settings.clone(), task));
         }
     }
@@ -43,35 +36,15 @@ impl Drop for KeepAliveTask {
     }
 }
 
-async fn run(settings: KeepAlive) {
-    loop {
-        // A line that is down is what this is for: it is tried again at the next turn.
-        let _ = timeout(CONNECT_TIMEOUT, once(&settings)).await;
-        sleep(Duration::from_secs(settings.interval.into())).await;
-    }
-}
-
-/// A connection that is closed at once, or a datagram.
-async fn once(settings: &KeepAlive) -> std::io::Result<()> {
-    let mut addresses = lookup_host((settings.host.as_str(), settings.port)).await?;
-    let Some(address) = addresses.next() else {
-        return Ok(());
-    };
-    match settings.protocol {
-        KeepProtocol::Tcp => TcpStream::connect(address).await.map(drop),
-        KeepProtocol::Udp => {
-            let any: SocketAddr = if address.is_ipv4() {
-                (Ipv4Addr::UNSPECIFIED, 0).into()
-            } else {
-                (Ipv6Addr::UNSPECIFIED, 0).into()
-            };
-            let mut filler = vec![0; rand::random_range(DATAGRAM_BYTES)];
-            rand::fill(filler.as_mut_slice());
-            UdpSocket::bind(any)
-                .await?
-                .send_to(&filler, address)
-                .await
-                .map(drop)
+/// As administrators are told.
+impl From<KeepAlive> for Keep {
+    fn from(settings: KeepAlive) -> Self {
+        Self {
+            enabled: settings.enabled,
+            host: settings.host,
+            port: settings.port.into(),
+            protocol: settings.protocol.code().into(),
+            interval: settings.interval,
         }
     }
 }

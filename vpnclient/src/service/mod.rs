@@ -11,7 +11,6 @@ mod ask;
 pub mod book;
 mod certificate;
 mod door;
-mod keep;
 mod link;
 mod local;
 mod machine;
@@ -104,7 +103,7 @@ async fn keep_alive(mut config: watch::Receiver<ServiceConfig>) {
     loop {
         let keep = config.borrow_and_update().keep.clone();
         tokio::select! {
-            () = keep::keep_alive(&keep) => {}
+            () = transport::keep_alive::keep_alive(&keep) => {}
             changed = config.changed() => if changed.is_err() {
                 return;
             },

@@ -13,14 +13,7 @@ use crate::store::{self, AdminOption, KeepAlive, KeepProtocol, LogSettings};
 const CLASSES: usize = 16;
 
 pub(super) async fn keep(server: &Server, _: &Administrator, _: Nothing) -> Reply<Keep> {
-    let keep = server.db.run(|store| store.server()).await?.keep_alive;
-    Ok(Keep {
-        enabled: keep.enabled,
-        host: keep.host,
-        port: keep.port.into(),
-        protocol: keep.protocol.code().into(),
-        interval: keep.interval,
-    })
+    Ok(server.db.run(|store| store.server()).await?.keep_alive.into())
 }
 
 /// Host and port must be there when it is to be on; the interval is moved to the nearest that is allowed, as the stock

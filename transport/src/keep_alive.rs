@@ -1,6 +1,7 @@
-//! Keeping this machine's Internet line alive: now and then something to a host that somebody named (KeepSet). Off unless
-//! somebody asked for it.
+//! Keeping an Internet line alive: now and then something to a host that somebody named (SetKeep of a server, KeepSet of a
+//! client). Off unless somebody asked for it.
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DATAGRAM_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
 /// Does what the settings say until it is dropped.
-pub(super) async fn keep_alive(settings: &Keep) {
+pub async fn keep_alive(settings: &Keep) {
     if !settings.enabled {
         return std::future::pending().await;
     }
@@ -26,7 +27,7 @@ pub(super) async fn keep_alive(settings: &Keep) {
 }
 
 /// A connection that is closed at once, or a datagram.
-async fn once(settings: &Keep) -> std::io::Result<()> {
+async fn once(settings: &Keep) -> io::Result<()> {
     let port = u16::try_from(settings.port).unwrap_or_default();
     let mut addresses = lookup_host((settings.host.as_str(), port)).await?;
     let Some(address) = addresses.next() else {
