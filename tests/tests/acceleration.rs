@@ -316,7 +316,7 @@ fn who_has_the_gateway() -> Frame {
 async fn talk_in_version_1() -> Result<()> {
     let target = OUTSIDE.parse()?;
     let mut dialed = dial::dial(&target, &Trust::Insecure, &mut |_| {}).await?;
-    let offered = negotiate::offer(dialed.local.ip(), Version::V1, UdpUse::WhenUsable, &dial::Way::default())?;
+    let offered = negotiate::offer(dialed.local.ip(), Version::V1, UdpUse::WhenUsable)?;
     let mut offer = offered.offer.clone();
     // As a peer that knows nothing of ours, and of version 2.
     offer.ours = None;

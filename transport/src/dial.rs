@@ -10,9 +10,8 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{ClientEvent, ClientHandshake, HandshakeError, Hello};
 use protocol::pack::Pack;
 use rustls::pki_types::{CertificateDer, ServerName};
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::tls::{self, CertificateError, Fingerprint, TlsStream, Trust};
@@ -92,8 +91,6 @@ impl fmt::Display for Target {
 /// How this machine's connections leave it. Everything that a session opens, TCP and UDP, goes by one of these.
 #[derive(Clone, Debug, Default)]
 pub struct Way {
-    /// The mark of every socket (`SO_MARK`), by which rules of the kernel know them; needs CAP_NET_ADMIN or CAP_NET_RAW.
-    pub mark: Option<u32>,
     /// The proxy in between. Names are looked up by it, and UDP does not go by it.
     pub proxy: Option<Proxy>,
 }
@@ -228,7 +225,7 @@ impl fmt::Debug for Dialed {
     }
 }
 
-/// Goes straight to the server, as [`Way::dial`] does without mark and proxy.
+/// Goes straight to the server, as [`Way::dial`] does without a proxy.
 ///
 /// # Errors
 /// As [`Way::dial`].
@@ -299,23 +296,13 @@ impl Way {
         greet(target, tcp, trust, watch).await
     }
 
-    /// Opens TCP. The mark is set before the first packet leaves.
+    /// Opens TCP.
     async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        self.apply(&SockRef::from(&socket))?;
-        let tcp = timeout(CONNECT_TIMEOUT, socket.connect(address))
+        let tcp = timeout(CONNECT_TIMEOUT, underlay::connect(address))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         tcp.set_nodelay(true)?;
         Ok(tcp)
-    }
-
-    /// Sets on a fresh socket what all of them have.
-    pub(crate) fn apply(&self, socket: &SockRef<'_>) -> io::Result<()> {
-        self.mark.map_or(Ok(()), |mark| socket.set_mark(mark))
     }
 
     fn unresolved(&self, target: &Target, source: io::Error) -> DialError {

@@ -33,6 +33,12 @@ pub fn mark_sockets() {
     MARKED.store(true, Relaxed);
 }
 
+/// The mark of the sockets that this process opens to VPN servers; 0 is none.
+#[must_use]
+pub fn mark_in_use() -> u32 {
+    if MARKED.load(Relaxed) { MARK } else { 0 }
+}
+
 /// Marks a socket, where sockets are to be marked.
 ///
 /// # Errors

@@ -313,7 +313,7 @@ async fn enter(
     for _ in 0..=MAX_REDIRECTS {
         // A session does without UDP where no socket is to be had.
         let local = dialed.local.ip();
-        let offered = udp.and_then(|when| negotiate::offer(local, Version::V2, when, &wish.way).ok());
+        let offered = udp.and_then(|when| negotiate::offer(local, Version::V2, when).ok());
         let offer = offered.as_ref().map(|offered| offered.offer.clone());
         let answer = ask(wish, &mut dialed, &target, auth, offer).await?;
         if !Redirect::is(&answer) {

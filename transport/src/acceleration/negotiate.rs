@@ -5,10 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use protocol::acceleration::{Key, Settings, Version};
 use protocol::handshake::{UdpGrant, UdpOffer, UdpUse};
-use socket2::SockRef;
 use tokio::net::UdpSocket;
-
-use crate::dial::Way;
 
 use super::socket::{bind_anywhere, bind_in_range};
 
@@ -36,12 +33,11 @@ pub struct Offered {
     socket: UdpSocket,
 }
 
-/// Offers versions up to `highest` from the address of the TCP connection, wherever there is a free port, by a socket that leaves
-/// this machine as the session's others do.
+/// Offers versions up to `highest` from the address of the TCP connection, wherever there is a free port.
 ///
 /// # Errors
 /// When no socket is to be had; a session can do without.
-pub fn offer(local: IpAddr, highest: Version, when: UdpUse, way: &Way) -> io::Result<Offered> {
+pub fn offer(local: IpAddr, highest: Version, when: UdpUse) -> io::Result<Offered> {
     let ip = local.to_canonical();
     // On no address of its own: a client that moves goes on from where it is then (protocol §8.5).
     let anywhere = match ip {
@@ -49,7 +45,6 @@ pub fn offer(local: IpAddr, highest: Version, when: UdpUse, way: &Way) -> io::Re
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let socket = bind_anywhere(anywhere)?;
-    way.apply(&SockRef::from(&socket))?;
     let offer = UdpOffer {
         version: 1,
         max_version: highest.number(),

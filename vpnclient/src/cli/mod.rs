@@ -186,11 +186,8 @@ impl Connect {
         }
         Ok(Wish {
             target: self.server.clone(),
-            way: Way {
-                proxy: self.proxy.proxy(&self.server, reporter)?,
-                ..Way::default()
-            },
-            trust: self.trust.trust()?,
+            way: Way { proxy },
+            trust,
             known: self.trust.known()?,
             stranger: self.trust.stranger(),
             identity: Identity {

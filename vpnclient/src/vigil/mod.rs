@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use netdev::{Links, News};
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use transport::underlay;
 
 pub use judge::{Judge, Outlook, Phase, Step, Way};
 
@@ -123,7 +124,8 @@ async fn look(links: &Links, far: Option<IpAddr>, device: Option<u32>) -> Option
     let is_running = |way: &Way| all.iter().any(|link| link.index == way.device && link.running);
     let addresses = links.all_addresses().await.ok()?;
     let way = match far {
-        Some(far) => links.route_to(far).await.ok(),
+        // As the tunnel's own packets go, past the routes into it.
+        Some(far) => links.route_to_marked(far, underlay::mark_in_use()).await.ok(),
         None => None,
     };
     let way = way.and_then(|route| {
