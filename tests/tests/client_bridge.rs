@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use hubward_tests::bench::ping;
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, Client, HUB, USER, administer};
@@ -59,12 +60,7 @@ fn remote(site: &Site) -> Result<Client> {
 }
 
 fn answers(from: &Host, to: Ipv4Addr) -> Result<()> {
-    eventually(IN_TIME, &format!("an answer of {to} to {}", from.name()), || {
-        Ok(from
-            .sh(&format!("ping -c 1 -W 1 {to} >/dev/null 2>&1"))
-            .ok()
-            .map(drop))
-    })
+    ping::is_answered(from, to, IN_TIME)
 }
 
 /// Bytes both ways between the remote user and the desk, in frames as long as they come.

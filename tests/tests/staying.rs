@@ -1,10 +1,11 @@
 //! Staying connected: cables that are pulled, addresses and routes that change, machines that sleep, servers that forget, and
 //! refusals after which nobody tries again.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use hubward_tests::bench::ping;
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, Client, HUB, Server, USER, administer};
@@ -18,6 +19,8 @@ use nix::sys::signal::Signal;
 const BACK: Duration = Duration::from_secs(5);
 /// The shortest time that a server keeps a session without connections, and without a word.
 const GRACE: &str = "UserPolicySet tsumura /NAME:TimeOut /VALUE:5";
+/// The virtual host of the hub.
+const SECURE_NAT: Ipv4Addr = Ipv4Addr::new(192, 168, 30, 1);
 /// Much more than is on its way at any time.
 const BYTES: u64 = 160 << 20;
 
@@ -56,10 +59,7 @@ fn cable(site: &Site, plugged: bool) -> Result<()> {
 
 /// Waits until a packet gets through the tunnel and back, and holds the client to its five seconds.
 fn is_back(site: &Site, client: &Daemon, since: Instant) -> Result<()> {
-    eventually(IN_TIME, "an answer through the tunnel", || {
-        Ok(site.user.sh("ping -c 1 -W 1 192.168.30.1 >/dev/null 2>&1").ok())
-    })
-    .with_context(|| client.log())?;
+    ping::is_answered(&site.user, SECURE_NAT, IN_TIME).with_context(|| client.log())?;
     let took = since.elapsed();
     ensure!(took <= BACK, "it took {took:?} to be back:\n{}", client.log());
     Ok(())

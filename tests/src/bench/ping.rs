@@ -13,6 +13,7 @@ use nix::sys::socket::{
 };
 
 use crate::host::Host;
+use crate::process::eventually;
 
 /// The pace.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -58,6 +59,13 @@ pub fn answers(from: &Host, to: Ipv4Addr) -> Result<bool> {
         return Ok(false);
     }
     Ok(reply(&socket)?.is_some())
+}
+
+/// Waits until an echo is answered. What fails meanwhile, for want of an address or a route, is no answer.
+pub fn is_answered(from: &Host, to: Ipv4Addr, within: Duration) -> Result<()> {
+    eventually(within, &format!("an answer of {to} to {}", from.name()), || {
+        Ok(answers(from, to).unwrap_or(false).then_some(()))
+    })
 }
 
 /// Sends echoes for `window`.
