@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bytes::BytesMut;
 use hubward_tests::bench::ping;
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
@@ -11,6 +12,8 @@ use hubward_tests::ours::{self, Client, HUB, USER, administer};
 use hubward_tests::process::{self, IN_TIME, eventually};
 use hubward_tests::site::{BESIDE, OUTSIDE, Site};
 use hubward_tests::transfer::equal_at_both_ends;
+use netdev::{PacketSocket, VnetHeader};
+use tokio::runtime::Builder;
 
 /// Enough for a few thousand super-frames.
 const BYTES: u64 = 48 << 20;
@@ -71,15 +74,51 @@ fn exchange(site: &Site, desk: &Host) -> Result<()> {
     Ok(())
 }
 
-/// A network in a VLAN of the segment, which the remote user is on as well.
+/// Frames of a VLAN get from the remote user to the desk and back, with their tags.
 fn vlan(site: &Site, desk: &Host) -> Result<()> {
-    for (host, device, address) in [(&site.user, "lab", "10.77.0.2"), (desk, "eth0", "10.77.0.20")] {
-        host.sh(&format!(
-            "ip link add link {device} name tagged type vlan id 7
-             ip address add {address}/24 dev tagged; ip link set tagged up"
-        ))?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    // Not every kernel has devices for VLANs; tags it has.
+    let open = |host: &Host, device: &str| -> Result<PacketSocket> {
+        let opened = host.within(|| runtime.block_on(async { PacketSocket::open(device) }))?;
+        opened.with_context(|| format!("{device} of {}", host.name()))
+    };
+    let ends = [open(&site.user, "lab")?, open(desk, "eth0")?];
+    for (from, to) in [(&ends[0], &ends[1]), (&ends[1], &ends[0])] {
+        let frame = tagged(from.index());
+        runtime.block_on(async {
+            let hears = async {
+                let mut heard = BytesMut::new();
+                while heard != frame[..] {
+                    heard.clear();
+                    to.recv(&mut heard).await?;
+                }
+                std::io::Result::Ok(())
+            };
+            let sends = async {
+                loop {
+                    from.send(&VnetHeader::NONE, &frame).await?;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            };
+            tokio::select! {
+                heard = hears => heard,
+                failed = sends => failed,
+                () = tokio::time::sleep(IN_TIME) => Err(std::io::ErrorKind::TimedOut.into()),
+            }
+        })
+        .with_context(|| format!("a tagged frame sent on {}", from.name()))?;
     }
-    answers(&site.user, Ipv4Addr::new(10, 77, 0, 20))
+    Ok(())
+}
+
+/// A frame to everybody in VLAN 7, of a priority, and of a type that nobody uses.
+fn tagged(number: u32) -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 7]);
+    frame.push(number as u8);
+    frame.extend([0x81, 0, 0x60, 7, 0x88, 0xb6]);
+    frame.extend([7; 100]);
+    frame
 }
 
 /// What can be seen of a gate's interfaces.
