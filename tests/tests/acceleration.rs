@@ -237,6 +237,51 @@ fn our_client_and_our_server_use_udp_where_it_is_asked_for() {
     });
 }
 
+/// UDP is used, the client gets another address, and UDP is used from there, too.
+fn moves_with_the_client(site: &Site) -> Result<()> {
+    let by_udp = || {
+        eventually(PATIENCE, "the page, by UDP alone", || {
+            Ok(page_comes_by_udp_alone(site).ok())
+        })
+    };
+    by_udp()?;
+    site.user
+        .sh("ip address del 203.0.113.10/24 dev eth0; ip address add 203.0.113.11/24 dev eth0")?;
+    eventually(PATIENCE, "the page from another address", || {
+        Ok(site.user_sees_the_private_page().ok())
+    })?;
+    by_udp()
+}
+
+#[test]
+fn udp_goes_on_from_another_address_of_our_client_to_our_server() {
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let client = ours::Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure", "--udp"])?;
+        ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
+        let session = session_in(&ours::administer(&site.nat, HUB, &["SessionList"])?)?.to_owned();
+        moves_with_the_client(&site).with_context(|| format!("{}\n{}", client.daemon().log(), server.log()))?;
+        let list = ours::administer(&site.nat, HUB, &["SessionList"])?;
+        ensure!(session_in(&list)? == session, "another session: {list}");
+        client.stop()?;
+        server.stop()
+    });
+}
+
+#[test]
+fn udp_goes_on_from_another_address_of_our_client_to_the_stock_server() {
+    lab::run_with_stock(|lab, stock| {
+        let (site, _server) = with_the_stock_server(lab, stock)?;
+        let client = ours::Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure"])?;
+        ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
+        let list = || at_the_stock_server(stock, &site, HUB, "SessionList");
+        let session = session_in(&list()?)?.to_owned();
+        moves_with_the_client(&site).with_context(|| client.daemon().log())?;
+        ensure!(session_in(&list()?)? == session, "another session: {}", list()?);
+        client.stop()
+    });
+}
+
 /// Counts the datagrams that a host sends and receives, and the pieces of those that were cut on the way.
 fn count_udp(host: &Host) -> Result<()> {
     host.sh(
