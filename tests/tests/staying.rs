@@ -10,6 +10,7 @@ use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, Client, HUB, Server, USER, administer};
 use hubward_tests::process::{Daemon, IN_TIME, eventually};
+use hubward_tests::proxy::{Manner, Proxy};
 use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::stock::Stock;
 use hubward_tests::transfer::equal_at_both_ends;
@@ -171,6 +172,48 @@ fn a_file_survives_changes_of_the_clients_own_address() {
         // Resumed or logged in anew, it is the same address on the hub, without which the file would not have arrived.
         let log = client.daemon().log();
         ensure!(!log.contains("the address is lost"), "{log}");
+        client.stop()?;
+        server.stop()
+    });
+}
+
+/// Another lease in the same network, another network, and back to where it was.
+const MOVES: [&str; 3] = [
+    "ip address del 203.0.113.10/24 dev eth0; ip address add 203.0.113.11/24 dev eth0
+     ip route add default via 203.0.113.1 dev eth0",
+    "ip link set eth0 down; ip route add default via 198.51.100.1 dev eth1",
+    "ip link set eth0 up; ip address del 203.0.113.11/24 dev eth0; ip address add 203.0.113.10/24 dev eth0
+     ip route replace default via 203.0.113.1 dev eth0",
+];
+
+#[test]
+fn a_tunnel_for_everything_moves_with_this_machine_at_once_and_a_file_goes_on() {
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        two_ways(lab, &site)?;
+        let client = Client::connect(&site.user, "192.0.2.1", &["--tap", "lab", "--insecure", "-v"])?;
+        carries(&site).with_context(|| client.daemon().log())?;
+        let address = ours::address_of(&site.user, "lab", IN_TIME)?;
+        let way = site.user.sh("ip route get 192.0.2.1")?;
+        ensure!(
+            way.contains("dev lab"),
+            "not everything goes into the tunnel: {way}"
+        );
+        for (number, change) in MOVES.iter().enumerate() {
+            site.user.sh(change)?;
+            is_back(&site, client.daemon(), Instant::now()).with_context(|| format!("move {number}"))?;
+        }
+        let change = |time: usize| site.user.sh(MOVES[time]).map(drop);
+        while_a_file_goes(&site, change, MOVES.len()).with_context(|| client.daemon().log())?;
+        ensure!(
+            ours::address_of(&site.user, "lab", IN_TIME)? == address,
+            "another address"
+        );
+        ensure!(
+            sessions(&server) == 1,
+            "it logged in again:\n{}",
+            client.daemon().log()
+        );
         client.stop()?;
         server.stop()
     });
@@ -369,6 +412,9 @@ fn a_stock_server_that_has_forgotten_the_session_gives_the_same_address_again() 
     });
 }
 
+/// A connection with port 443 of 203.0.113.2 that stands, as the kernel writes it.
+const MEMBER: &str = "027100CB:01BB 01";
+
 /// A controller at 203.0.113.1, which hosts nothing itself, and a member at 203.0.113.2, on one network with the user.
 fn cluster(lab: &Lab, stock: &Stock) -> Result<([Host; 4], [Daemon; 2])> {
     let hosts = [
@@ -411,7 +457,7 @@ fn cluster(lab: &Lab, stock: &Stock) -> Result<([Host; 4], [Daemon; 2])> {
     )?;
     eventually(IN_TIME, "a member of the cluster", || {
         let list = at_controller("ClusterMemberList")?;
-        Ok(list.contains("203.0.113.2").then_some(()))
+        Ok(list.contains("|Member").then_some(()))
     })?;
     at_controller(&format!("HubCreateDynamic {HUB} /PASSWORD:none"))?;
     let in_hub = |command: &str| -> Result<()> {
@@ -427,6 +473,14 @@ fn cluster(lab: &Lab, stock: &Stock) -> Result<([Host; 4], [Daemon; 2])> {
     Ok((hosts, servers))
 }
 
+/// `kill -9` for a stock server: what serves is a child, which its parent would start anew.
+fn kill_whole(host: &Host, server: Daemon) -> Result<()> {
+    let pid = server.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    server.kill();
+    host.sh(&format!("kill -9 {children}")).map(drop)
+}
+
 #[test]
 fn a_cluster_of_the_stock_server_sends_us_to_a_member_and_after_a_loss_the_controller_is_asked_again() {
     lab::run_with_stock(|lab, stock| {
@@ -439,9 +493,7 @@ fn a_cluster_of_the_stock_server_sends_us_to_a_member_and_after_a_loss_the_contr
         client.daemon().line_with("connected: session", IN_TIME)?;
         let is_at_the_member = || {
             eventually(IN_TIME, "a connection with the member", || {
-                // 203.0.113.2 as the kernel writes it.
-                let sockets = user.sh("cat /proc/net/tcp")?;
-                Ok(sockets.contains("027100CB:01BB 01").then_some(()))
+                Ok(user.sh("cat /proc/net/tcp")?.contains(MEMBER).then_some(()))
             })
         };
         is_at_the_member()?;
@@ -449,7 +501,7 @@ fn a_cluster_of_the_stock_server_sends_us_to_a_member_and_after_a_loss_the_contr
         // The member forgets everything; it comes back under the same controller.
         let mark = client.daemon().mark();
         let [controller_daemon, member_daemon] = servers;
-        member_daemon.kill();
+        kill_whole(&member, member_daemon)?;
         client
             .daemon()
             .line_after(mark, IN_TIME, "the controller asked again", |line| {
@@ -465,5 +517,31 @@ fn a_cluster_of_the_stock_server_sends_us_to_a_member_and_after_a_loss_the_contr
         client.stop()?;
         drop((controller_daemon, member_daemon));
         Ok(())
+    });
+}
+
+#[test]
+fn a_cluster_sends_us_to_a_member_by_way_of_our_proxy() {
+    lab::run_with_stock(|lab, stock| {
+        let ([switch, _controller, _member, user], _servers) = cluster(lab, stock)?;
+        switch.sh("ip address add 203.0.113.9/24 dev br0")?;
+        let (gate, controller) = ("203.0.113.9:3128", [203, 0, 113, 1].into());
+        let proxy = Proxy::start(&switch, gate.parse()?, controller, None, Manner::Serves)?;
+        let by_proxy = format!("http://{gate}");
+        let options = ["--insecure", "--no-dhcp", "--connections", "2", "--proxy", &by_proxy];
+        let client = Client::connect(&user, "203.0.113.1", &[&["--tap", "lab", "-v"], &options[..]].concat())?;
+        client.daemon().line_with("connected: session", IN_TIME)?;
+        // The controller once, then the member: the login and a further connection.
+        let way = ["203.0.113.1:443", "203.0.113.2:443", "203.0.113.2:443"];
+        eventually(IN_TIME, "two connections with the member", || {
+            Ok((proxy.asked() == way).then_some(()))
+        })
+        .with_context(|| format!("{:?}\n{}", proxy.asked(), client.daemon().log()))?;
+        let sockets = user.sh("cat /proc/net/tcp")?;
+        ensure!(
+            !sockets.contains(MEMBER),
+            "it goes past the proxy as well: {sockets}"
+        );
+        client.stop()
     });
 }
