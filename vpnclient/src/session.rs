@@ -228,8 +228,9 @@ impl Keeper {
                 () = sleep_until(self.next_try.into()), if wants => {}
             }
             let tunnel = self.tunnel.clone();
+            let join = join(&self.tunnel, &self.place, self.session_key, self.doubted.is_some());
             let joined = tokio::select! {
-                joined = timeout(self.patience, join(&self.tunnel, &self.place, self.session_key)) => {
+                joined = timeout(self.patience, join) => {
                     joined.unwrap_or(Err(JoinError::Late))
                 }
                 () = tunnel.ended() => continue,
@@ -336,13 +337,23 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Opens one connection and joins it to the session; returns our end of it.
-async fn join(tunnel: &Tunnel, place: &Place, session_key: [u8; 20]) -> Result<IpAddr, JoinError> {
-    let mut dialed = dial::dial_again(&place.target, place.peer, place.fingerprint).await?;
+/// Opens one connection and joins it to the session, in place of the others where those are in doubt; returns our end of it.
+async fn join(
+    tunnel: &Tunnel,
+    place: &Place,
+    session_key: [u8; 20],
+    in_doubt: bool,
+) -> Result<IpAddr, JoinError> {
+    let mut dialed = place
+        .way
+        .dial_again(&place.target, place.peer, place.fingerprint)
+        .await?;
     let from = dialed.local.ip();
     let request = Request::AdditionalConnect {
         session_key,
         client: login::version(),
+        // A server that does not know of an end would go on sending there until its time-out.
+        alone: in_doubt || tunnel.connections().is_empty(),
     };
     let answer = dialed.request(&request.to_pack()).await?;
     match Attached::from_pack(&answer) {

@@ -113,8 +113,10 @@ async fn grant(
             };
             return login.serve(server, negotiation, pass).await;
         }
-        Request::AdditionalConnect { session_key, .. } => {
-            join(server, negotiation, &session_key, peer).await;
+        Request::AdditionalConnect {
+            session_key, alone, ..
+        } => {
+            join(server, negotiation, &session_key, alone, peer).await;
         }
         Request::EnumHub => list_hubs(server, negotiation).await,
         Request::ChangePassword(change) => Box::pin(change_password(server, negotiation, change, peer)).await,
@@ -194,7 +196,7 @@ impl Incoming {
         let welcome = welcome(&session, &granted.message, udp);
         negotiation.reply(&welcome.to_pack()).await.ok()?;
         let (stream, early) = negotiation.into_stream();
-        session.join(stream, &early, session.tunnel.first_direction());
+        session.join(&[], stream, &early, session.tunnel.first_direction());
         Some(ending)
     }
 
@@ -387,19 +389,30 @@ async fn change_password(
 }
 
 /// Another TCP connection of a session (protocol §5.5). More than granted are refused, but for one: the stock client
-/// opens a replacement before the server has noticed that the old one is dead.
-async fn join(server: &Server, mut negotiation: Negotiation, key: &[u8; 20], peer: SocketAddr) {
+/// opens a replacement before the server has noticed that the old one is dead. One that is `alone` says so of all the others.
+async fn join(
+    server: &Server,
+    mut negotiation: Negotiation,
+    key: &[u8; 20],
+    alone: bool,
+    peer: SocketAddr,
+) {
     let Some(session) = server.sessions.with_key(key) else {
         let reason = "wanted to join a session that is over or never was".to_owned();
         server.events.report(&Event::StrangerLeft { peer, reason });
         return negotiation.refuse(ErrorCode::SessionTimeout).await;
     };
-    if session.tunnel.is_full() {
+    let dead = if alone {
+        session.tunnel.connections()
+    } else {
+        Vec::new()
+    };
+    if dead.is_empty() && session.tunnel.is_full() {
         let reason = format!("session {} has all its connections", session.origin.name);
         server.events.report(&Event::StrangerLeft { peer, reason });
         return negotiation.refuse(ErrorCode::TooManyConnections).await;
     }
-    let direction = session.tunnel.next_direction();
+    let direction = session.tunnel.next_direction(&dead);
     if negotiation
         .reply(&Attached { direction }.to_pack())
         .await
@@ -408,7 +421,7 @@ async fn join(server: &Server, mut negotiation: Negotiation, key: &[u8; 20], pee
         return;
     }
     let (stream, early) = negotiation.into_stream();
-    session.join(stream, &early, direction);
+    session.join(&dead, stream, &early, direction);
     server.events.report(&Event::SessionJoined {
         session: session.origin.name.clone(),
         peer,

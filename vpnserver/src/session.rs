@@ -11,7 +11,7 @@ use hub_core::switch::Port;
 use nat::device::Finisher;
 use protocol::handshake::{Auth, Login};
 use protocol::policy::Policy;
-use protocol::tunnel::{Direction, Side};
+use protocol::tunnel::{ConnectionId, Direction, Side};
 use transport::cipher::Cipher;
 use transport::tls::TlsStream;
 use transport::tunnel::{Terms, Tunnel};
@@ -136,10 +136,10 @@ impl Session {
         })
     }
 
-    /// Gives the session a connection that has reached its data stage.
-    pub fn join(&self, stream: TlsStream, early: &[u8], direction: Direction) {
+    /// Gives the session a connection that has reached its data stage, in place of those that are dead.
+    pub fn join(&self, dead: &[ConnectionId], stream: TlsStream, early: &[u8], direction: Direction) {
         *self.last_seen.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
-        self.tunnel.add(stream, early, direction);
+        self.tunnel.add_in_place_of(dead, stream, early, direction);
     }
 
     /// Moves frames from the hub to the peer until the session is over.

@@ -8,6 +8,9 @@ use crate::error::ErrorCode;
 use crate::pack::Pack;
 use crate::password::PasswordHash;
 
+/// The name of a field of ours.
+const ALONE: &str = "hubward_alone";
+
 /// A client's request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Request {
@@ -19,6 +22,8 @@ pub enum Request {
         session_key: [u8; 20],
         /// The client program.
         client: ClientVersion,
+        /// Whether it is the session's only one: others that the server knows of are dead (protocol §14).
+        alone: bool,
     },
     /// List the hubs that are not hidden.
     EnumHub,
@@ -77,10 +82,17 @@ impl Request {
         let mut pack = Pack::new();
         match self {
             Self::Login(login) => return login.to_pack(),
-            Self::AdditionalConnect { session_key, client } => {
+            Self::AdditionalConnect {
+                session_key,
+                client,
+                alone,
+            } => {
                 pack.set_str("method", "additional_connect")
                     .set_data("session_key", session_key);
                 client.write(&mut pack);
+                if *alone {
+                    pack.set_int(ALONE, 1);
+                }
             }
             Self::EnumHub => {
                 pack.set_str("method", "enum_hub");
@@ -106,6 +118,7 @@ impl Request {
             "additional_connect" => Ok(Self::AdditionalConnect {
                 session_key: required(pack.array("session_key"))?,
                 client: ClientVersion::read(pack),
+                alone: pack.int(ALONE) == Some(1),
             }),
             "enum_hub" => Ok(Self::EnumHub),
             "password" => ChangePassword::read(pack).map(Self::ChangePassword),
@@ -121,9 +134,10 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Login(login) => login.fmt(f),
-            Self::AdditionalConnect { client, .. } => f
+            Self::AdditionalConnect { client, alone, .. } => f
                 .debug_struct("AdditionalConnect")
                 .field("client", client)
+                .field("alone", alone)
                 .finish_non_exhaustive(),
             Self::EnumHub => f.write_str("EnumHub"),
             Self::ChangePassword(change) => change.fmt(f),

@@ -401,6 +401,12 @@ fn every_request_survives_the_wire() {
         Request::AdditionalConnect {
             session_key: [5; 20],
             client: client.clone(),
+            alone: false,
+        },
+        Request::AdditionalConnect {
+            session_key: [5; 20],
+            client: client.clone(),
+            alone: true,
         },
         Request::EnumHub,
         Request::ChangePassword(ChangePassword {
@@ -476,6 +482,7 @@ fn one_answer_ends_what_is_not_a_stream() {
             Request::AdditionalConnect {
                 session_key: [0; 20],
                 client: ClientVersion::default(),
+                alone: false,
             },
             Attached {
                 direction: Direction::Both,

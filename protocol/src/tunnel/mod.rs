@@ -101,18 +101,16 @@ impl Tunnel {
         }
     }
 
-    /// The server's choice for an additional connection: the way that fewer go (protocol §6.1).
+    /// The server's choice for an additional connection: the way that fewer go (protocol §6.1). Those in `dead` do not count.
     #[must_use]
-    pub fn next_direction(&self) -> Direction {
+    pub fn next_direction(&self, dead: &[ConnectionId]) -> Direction {
         if !self.half {
             return Direction::Both;
         }
-        let to_client = self
-            .connections
-            .iter()
-            .filter(|c| c.direction == Direction::ServerToClient)
-            .count();
-        if to_client > self.connections.len() - to_client {
+        let alive = self.connections.iter().filter(|c| !dead.contains(&c.id));
+        let (to_client, to_server): (Vec<_>, Vec<_>) =
+            alive.partition(|c| c.direction == Direction::ServerToClient);
+        if to_client.len() > to_server.len() {
             Direction::ClientToServer
         } else {
             Direction::ServerToClient

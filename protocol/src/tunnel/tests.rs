@@ -147,15 +147,26 @@ fn half_duplex_directions_are_those_of_the_capture() {
     let mut codes = vec![tunnel.first_direction().code()];
     tunnel.add(now, tunnel.first_direction());
     for _ in 0..3 {
-        let direction = tunnel.next_direction();
+        let direction = tunnel.next_direction(&[]);
         codes.push(direction.code());
         tunnel.add(now, direction);
     }
     assert_eq!(codes, [2, 1, 1, 2]);
     assert_eq!(
-        self::tunnel(Side::Server, 4, false, false, now).next_direction(),
+        self::tunnel(Side::Server, 4, false, false, now).next_direction(&[]),
         Direction::Both
     );
+}
+
+#[test]
+fn the_way_of_a_half_duplex_connection_is_chosen_without_those_that_are_dead() {
+    let now = Instant::now();
+    let mut tunnel = tunnel(Side::Server, 4, true, false, now);
+    let there = tunnel.add(now, Direction::ClientToServer);
+    let back = [(); 2].map(|()| tunnel.add(now, Direction::ServerToClient));
+    assert_eq!(tunnel.next_direction(&[]), Direction::ClientToServer);
+    assert_eq!(tunnel.next_direction(&back), Direction::ServerToClient);
+    assert_eq!(tunnel.next_direction(&[there, back[0]]), Direction::ClientToServer);
 }
 
 #[test]

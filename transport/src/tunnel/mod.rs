@@ -149,16 +149,29 @@ impl Tunnel {
         Self(shared)
     }
 
-    /// The direction that the server chooses for the next additional connection (protocol §6.1).
+    /// The direction that the server chooses for the next additional connection (protocol §6.1), where those in `dead` do not count.
     #[must_use]
-    pub fn next_direction(&self) -> Direction {
-        self.0.book().tunnel.next_direction()
+    pub fn next_direction(&self, dead: &[ConnectionId]) -> Direction {
+        self.0.book().tunnel.next_direction(dead)
     }
 
     /// Takes a connection that has reached its data stage, with what of that stage was read already.
     pub fn add(&self, stream: TlsStream, early: &[u8], direction: Direction) {
+        self.add_in_place_of(&[], stream, early, direction);
+    }
+
+    /// The same in place of connections that lead nowhere any more (see [`Tunnel::abandon`]).
+    pub fn add_in_place_of(
+        &self,
+        dead: &[ConnectionId],
+        stream: TlsStream,
+        early: &[u8],
+        direction: Direction,
+    ) {
+        let mut waiting = Vec::new();
         let (link, reader) = {
             let mut book = self.0.book();
+            book.give_up(dead, &mut waiting);
             // Of several that were allowed to come at once, one may be too many by now.
             if self.0.state.borrow().over || book.tunnel.is_full() {
                 return;
@@ -174,6 +187,7 @@ impl Tunnel {
         self.0.traffic.connections.fetch_add(1, Relaxed);
         self.0.news.notify_one();
         tokio::spawn(link::run(self.0.clone(), link, reader));
+        self.send(&mut waiting.into_iter());
     }
 
     /// Whether another connection would be one more than is tolerated (protocol §6).
@@ -310,22 +324,11 @@ impl Tunnel {
         let mut waiting = Vec::new();
         {
             let mut book = self.0.book();
-            for id in connections {
-                let Some(link) = book.link(*id).cloned() else {
-                    continue;
-                };
-                // The task of a connection that is closed says goodbye, where that still gets through.
-                link.stop.notify_one();
-                let _ = link.queue.try_recv_batch(&mut waiting, usize::MAX);
-                book.tunnel.remove(Instant::now(), *id);
-            }
-            book.links.retain(|link| !connections.contains(&link.id));
+            book.give_up(connections, &mut waiting);
             self.0.publish(&book);
         }
         self.0.news.notify_one();
-        if !waiting.is_empty() {
-            self.send(&mut waiting.into_iter());
-        }
+        self.send(&mut waiting.into_iter());
     }
 
     /// When something was last heard from the peer, keep-alives and new connections included.
@@ -363,6 +366,18 @@ impl Tunnel {
 impl Book {
     fn link(&self, id: ConnectionId) -> Option<&Arc<Link>> {
         self.links.iter().find(|link| link.id == id)
+    }
+
+    /// Forgets connections; what waits for them is appended to `waiting`.
+    fn give_up(&mut self, connections: &[ConnectionId], waiting: &mut Vec<Frame>) {
+        for id in connections {
+            let Some(link) = self.link(*id) else { continue };
+            // The task of a connection that is closed says goodbye, where that still gets through.
+            link.stop.notify_one();
+            let _ = link.queue.try_recv_batch(waiting, usize::MAX);
+            self.tunnel.remove(Instant::now(), *id);
+        }
+        self.links.retain(|link| !connections.contains(&link.id));
     }
 
     fn heard(&mut self, now: Instant, id: ConnectionId) {

@@ -102,6 +102,7 @@ impl Peer {
         let request = Request::AdditionalConnect {
             session_key: self.welcome.session_key,
             client: client(),
+            alone: false,
         };
         let answer = dialed.request(&request.to_pack()).await.unwrap();
         let direction = Attached::from_pack(&answer)?.direction;
@@ -116,6 +117,7 @@ impl Peer {
         let request = Request::AdditionalConnect {
             session_key: self.welcome.session_key,
             client: client(),
+            alone: true,
         };
         let answer = dialed.request(&request.to_pack()).await.unwrap();
         let direction = Attached::from_pack(&answer).unwrap().direction;

@@ -96,6 +96,31 @@ async fn a_session_without_connections_can_be_resumed_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_says_that_it_is_alone_takes_the_place_of_all_others_however_many() {
+    let folder = TempDir::new().unwrap();
+    let (site, _admin) = lab(&folder, &["alice", "bob"]).await;
+    let mut bob = enter(&site, login("bob")).await.unwrap();
+    let mut two = login("alice");
+    two.options.max_connection = 2;
+    let alice = enter(&site, two).await.unwrap();
+    alice.join(&site).await.unwrap();
+    alice.join(&site).await.unwrap();
+    let session = site.server.sessions.with_key(&alice.welcome.session_key).unwrap();
+    let before = session.tunnel.connections();
+    assert_eq!(before.len(), 3);
+
+    let mut moved = alice.resumed(&site).await;
+    let mut state = alice.tunnel.watch();
+    state.wait_for(|state| state.connections == 0).await.unwrap();
+    let now = session.tunnel.connections();
+    assert!(now.len() == 1 && !before.contains(&now[0]), "{now:?}");
+    moved.send([frame(BROADCAST, station(1), b"from elsewhere")]);
+    bob.receive().await;
+    bob.send([frame(station(1), station(2), b"to elsewhere")]);
+    assert!(moved.receive().await.windows(12).any(|part| part == b"to elsewhere"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_follows_a_client_whose_old_session_has_not_ended_yet() {
     let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
