@@ -20,7 +20,7 @@ use crate::login;
 use crate::reason::Reason;
 use crate::report::{Event, Reporter, clean};
 use crate::retry::{Backoff, Patience, Verdict};
-use crate::session::{News, Session};
+use crate::session::{Growth, News, Order, Session};
 use crate::stop::Stop;
 use crate::vigil::{Phase, Step, Stir, Vigil};
 
@@ -34,8 +34,8 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long to try, and by how much.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// TCP connections at most.
-    pub connections: u32,
+    /// How many TCP connections there may be, and how they are made.
+    pub growth: Growth,
     /// Whether the first loss is the end.
     pub once: bool,
     /// Whether a first try that fails is repeated.
@@ -315,10 +315,12 @@ impl<'a, A: Attachment> Connection<'a, A> {
         established: Established,
         stop: &mut Stop,
     ) -> Result<End, Failure> {
-        self.greet(&established);
+        // Before the session is told of: whoever keeps the password elsewhere forgets it when hearing of that.
         if established.welcome.policy.no_save_password && wish.identity.forget_password() {
             self.reporter.show(&Event::PasswordForgotten);
         }
+        self.greet(&established);
+        let (product, facts) = (established.product.clone(), established.server.clone());
         let wants_address = self.attachment.wants_address();
         let inbound = self
             .attachment
@@ -328,9 +330,9 @@ impl<'a, A: Attachment> Connection<'a, A> {
         self.server = Some(server);
         self.vigil.follow(server, own, grace);
         self.attachment.found(established.place.peer);
-        let session = Session::start(established, self.settings.connections, inbound);
-        self.reporter.board().follow(&session, &product, &server);
-        let server = session.place.peer.ip();
+        let session = Session::start(established, self.settings.growth, inbound);
+        self.reporter.board().follow(&session, &product, &facts);
+        let mut phase = Phase::Connected;
         let limit = Duration::from_secs(session.welcome.policy.auto_disconnect.into());
         let mut pump = Pump::start(&self.attachment, &session);
         let session = self.session.insert(session);

@@ -7,6 +7,7 @@
 //! or opens doors without privileges ([`rootless`], [`control`]). What was left behind goes by [`cleanup`]. [`report`] tells about it. What decides is free of sockets and
 //! clocks, and tested so.
 
+mod ages;
 pub mod attachment;
 pub mod attempt;
 pub mod cleanup;

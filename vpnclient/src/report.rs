@@ -399,7 +399,7 @@ impl std::fmt::Display for Event {
             Self::Ended(reason) => write!(f, "the session is over: {reason}"),
             Self::Retrying { message, after, .. } => write!(f, "{message}; next try in {}", human(*after)),
             Self::PasswordForgotten => f.write_str(
-                "note: the policy of this hub has clients forget the password after the login; another login asks for it again",
+                "note: the policy of this hub has clients forget the password after each login; another login asks for it again",
             ),
             Self::Note(text) => write!(f, "note: {text}"),
             Self::Failed(failure) => write!(f, "vpnclient: {failure}"),

@@ -12,10 +12,11 @@ use tokio::time::sleep;
 use transport::dial::DialError;
 use transport::tunnel::{Inbound, Terms, Tunnel};
 
+use crate::ages::Ages;
 use crate::attempt::{Established, Place};
 use crate::login;
 
-/// The pause between two further connections (protocol §6): the first is made so long after the session began.
+/// The pause between two further connections, unless another one is wanted (protocol §6).
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a failed try to come back, when no connection is left.
 const RESUME_PAUSE: Duration = Duration::from_millis(500);
@@ -24,6 +25,27 @@ const RESUME_PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(15);
 /// What may wait for one connection (protocol §7.2 has stock's bound).
 const QUEUE_BYTES: usize = 2_560_000;
+
+/// How many connections a session has, and how they are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Growth {
+    /// So many at most, whatever the server grants.
+    pub connections: u32,
+    /// The pause between two further ones; the first is made so long after the session began.
+    pub interval: Duration,
+    /// How old one may become before another replaces it; `None` is as old as it likes.
+    pub lifetime: Option<Duration>,
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self {
+            connections: 1,
+            interval: INTERVAL,
+            lifetime: None,
+        }
+    }
+}
 
 /// News of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +85,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Lives with an established session; frames that arrive go to `inbound`. At most `connections` are opened,
-    /// whatever the server grants.
-    pub fn start(established: Established, connections: u32, inbound: Inbound) -> Self {
+    /// Lives with an established session; frames that arrive go to `inbound`.
+    pub fn start(established: Established, growth: Growth, inbound: Inbound) -> Self {
         let Established {
             welcome,
             place,
@@ -79,7 +100,7 @@ impl Session {
             name: welcome.session_name.clone(),
             side: Side::Client,
             timeout: Duration::from_millis(welcome.timeout_ms.into()),
-            max_connections: granted(&welcome, connections),
+            max_connections: granted(&welcome, growth.connections),
             half_duplex: welcome.half_connection,
             qos: welcome.qos,
             compress: welcome.use_compress,
@@ -103,7 +124,10 @@ impl Session {
             news: sender,
             orders: received,
             doubted: None,
-            next_try: Instant::now() + INTERVAL,
+            interval: growth.interval,
+            ages: Ages::new(growth.lifetime),
+            retiring: None,
+            next_try: Instant::now() + growth.interval,
         };
         let keeper = tokio::spawn(keeper.run());
         Self {
@@ -162,6 +186,11 @@ struct Keeper {
     news: mpsc::UnboundedSender<News>,
     orders: mpsc::UnboundedReceiver<Order>,
     doubted: Option<Doubt>,
+    /// The pause between two further connections.
+    interval: Duration,
+    ages: Ages,
+    /// The connection that is to be replaced because of its age.
+    retiring: Option<ConnectionId>,
     next_try: Instant,
 }
 
@@ -211,7 +240,10 @@ impl Keeper {
                 }
             }
             self.look_at_doubts(connected);
-            let wants = self.tunnel.wants_more() || self.doubted.is_some();
+            self.look_at_ages();
+            let wants = self.tunnel.wants_more() || self.doubted.is_some() || self.retiring.is_some();
+            let settled = self.retiring.is_none() && self.doubted.is_none();
+            let too_old = self.ages.next_end().filter(|_| settled);
             let silent = self.silence_ends().filter(|_| connected);
             tokio::select! {
                 _ = state.changed() => continue,
@@ -225,6 +257,7 @@ impl Keeper {
                     }
                     continue;
                 }
+                () = until(too_old) => continue,
                 () = sleep_until(self.next_try.into()), if wants => {}
             }
             let tunnel = self.tunnel.clone();
@@ -239,10 +272,11 @@ impl Keeper {
                     continue;
                 }
             };
-            let pause = if connected && self.doubted.is_none() {
-                INTERVAL
-            } else {
-                RESUME_PAUSE
+            let pause = match (connected && self.doubted.is_none(), joined.is_ok()) {
+                (true, true) => self.interval,
+                (true, false) => self.interval.max(RESUME_PAUSE),
+                (false, true) => self.interval.min(RESUME_PAUSE),
+                (false, false) => RESUME_PAUSE,
             };
             self.next_try = Instant::now() + pause;
             if let Some(over) = self.joined(joined) {
@@ -251,23 +285,15 @@ impl Keeper {
         }
     }
 
-    /// Opens one connection and joins it to the session.
-    async fn join(&self) -> Result<(), JoinError> {
-        let place = &self.place;
-        let mut dialed = place
-            .way
-            .dial_again(&place.target, place.peer, place.fingerprint)
-            .await?;
-        let request = Request::AdditionalConnect {
-            session_key: self.session_key,
-            client: login::version(),
-        };
-        let answer = dialed.request(&request.to_pack()).await?;
-        match Attached::from_pack(&answer) {
-            Ok(attached) => {
-                let (stream, early) = dialed.into_stream();
-                self.tunnel.add(stream, &early, attached.direction);
-                Ok(())
+    /// What comes of a further connection; `Some` when the session is over.
+    fn joined(&mut self, joined: Result<IpAddr, JoinError>) -> Option<String> {
+        match joined {
+            Ok(from) => {
+                if let Some(doubt) = self.doubted.take() {
+                    self.tunnel.abandon(&doubt.connections);
+                }
+                self.retire();
+                let _ = self.news.send(News::Joined(from));
             }
             // The server does not know the session any more (protocol §6).
             Err(JoinError::Refused(code @ (ErrorCode::SessionTimeout | ErrorCode::InvalidProtocol))) => {
@@ -277,6 +303,8 @@ impl Keeper {
             Err(JoinError::Refused(ErrorCode::TooManyConnections)) if self.doubted.is_some() => {
                 self.obey(Order::Abandon);
             }
+            // This server does not take one more before the old one has gone.
+            Err(JoinError::Refused(ErrorCode::TooManyConnections)) if self.retiring.is_some() => self.retire(),
             Err(JoinError::Refused(code @ ErrorCode::TooManyConnections))
                 if self.tunnel.connections().is_empty() =>
             {
@@ -315,6 +343,28 @@ impl Keeper {
         let is_over = |doubt: &Doubt| !connected || last_heard > doubt.since;
         if self.doubted.as_ref().is_some_and(is_over) {
             self.doubted = None;
+        }
+    }
+
+    /// Sees whether one has become too old. It goes when another one is there; half-duplex it goes first, so that the server
+    /// gives its direction to the next (protocol §6.1).
+    fn look_at_ages(&mut self) {
+        let now = Instant::now();
+        self.ages.see(now, &self.tunnel.connections());
+        let oldest = self.ages.expired(now).filter(|_| self.doubted.is_none());
+        if oldest.is_some() && oldest != self.retiring {
+            self.next_try = now;
+        }
+        self.retiring = oldest;
+        if self.tunnel.terms().half_duplex {
+            self.retire();
+            self.ages.see(now, &self.tunnel.connections());
+        }
+    }
+
+    fn retire(&mut self) {
+        if let Some(old) = self.retiring.take() {
+            self.tunnel.abandon(&[old]);
         }
     }
 

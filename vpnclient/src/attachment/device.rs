@@ -14,6 +14,7 @@ use transport::tunnel::{Inbound, Tunnel};
 
 use super::Attachment;
 use super::pump::{self, Routers};
+use super::undo::Undo;
 use crate::attempt::Wish;
 use crate::connection::{self, Settings};
 use crate::dhcp::Lease;
@@ -80,7 +81,7 @@ impl DeviceSettings {
 }
 
 /// Connects a device and stays connected until stopped or refused, as [`connection::run`] does. A kill switch is on meanwhile,
-/// and stays on unless the end was wanted.
+/// and stays on unless the end was wanted: by `stop`, or because nobody waits for this any more.
 pub async fn run(
     wish: &Wish,
     settings: &Settings,
@@ -89,17 +90,34 @@ pub async fn run(
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     let mut attachment = Device::open(device, reporter).await?;
-    let switch = attachment.guard(&wish.target.host).await?;
+    let table = attachment.shared.network.lock().await.table();
+    let undo = Undo::of(attachment.name(), table, device.kill_switch);
+    let guarded = tokio::select! {
+        guarded = attachment.guard(&wish.target.host) => guarded,
+        () = stop.came() => return Ok(()),
+    };
+    let switch = match guarded {
+        Ok(switch) => switch,
+        Err(failure) => {
+            undo.disarm();
+            return Err(failure);
+        }
+    };
     let done = connection::run(wish, settings, attachment, reporter, stop).await;
     if let Some(switch) = switch {
         let mut switch = switch.lock().await;
         match &done {
             Ok(()) => switch.lift().await.map_err(|e| Failure::Local(e.to_string()))?,
-            Err(_) => reporter.show(&Event::Note(
-                "the kill switch stays on until the next connection ends as it should, or `vpnclient cleanup`".to_owned(),
-            )),
+            Err(_) => reporter.show(&Event::Note(format!(
+                "the kill switch stays on until the next connection ends as it should, {}`vpnclient cleanup`",
+                match reporter.board().status().account {
+                    true => "`vpnclient down`, or ",
+                    false => "or ",
+                }
+            ))),
         }
     }
+    undo.disarm();
     done
 }
 

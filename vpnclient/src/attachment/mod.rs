@@ -7,6 +7,7 @@
 mod device;
 mod pump;
 mod segment;
+mod undo;
 
 use std::future::Future;
 use std::io;

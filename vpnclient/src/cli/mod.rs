@@ -23,6 +23,7 @@ use crate::meeting::known_servers;
 use crate::report::Reporter;
 use crate::retry::Patience;
 use crate::rootless::Destination;
+use crate::session::Growth;
 
 use device::DeviceArgs;
 use proof::ProofArgs;
@@ -204,7 +205,10 @@ impl Connect {
     /// How long to try, and by how much.
     fn settings(&self) -> Settings {
         Settings {
-            connections: self.session.connections,
+            growth: Growth {
+                connections: self.session.connections,
+                ..Growth::default()
+            },
             once: self.once,
             keep_trying: self.keep_trying,
             patience: Patience::default(),
@@ -275,7 +279,7 @@ mod tests {
         let connect =
             parse("vpn.example.org:5555 --hub lab --user alice --connections 8 --no-routes").unwrap();
         assert_eq!(connect.server.to_string(), "vpn.example.org:5555");
-        assert_eq!(connect.settings().connections, 8);
+        assert_eq!(connect.settings().growth.connections, 8);
         let device = connect.device.settings();
         assert_eq!(
             (device.routes, device.dhcp, device.dns),

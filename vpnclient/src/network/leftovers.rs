@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use netdev::{Links, Route, Rule};
 
@@ -45,6 +46,18 @@ pub async fn find(links: &Links, resolv_conf: &Path, switches: bool) -> netdev::
         found.extend(devices.into_iter().map(What::Switch));
     }
     Ok(found.into_iter().map(Leftover).collect())
+}
+
+/// Waits until a table is nobody's any more: tasks of a connection that was dropped end a moment after it.
+pub async fn released(table: u32) {
+    const LOOK: Duration = Duration::from_millis(20);
+    const LOOKS: u32 = 100;
+    for _ in 0..LOOKS {
+        if !table::is_held(table) {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Takes away everything that was left behind but kill switches; what resists is told in the log.

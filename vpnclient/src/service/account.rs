@@ -163,15 +163,19 @@ pub fn profile(book: &Book, entry: &Entry, password: Option<Zeroizing<String>>) 
     };
     let connect = parse(&entry.options, words(entry), &target.to_string())?;
     let proof = proof(&entry.account.auth, password)?;
-    let trust = match connect.explicit_trust()? {
-        Some(trust) => trust,
-        None => trust(book, entry),
-    };
-    let mut profile = connect.profile_with(proof, trust)?;
+    let mut profile = connect.profile_of(Saved {
+        proof,
+        trust: trust(book, entry),
+        proxy: proxy(entry)?,
+    })?;
+    let seconds = |number: u32| Duration::from_secs(number.into());
+    profile.settings.growth.interval = seconds(option.additional_connection_interval);
+    profile.settings.growth.lifetime =
+        Some(seconds(option.connection_disconnect_span)).filter(|span| !span.is_zero());
     profile.settings.keep_trying = option.num_retry > 0;
     profile.settings.patience = Patience {
         tries: (option.num_retry != RETRY_FOR_EVER).then_some(option.num_retry),
-        longest: Duration::from_secs(option.retry_interval.max(1).into()),
+        longest: seconds(option.retry_interval.max(1)),
     };
     profile.wish.options.qos = !option.disable_qos;
     profile.wish.options.monitor = option.require_monitor_mode;
@@ -324,12 +328,16 @@ mod tests {
         option.no_udp_acceleration = true;
         option.no_routing_tracking = true;
         option.num_retry = 5;
+        option.additional_connection_interval = 0;
+        option.connection_disconnect_span = 3600;
         let profile = profile(&Book::default(), &entry, None).unwrap();
         assert_eq!(profile.wish.target.to_string(), "vpn.example.org:5555");
         assert_eq!(profile.wish.identity.hub, "my hub");
         assert_eq!(profile.wish.identity.user, "-alice");
         assert!(profile.wish.options.half_connection && profile.wish.options.qos);
-        assert_eq!((profile.wish.udp, profile.settings.connections), (None, 8));
+        assert_eq!((profile.wish.udp, profile.settings.growth.connections), (None, 8));
+        let growth = profile.settings.growth;
+        assert_eq!((growth.interval, growth.lifetime), (Duration::ZERO, Some(Duration::from_secs(3600))));
         assert_eq!(profile.settings.patience.tries, Some(5));
         assert_eq!(profile.settings.patience.longest, Duration::from_secs(15));
         let device = device(&profile);
@@ -344,7 +352,7 @@ mod tests {
         let profile = profile(&Book::default(), &entry, None).unwrap();
         assert_eq!(device(&profile).routes, RouteMode::Pushed);
         assert!(!device(&profile).dns);
-        assert_eq!(profile.settings.connections, 4);
+        assert_eq!(profile.settings.growth.connections, 4);
         entry.options = options("--socks5 1080");
         assert!(!wants_device(&entry));
     }

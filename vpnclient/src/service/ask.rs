@@ -4,13 +4,13 @@ use std::path::Path;
 
 use protocol::error::ErrorCode;
 use protocol::rpc::Nothing;
+use protocol::rpc::cascade::ProxyType;
 use protocol::rpc::client::account::Account;
 use protocol::rpc::client::adapter::{AdapterAddress, AdapterName};
 use protocol::rpc::client::authority::NewAuthority;
 use protocol::rpc::client::config::StockConfig;
 use protocol::rpc::client::method::{
-    AddCa, CreateAccount, CreateVLan, DisableVLan, EnumVLan, SetClientConfig, SetCmSetting,
-    SetCommonProxySetting, SetVLan,
+    AddCa, CreateAccount, CreateVLan, DisableVLan, EnumVLan, SetClientConfig, SetCmSetting, SetVLan,
 };
 use serde_json::{Value, json};
 use tokio::io::BufReader;
@@ -205,9 +205,11 @@ impl Importer<'_> {
             let done = self.service.call::<SetClientConfig>(&settings).await;
             self.outcome("keep-alive and remote management", done.map(drop))?;
         }
-        if let Some(proxy) = config.proxy {
-            let done = self.service.call::<SetCommonProxySetting>(&proxy).await;
-            self.outcome("the common proxy", done.map(drop))?;
+        if let Some(proxy) = config.proxy.filter(|proxy| proxy.proxy_type != ProxyType::Direct) {
+            self.say(&format!(
+                "left out: the proxy {}:{} for all accounts; each has its own here: AccountProxyHttp, AccountProxySocks5",
+                proxy.host, proxy.port
+            ));
         }
         if let Some(manager) = config.manager {
             let done = self.service.call::<SetCmSetting>(&manager).await;

@@ -4,7 +4,7 @@ use protocol::error::ErrorCode;
 use protocol::password;
 use protocol::rpc::Secret;
 use protocol::rpc::client::account::Account;
-use protocol::rpc::client::service::{CommonProxy, ManagerSetting, ServiceConfig};
+use protocol::rpc::client::service::{ManagerSetting, ServiceConfig};
 use protocol::rpc::keep::{Keep, KeepProtocol};
 use transport::tls::Fingerprint;
 
@@ -32,8 +32,6 @@ pub struct Book {
     pub password_remote_only: bool,
     /// What the service does by itself.
     pub config: ServiceConfig,
-    /// The proxy of accounts that use the system's.
-    pub proxy: CommonProxy,
     /// How much a graphical manager shows.
     pub manager: ManagerSetting,
     /// The chosen driver of smart cards, of which there is none.
@@ -81,7 +79,6 @@ impl Default for Book {
                 },
                 allow_remote: false,
             },
-            proxy: CommonProxy::default(),
             manager: ManagerSetting::default(),
             card_device: 0,
         }

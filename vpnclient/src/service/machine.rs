@@ -18,6 +18,7 @@ use super::book::{Book, Entry};
 use super::link;
 use super::store::Store;
 use crate::control::{ControlSocket, Folder};
+use crate::network::kill_switch::KillSwitch;
 use crate::profile::{Presence, Profile};
 use crate::report::{Event, Reporter, Style};
 use crate::status::{Board, Head, State, Status, millis};
@@ -29,7 +30,7 @@ const GOODBYE: Duration = Duration::from_secs(8);
 /// What a connection has to tell the service.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A session of the account stands; the server may want its password forgotten.
+    /// A session of the account stands; whether its password was forgotten, as the server's policy wants.
     Connected { key: String, forget_password: bool },
     /// It has come further, or ended.
     Moved,
@@ -55,6 +56,31 @@ struct Running {
     name: String,
     stopper: Stopper,
     board: Arc<Board>,
+    /// The kill switch that the connection turns, which stays on when it fails.
+    switch: Option<Switch>,
+}
+
+/// A kill switch: its device, and what whoever uses the device holds.
+struct Switch {
+    device: String,
+    alone: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Switch {
+    /// Turns it off, if a connection that failed has left it on.
+    async fn lift(self) {
+        let _alone = self.alone.lock().await;
+        let mut switch = KillSwitch::of(&self.device);
+        if switch.recall().await.is_none() {
+            return;
+        }
+        match switch.lift().await {
+            Ok(()) => tracing::info!(device = self.device, "the kill switch is off"),
+            Err(error) => {
+                tracing::warn!(device = self.device, %error, "the kill switch stays on; `vpnclient cleanup` turns it off");
+            }
+        }
+    }
 }
 
 impl Machine {
@@ -97,8 +123,22 @@ impl Machine {
 
     /// Ends all connections; the tasks are to be waited for.
     pub(super) fn stop(&mut self) -> JoinSet<()> {
-        self.running.clear();
+        for (_, running) in std::mem::take(&mut self.running) {
+            self.end(running);
+        }
         std::mem::take(&mut self.tasks)
+    }
+
+    /// Ends what is being done for an account; `false` when it had ended already, and left nothing.
+    fn end(&mut self, running: Running) -> bool {
+        running.stopper.stop();
+        let state = running.board.status().state;
+        let left = running.switch.filter(|_| state == State::Failed);
+        let is_left = left.is_some();
+        if let Some(switch) = left {
+            self.tasks.spawn(switch.lift());
+        }
+        state.is_active() || is_left
     }
 }
 
@@ -107,6 +147,7 @@ pub(super) async fn farewell(mut tasks: JoinSet<()>) {
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(GOODBYE, all).await.is_err() {
         tracing::warn!("a connection has not ended in time");
+        tasks.shutdown().await;
     }
 }
 
@@ -141,6 +182,20 @@ impl World for Machine {
         self.config.send_if_modified(differs);
         self.changes.send_modify(|number| *number += 1);
         self.boards.retain(|key, _| book.account(key).is_some());
+        let is_gone = |key: &String, _: &mut Running| book.account(key).is_none();
+        let gone: Vec<_> = self.running.extract_if(is_gone).collect();
+        for (_, running) in gone {
+            self.end(running);
+        }
+    }
+
+    fn renamed(&mut self, from: &str, to: &str) {
+        if let Some(board) = self.boards.remove(from) {
+            self.boards.insert(to.to_owned(), board);
+        }
+        if let Some(running) = self.running.remove(from) {
+            self.running.insert(to.to_owned(), running);
+        }
     }
 
     fn connect(
@@ -164,6 +219,13 @@ impl World for Machine {
             Presence::Rootless(_) => format!("account {key}"),
         };
         let alone = self.devices.entry(claimed).or_default().clone();
+        let switch = match &profile.presence {
+            Presence::Device(device) if device.kill_switch => Some(Switch {
+                device: device.tap.clone(),
+                alone: alone.clone(),
+            }),
+            _ => None,
+        };
         let task = Carrier {
             key: key.clone(),
             name: name.clone(),
@@ -176,16 +238,19 @@ impl World for Machine {
         while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(task.run(stop));
         self.boards.insert(key.clone(), board.clone());
-        self.running.insert(key, Running { name, stopper, board });
+        let running = Running {
+            name,
+            stopper,
+            board,
+            switch,
+        };
+        self.running.insert(key, running);
         Ok(())
     }
 
     fn disconnect(&mut self, key: &str) -> bool {
-        let Some(running) = self.running.remove(key) else {
-            return false;
-        };
-        running.stopper.stop();
-        running.board.status().state.is_active()
+        let running = self.running.remove(key);
+        running.is_some_and(|running| self.end(running))
     }
 
     fn state(&self, key: &str) -> Option<LinkState> {
@@ -261,10 +326,7 @@ impl Carrier {
             let news = match *state.borrow_and_update() {
                 State::Connected => News::Connected {
                     key: self.key.clone(),
-                    forget_password: self
-                        .board
-                        .live()
-                        .is_some_and(|live| live.welcome.policy.no_save_password),
+                    forget_password: self.board.password_is_forgotten(),
                 },
                 _ => News::Moved,
             };

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
-use protocol::rpc::cascade::LinkAuthType;
+use protocol::rpc::cascade::{LinkAuthType, ProxyType};
 use protocol::rpc::client::account::{Account, AccountName, AccountRename, ConnectionOption};
 use protocol::rpc::client::adapter::{AdapterAddress, AdapterName};
 use protocol::rpc::client::authority::{AuthorityKey, Issuer, NewAuthority};
 use protocol::rpc::client::method::{self, Method, TABLE};
 use protocol::rpc::client::refused;
-use protocol::rpc::client::service::{NewPassword, ServiceConfig};
+use protocol::rpc::client::service::{CommonProxy, NewPassword, ServiceConfig};
 use protocol::rpc::client::smart_card::{CardDevice, CardObjectList};
 use protocol::rpc::session::LinkState;
 use protocol::rpc::{Nothing, RpcMessage, Secret, Timestamp};
@@ -25,6 +25,7 @@ struct Dream {
     kept: Option<Book>,
     full: bool,
     running: HashMap<String, LinkState>,
+    renamed: Option<(String, String)>,
     changes: u32,
     clock: u64,
     number: u8,
@@ -52,6 +53,10 @@ impl World for Dream {
         };
         self.running.insert(entry.key(), state);
         Ok(())
+    }
+
+    fn renamed(&mut self, from: &str, to: &str) {
+        self.renamed = Some((from.to_owned(), to.to_owned()));
     }
 
     fn disconnect(&mut self, key: &str) -> bool {
@@ -177,6 +182,7 @@ fn an_account_lives_its_life() {
     };
     call::<method::RenameAccount>(&mut service, &rename("office", "Office")).unwrap();
     call::<method::RenameAccount>(&mut service, &rename("office", "work")).unwrap();
+    assert_eq!(service.world().renamed, Some(("office".into(), "work".into())));
     assert_eq!(
         call::<method::GetAccount>(&mut service, &named("office")),
         Err(36)
@@ -358,6 +364,22 @@ fn the_services_own_settings_are_kept() {
         ..ServiceConfig::default()
     };
     assert_eq!(call::<method::SetClientConfig>(&mut service, &nowhere), Err(38));
+}
+
+#[test]
+fn a_proxy_for_all_accounts_is_refused_since_each_has_its_own() {
+    let mut service = service();
+    let proxy = CommonProxy {
+        proxy_type: ProxyType::Http,
+        host: "proxy.example.org".into(),
+        port: 8080,
+        ..CommonProxy::default()
+    };
+    assert_eq!(call::<method::SetCommonProxySetting>(&mut service, &proxy), Err(33));
+    let none = CommonProxy::default();
+    call::<method::SetCommonProxySetting>(&mut service, &none).unwrap();
+    let read = call::<method::GetCommonProxySetting>(&mut service, &Nothing {});
+    assert_eq!(read, Ok(none));
 }
 
 #[test]

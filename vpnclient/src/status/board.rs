@@ -65,6 +65,8 @@ struct Inner {
     /// When somebody asked for it, and when the first session was there.
     begun: Option<SystemTime>,
     first: Option<SystemTime>,
+    /// The server's policy had the password forgotten.
+    password_forgotten: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -186,6 +188,7 @@ impl Board {
                 inner.status.error = None;
                 self.enter(inner, State::Connected);
             }
+            Event::PasswordForgotten => inner.password_forgotten = true,
             Event::Message(text) => inner.status.message = Some(text.clone()),
             Event::Address {
                 device,
@@ -280,6 +283,12 @@ impl Board {
     pub fn times(&self) -> (Option<SystemTime>, Option<SystemTime>) {
         let inner = self.lock();
         (inner.begun, inner.first)
+    }
+
+    /// Whether the password was forgotten since somebody asked for the connection, as the server's policy wants.
+    #[must_use]
+    pub fn password_is_forgotten(&self) -> bool {
+        self.lock().password_forgotten
     }
 
     /// How far it has come, and every change of that.
@@ -428,6 +437,17 @@ mod tests {
             None,
             "a new beginning knows nothing of the old end"
         );
+    }
+
+    #[test]
+    fn that_the_password_was_forgotten_is_known_until_the_next_beginning() {
+        let board = Board::default();
+        connected(&board);
+        assert!(!board.password_is_forgotten());
+        board.tell(&Event::PasswordForgotten);
+        assert!(board.password_is_forgotten());
+        connected(&board);
+        assert!(!board.password_is_forgotten());
     }
 
     #[tokio::test]

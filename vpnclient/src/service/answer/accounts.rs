@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Reply, Service, World, is_port, room};
 use crate::service::account;
-use crate::service::book::{Entry, check_account_name};
+use crate::service::book::{Book, Entry, check_account_name};
 
 impl<W: World> Service<W> {
     pub(super) fn create_account(&mut self, request: Account) -> Reply<Nothing> {
@@ -127,18 +127,17 @@ impl<W: World> Service<W> {
         let key = self.resting(&request.old_name)?;
         check_account_name(&request.new_name)?;
         let now = self.world.now();
-        self.change(|book| {
-            if book
-                .account(&request.new_name)
-                .is_some_and(|other| other.key() != key)
-            {
+        let new_key = request.new_name.to_lowercase();
+        let rename = |book: &mut Book| {
+            if new_key != key && book.account(&new_key).is_some() {
                 return Err(ErrorCode::AccountExists);
             }
-            let account = &mut book.account_mut(&request.old_name)?.account;
+            let account = &mut book.account_mut(&key)?.account;
             account.account_name = request.new_name;
             account.updated = Some(now);
             Ok(Nothing {})
-        })
+        };
+        self.change_with(rename, |world| world.renamed(&key, &new_key))
     }
 
     /// The key of an account that is there and not connected.

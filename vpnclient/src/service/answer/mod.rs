@@ -6,6 +6,7 @@ mod adapters;
 
 use protocol::error::ErrorCode;
 use protocol::pack::Pack;
+use protocol::rpc::cascade::ProxyType;
 use protocol::rpc::client::account::AccountName;
 use protocol::rpc::client::authority::{Authority, AuthorityKey, AuthorityList, Issuer, NewAuthority};
 use protocol::rpc::client::method::{self, Method};
@@ -50,7 +51,11 @@ pub trait World {
         password: Option<Zeroizing<String>>,
     ) -> Result<(), ErrorCode>;
 
-    /// Ends the connection of an account, or the tries to make one; `false` when it has none.
+    /// An account has another key; what is known of its connections stays.
+    fn renamed(&mut self, from: &str, to: &str);
+
+    /// Ends the connection of an account, or the tries to make one, or what one that failed has left on; `false` when there is
+    /// nothing of that.
     fn disconnect(&mut self, key: &str) -> bool;
 
     /// How the connection of an account stands; `None` when nobody asked for one.
@@ -188,11 +193,21 @@ impl<W: World> Service<W> {
 
     /// Changes what is kept: all of it, or nothing.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Book) -> Reply<T>) -> Reply<T> {
+        self.change_with(change, |_| {})
+    }
+
+    /// The same; `then` tells the world of a change that was kept, before it hears of all there is.
+    fn change_with<T>(
+        &mut self,
+        change: impl FnOnce(&mut Book) -> Reply<T>,
+        then: impl FnOnce(&mut W),
+    ) -> Reply<T> {
         let mut next = self.book.clone();
         let done = change(&mut next)?;
         if next != self.book {
             self.world.keep(&next)?;
             self.book = next;
+            then(&mut self.world);
             self.world.changed(&self.book);
         }
         Ok(done)
@@ -260,14 +275,18 @@ impl<W: World> Service<W> {
     }
 
     fn proxy(&mut self, _: Nothing) -> Reply<CommonProxy> {
-        Ok(self.book.proxy.clone())
+        Ok(CommonProxy::default())
     }
 
+    /// Accounts have proxies of their own. A setting that does nothing would have somebody believe that it does.
     fn set_proxy(&mut self, request: CommonProxy) -> Reply<CommonProxy> {
-        self.change(|book| {
-            book.proxy = request.clone();
-            Ok(request)
-        })
+        if request.proxy_type == ProxyType::Direct {
+            return Ok(CommonProxy::default());
+        }
+        tracing::warn!(
+            "a proxy for all accounts was refused: each has its own (AccountProxyHttp, AccountProxySocks, AccountProxySocks5)"
+        );
+        Err(ErrorCode::NotSupported)
     }
 
     // Authorities.

@@ -246,8 +246,6 @@ mod tests {
         book.password = Secret::new([9; 20]);
         book.config.allow_remote = true;
         book.config.keep.enabled = true;
-        book.proxy.proxy_type = ProxyType::Http;
-        book.proxy.password = Secret::new("proxy pass".to_owned());
         book.manager.easy_mode = true;
         book.authorities.push(vec![1, 2, 3]);
         book.adapters.push(Adapter {
@@ -276,7 +274,7 @@ mod tests {
                 hub_name: "lab".into(),
                 device_name: "vpn1".into(),
                 proxy_type: ProxyType::Socks5,
-                proxy_password: Secret::new("pp".to_owned()),
+                proxy_password: Secret::new("proxy pass".to_owned()),
                 ..ConnectionOption::usual()
             };
             account.auth.auth_type = kind;

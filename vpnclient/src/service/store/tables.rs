@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use protocol::rpc::cascade::{LinkAuthType, ProxyType};
 use protocol::rpc::client::account::{Account, ConnectionAuth, ConnectionOption, RETRY_FOR_EVER};
-use protocol::rpc::client::service::{CommonProxy, ManagerSetting, ServiceConfig};
+use protocol::rpc::client::service::{ManagerSetting, ServiceConfig};
 use protocol::rpc::keep::{Keep, KeepProtocol};
 use protocol::rpc::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,6 @@ pub(super) struct SettingsFile {
     version: u32,
     service: ServiceTable,
     keep_alive: KeepTable,
-    #[serde(skip_serializing_if = "is_default")]
-    proxy: ProxyTable,
     adapter: Vec<AdapterTable>,
     authority: Vec<AuthorityTable>,
     account: Vec<AccountTable>,
@@ -278,12 +276,11 @@ impl SettingsFile {
             password: None,
             password_hash: book.has_password().then(|| text(&book.password[..])),
             key: None,
-            proxy_password: filled(&book.proxy.password),
+            proxy_password: None,
             shortcut_key: None,
             manager_hash: Some(text(&book.manager.hashed_password)).filter(|hash| !hash.is_empty()),
         };
         let keep = &book.config.keep;
-        let proxy = &book.proxy;
         Self {
             version: VERSION,
             service: ServiceTable {
@@ -300,13 +297,6 @@ impl SettingsFile {
                 port: keep.port,
                 udp: keep.protocol == KeepProtocol::Udp,
                 interval_s: keep.interval,
-            },
-            proxy: ProxyTable {
-                kind: proxy.proxy_type.into(),
-                host: proxy.host.clone(),
-                port: proxy.port,
-                user: proxy.username.clone(),
-                http_headers: proxy.custom_http_header.clone(),
             },
             adapter: book.adapters.iter().map(adapter_table).collect(),
             authority: book
@@ -352,14 +342,6 @@ impl SettingsFile {
                     interval: self.keep_alive.interval_s,
                 },
                 allow_remote: self.service.allow_remote,
-            },
-            proxy: CommonProxy {
-                proxy_type: self.proxy.kind.into(),
-                host: self.proxy.host,
-                port: self.proxy.port,
-                username: self.proxy.user,
-                password: Secret::new(own.proxy_password.clone().unwrap_or_default()),
-                custom_http_header: self.proxy.http_headers,
             },
             manager: ManagerSetting {
                 easy_mode: self.service.easy_mode,
