@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod client_lines;
 pub mod conformance;
+pub mod desk;
 pub mod dhcp;
 pub mod dhcpv6;
 pub mod fuzz;

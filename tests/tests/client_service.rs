@@ -1,15 +1,16 @@
 //! Our client service: managed by the stock vpncmd and by ours as the stock one is, and connecting its accounts.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use hubward_tests::client_lines::{LINES, Tool, all_said, make_certificates, said};
+use hubward_tests::desk::Desk;
 use hubward_tests::host::Host;
-use hubward_tests::lab::{self, Lab};
-use hubward_tests::ours::{self, HUB, PASSWORD, Server, USER, program};
+use hubward_tests::lab;
+use hubward_tests::ours::{self, HUB, PASSWORD, USER, program};
 use hubward_tests::process::{self, Answer, IN_TIME, eventually};
 use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::stock::Stock;
@@ -17,98 +18,6 @@ use serde_json::Value;
 
 /// Where our service is told something else than the stock one, and why.
 const DIFFERENT: &[(&str, &str)] = &[("VersionGet", "who made the service")];
-
-/// A host with our client service.
-struct Desk<'a> {
-    host: &'a Host,
-    folder: PathBuf,
-    service: Option<Server>,
-}
-
-impl<'a> Desk<'a> {
-    fn new(lab: &Lab, host: &'a Host, name: &str) -> Result<Self> {
-        let folder = lab.folder().join(name);
-        std::fs::create_dir_all(&folder)?;
-        let mut desk = Self {
-            host,
-            folder,
-            service: None,
-        };
-        desk.start()?;
-        Ok(desk)
-    }
-
-    fn start(&mut self) -> Result<()> {
-        let mut command = self.host.command(program("vpnclient")?);
-        command
-            .args(["run", "--config-dir"])
-            .arg(self.folder.join("config"));
-        self.service = Some(Server::start_command(&mut command)?);
-        Ok(())
-    }
-
-    fn service(&self) -> Result<&Server> {
-        self.service.as_ref().context("the service runs")
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        self.service.take().context("the service runs")?.stop()
-    }
-
-    fn kill(&mut self) {
-        if let Some(service) = self.service.take() {
-            service.kill();
-        }
-    }
-
-    fn say(&self, tool: Tool<'_>, line: &str) -> Result<String> {
-        let answer = tool.say(self.host, &self.folder, &[], line)?;
-        answer.success().with_context(|| line.to_owned())
-    }
-
-    /// `vpnclient` with these words, beside the service.
-    fn vpnclient(&self, words: &[&str]) -> Result<Answer> {
-        process::answer(self.host.command(program("vpnclient")?).args(words))
-    }
-
-    /// The status of an account, once it is as `wanted` says.
-    fn status(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        let found = eventually(IN_TIME, &format!("the status of {name}"), || {
-            let answer = self.vpnclient(&["status", "--json"])?;
-            let status: Value = serde_json::from_str(&answer.stdout)?;
-            let clients = status["clients"].as_array().cloned().unwrap_or_default();
-            let found = clients.into_iter().find(|client| client["name"] == name);
-            Ok(found.filter(|client| wanted(client)))
-        });
-        found.with_context(|| self.service.as_ref().map(Server::log).unwrap_or_default())
-    }
-
-    /// Makes an account with an adapter of the same name.
-    fn account(&self, name: &str, server: &str, kind: &str) -> Result<()> {
-        for line in [
-            format!("NicCreate {name}"),
-            format!("AccountCreate {name} /SERVER:{server}:443 /HUB:{HUB} /USERNAME:{USER} /NICNAME:{name}"),
-            format!("AccountPasswordSet {name} /PASSWORD:{PASSWORD} /TYPE:{kind}"),
-        ] {
-            self.say(Tool::Ours, &line)?;
-        }
-        Ok(())
-    }
-
-    /// Connects an account whose server is not known: refused with the certificate's hash, and accepted by that.
-    fn accept(&self, name: &str) -> Result<()> {
-        let refused = self.vpnclient(&["up", name])?;
-        ensure!(
-            refused.code == 3 && refused.stderr.contains("not trusted"),
-            "{refused:?}"
-        );
-        let at = refused.stderr.find("sha256:").context("no hash is named")?;
-        let pin = &refused.stderr[at..][..7 + 64];
-        let up = self.vpnclient(&["up", name, "--pin", pin])?;
-        ensure!(up.code == 0, "{up:?}\n{}", self.service()?.log());
-        Ok(())
-    }
-}
 
 /// The word that a line begins with.
 fn command_of(line: &str) -> &str {
@@ -253,7 +162,12 @@ fn both_are_there(desk: &Desk<'_>, site: &Site) -> Result<()> {
         "{stock}"
     );
     site.user_sees_the_private_page()?;
-    site.user.sh("ping -c 1 -W 10 192.168.40.1").map(drop)
+    // The other segment: its gateway says where it is, once somebody wants to know.
+    site.user.within(|| UdpSocket::bind("0.0.0.0:0")?.send_to(b"?", "192.168.40.1:9"))??;
+    eventually(IN_TIME, "the gateway of the other segment", || {
+        let neighbour = site.user.sh("ip neighbour show 192.168.40.1 dev vpn_stock")?;
+        Ok(neighbour.contains("lladdr").then_some(()))
+    })
 }
 
 #[test]

@@ -27,6 +27,17 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// One that another process of ours tells of, by its line and the word of its reason.
+    pub fn told(text: &str, word: &str) -> Self {
+        let text = text.to_owned();
+        match Reason::ALL.iter().find(|reason| reason.word() == word) {
+            Some(Reason::Usage) => Self::Usage(text),
+            Some(Reason::Local) => Self::Local(text),
+            Some(Reason::Other) | None => Self::Refused(text),
+            Some(&reason) => Self::Unmet { reason, text },
+        }
+    }
+
     /// The number of the exit code: 2 usage, 3 the other side, 4 this machine.
     pub fn number(&self) -> u8 {
         match self {
@@ -55,5 +66,29 @@ impl Failure {
 impl From<netdev::Error> for Failure {
     fn from(error: netdev::Error) -> Self {
         Self::Local(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_from_process_to_process_as_it_was() {
+        let text = || "the line".to_owned();
+        for failure in [
+            Failure::Usage(text()),
+            Failure::Refused(text()),
+            Failure::Local(text()),
+            Failure::Unmet {
+                reason: Reason::WrongCredentials,
+                text: text(),
+            },
+        ] {
+            assert_eq!(
+                Failure::told(&failure.to_string(), failure.reason().word()),
+                failure
+            );
+        }
     }
 }

@@ -19,6 +19,7 @@ pub use nc::nc;
 pub use serve::{serve, serve_other};
 pub use socket::{ControlSocket, Folder, SERVICE};
 
+use crate::failure::Failure;
 use crate::rootless::Destination;
 
 /// The longest line.
@@ -103,12 +104,20 @@ impl Request {
     /// # Errors
     /// What the client says, or what happened to the socket.
     pub async fn ask(&self, stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin)) -> io::Result<Value> {
-        write_line(stream, &self.to_json()).await?;
-        let answer = read_line(stream).await?;
+        let answer = self.put(stream).await?;
         match answer["error"].as_str() {
             Some(error) => Err(io::Error::other(error.to_owned())),
             None => Ok(answer),
         }
+    }
+
+    /// The same; the answer may be a refusal.
+    ///
+    /// # Errors
+    /// What happened to the socket.
+    pub async fn put(&self, stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin)) -> io::Result<Value> {
+        write_line(stream, &self.to_json()).await?;
+        read_line(stream).await
     }
 
     /// Reads what a program wants.
@@ -139,6 +148,15 @@ pub async fn answer(
         Ok(()) => json!({ "ok": true }),
         Err(error) => json!({ "error": error.to_string() }),
     };
+    write_line(stream, &line).await
+}
+
+/// Tells a program why its request came to nothing.
+///
+/// # Errors
+/// What happened to the socket.
+pub async fn refuse(stream: &mut (impl AsyncWrite + Unpin), failure: &Failure) -> io::Result<()> {
+    let line = json!({ "error": failure.to_string(), "reason": failure.reason().word() });
     write_line(stream, &line).await
 }
 

@@ -37,10 +37,15 @@ async fn call(folder: &Folder) -> Result<Stream, Failure> {
 }
 
 async fn ask(stream: &mut Stream, request: &Request) -> Result<Value, Failure> {
-    request
-        .ask(stream)
-        .await
-        .map_err(|e| Failure::Refused(e.to_string()))
+    let answer = request.put(stream).await.map_err(|e| gone(&e))?;
+    match answer["error"].as_str() {
+        Some(error) => Err(Failure::told(error, answer["reason"].as_str().unwrap_or_default())),
+        None => Ok(answer),
+    }
+}
+
+fn gone(error: &std::io::Error) -> Failure {
+    Failure::Local(format!("the service has gone: {error}"))
 }
 
 /// Connects an account and tells what happens until it is connected, or cannot be.
@@ -67,14 +72,13 @@ pub async fn up(folder: &Folder, wanted: &cli::Up, reporter: &Reporter) -> Resul
         password = Some(given.text);
     };
     loop {
-        let line = read_line(&mut stream)
-            .await
-            .map_err(|e| Failure::Refused(format!("the service has gone: {e}")))?;
+        let line = read_line(&mut stream).await.map_err(|e| gone(&e))?;
         let text = line["text"].as_str().unwrap_or_default();
         let failed = line["event"]["event"] == "failed";
         if failed {
-            let reason = line["event"]["message"].as_str().unwrap_or(text);
-            return Err(Failure::Refused(reason.to_owned()));
+            let event = &line["event"];
+            let reason = event["reason"].as_str().unwrap_or_default();
+            return Err(Failure::told(event["message"].as_str().unwrap_or(text), reason));
         }
         reporter.print(text, line["passing"] == true, &line["event"]);
         if line["done"] == true {

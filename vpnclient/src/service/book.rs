@@ -119,6 +119,21 @@ impl Book {
         found.ok_or(ErrorCode::ObjectNotFound)
     }
 
+    /// Gives accounts whose adapter is not there the newest of those that are, as a stock service does whenever an account or an
+    /// adapter is made, and when an adapter goes (client RPC §3.3).
+    pub(super) fn settle_adapters(&mut self) {
+        let Some(newest) = self.adapters.last().map(|adapter| adapter.name.clone()) else {
+            return;
+        };
+        let names: Vec<_> = self.adapters.iter().map(|adapter| adapter.name.to_lowercase()).collect();
+        for entry in &mut self.accounts {
+            let device = &mut entry.account.option.device_name;
+            if !names.contains(&device.to_lowercase()) {
+                device.clone_from(&newest);
+            }
+        }
+    }
+
     /// Whether the service has a password.
     #[must_use]
     pub fn has_password(&self) -> bool {

@@ -14,7 +14,7 @@ use transport::tls::Fingerprint;
 use zeroize::Zeroizing;
 
 use super::{Shared, account, door};
-use crate::control::{ControlSocket, Request, answer, answer_with, write_line};
+use crate::control::{ControlSocket, Request, answer, answer_with, refuse, write_line};
 use crate::failure::Failure;
 use crate::report::Event;
 use crate::status::{Board, State};
@@ -83,7 +83,7 @@ async fn receive(shared: &Arc<Shared>, stream: UnixStream) -> io::Result<()> {
 async fn finish(stream: &mut BufReader<UnixStream>, done: Result<Value, Failure>) -> io::Result<()> {
     match done {
         Ok(value) => answer_with(stream, value).await,
-        Err(failure) => answer(stream, Err(&io::Error::other(failure.to_string()))).await,
+        Err(failure) => refuse(stream, &failure).await,
     }
 }
 
@@ -108,7 +108,7 @@ async fn up(
     }
     let (board, wants_address) = match shared.call_up(name.to_owned(), password, pin).await {
         Ok(begun) => begun,
-        Err(failure) => return answer(stream, Err(&io::Error::other(failure.to_string()))).await,
+        Err(failure) => return refuse(stream, &failure).await,
     };
     let mut events = board.events();
     answer(stream, Ok(())).await?;

@@ -174,7 +174,7 @@ impl Shared {
         pin: Option<Fingerprint>,
     ) -> Result<(Arc<Board>, bool), Failure> {
         self.with(move |service| {
-            let refused = |code: ErrorCode| Failure::Refused(format!("{name}: {code}"));
+            let refused = |code: ErrorCode| Failure::Usage(format!("{name}: {code}"));
             if let Some(pin) = pin {
                 service.accept(&name, pin).map_err(refused)?;
             }
@@ -197,7 +197,7 @@ impl Shared {
         };
         let answer = self.answer(Disconnect::NAME.to_owned(), request.to_pack()).await;
         match refused(&answer) {
-            Some(code) => Err(Failure::Refused(format!("{name}: {code}"))),
+            Some(code) => Err(Failure::Usage(format!("{name}: {code}"))),
             None => Ok(()),
         }
     }

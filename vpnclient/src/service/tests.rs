@@ -242,7 +242,8 @@ fn what_is_connected_is_not_renamed_deleted_or_connected_again() {
 fn an_adapter_has_one_user_that_keeps_it() {
     let mut service = with_accounts(&["one", "two"]);
     call::<method::CreateAccount>(&mut service, &account("second", "one")).unwrap();
-    call::<method::CreateAccount>(&mut service, &account("lost", "nosuch")).unwrap();
+    call::<method::CreateAccount>(&mut service, &account("lost", "one")).unwrap();
+    call::<method::SetAccount>(&mut service, &account("lost", "nosuch")).unwrap();
     call::<method::Connect>(&mut service, &named("one")).unwrap();
     assert_eq!(call::<method::Connect>(&mut service, &named("second")), Err(43));
     assert_eq!(call::<method::Connect>(&mut service, &named("lost")), Err(42));
@@ -255,6 +256,32 @@ fn an_adapter_has_one_user_that_keeps_it() {
     assert_eq!(call::<method::Connect>(&mut service, &named("two")), Err(44));
     call::<method::EnableVLan>(&mut service, &adapter("two")).unwrap();
     call::<method::Connect>(&mut service, &named("two")).unwrap();
+}
+
+#[test]
+fn accounts_are_listed_by_their_names() {
+    let mut service = with_accounts(&["b", "a2", "C", "a"]);
+    let list = call::<method::EnumAccount>(&mut service, &Nothing {}).unwrap();
+    let names: Vec<_> = list.accounts.iter().map(|row| row.account_name.as_str()).collect();
+    assert_eq!(names, ["a", "a2", "b", "C"]);
+}
+
+#[test]
+fn an_account_whose_adapter_is_not_there_gets_the_newest_when_accounts_or_adapters_come_and_go() {
+    let mut service = service();
+    let device = |service: &Service<Dream>| service.book().accounts[0].account.option.device_name.clone();
+    call::<method::CreateAccount>(&mut service, &account("office", "nosuch")).unwrap();
+    assert_eq!(device(&service), "nosuch", "there is none to give");
+    call::<method::CreateVLan>(&mut service, &adapter("one")).unwrap();
+    assert_eq!(device(&service), "one");
+    call::<method::CreateVLan>(&mut service, &adapter("two")).unwrap();
+    assert_eq!(device(&service), "one");
+    call::<method::DeleteVLan>(&mut service, &adapter("one")).unwrap();
+    assert_eq!(device(&service), "two");
+    call::<method::SetAccount>(&mut service, &account("office", "nosuch")).unwrap();
+    assert_eq!(device(&service), "nosuch", "who names one may make it later");
+    call::<method::CreateAccount>(&mut service, &account("home", "two")).unwrap();
+    assert_eq!(device(&service), "two");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl<W: World> Service<W> {
                 account,
                 ..Entry::default()
             });
+            book.settle_adapters();
             Ok(Nothing {})
         })
     }
@@ -63,9 +64,10 @@ impl<W: World> Service<W> {
                 last_connected: account.last_connected.unwrap_or_default(),
             }
         };
-        Ok(AccountList {
-            accounts: self.book.accounts.iter().map(row).collect(),
-        })
+        let mut accounts: Vec<_> = self.book.accounts.iter().map(row).collect();
+        // As stock services have them.
+        accounts.sort_by_cached_key(|row| row.account_name.to_lowercase());
+        Ok(AccountList { accounts })
     }
 
     pub(super) fn delete_account(&mut self, request: AccountName) -> Reply<Nothing> {

@@ -26,6 +26,7 @@ impl<W: World> Service<W> {
                 mac,
                 enabled: true,
             });
+            book.settle_adapters();
             Ok(Nothing {})
         })
     }
@@ -66,6 +67,7 @@ impl<W: World> Service<W> {
             book.adapter_mut(&request.device_name)?;
             book.adapters
                 .retain(|adapter| !adapter.name.eq_ignore_ascii_case(&request.device_name));
+            book.settle_adapters();
             Ok(Nothing {})
         })
     }
