@@ -15,6 +15,7 @@ use hubward_tests::site::{OUTSIDE, Site};
 use nix::time::{ClockId, clock_gettime};
 
 const SERVER: &str = "hubward-vpnserver.service";
+const CLIENT: &str = "hubward-vpnclient.service";
 const PACKAGE: &str = "/var/tmp/hubward.deb";
 /// The longest that users may have to wait for a published page after the server was started.
 const BOOT: Duration = Duration::from_secs(3);
@@ -367,8 +368,43 @@ fn machine_lets_interfaces_be_bridged_and_connections_be_services_when_its_admin
             "{}",
             machine.log()
         );
+        saved_account_connects(&machine, pin)?;
+        machine.power_off()?;
+        let machine = disk.boot()?;
+        saved_account_is_back(&machine)?;
         machine.power_off()
     });
+}
+
+/// The client service of the package, with an account that is to connect at every start.
+fn saved_account_connects(machine: &Machine<'_>, pin: &str) -> Result<()> {
+    machine.run(&["systemctl", "enable", "--now", CLIENT])?;
+    let vpncmd = |line: &str| {
+        let words = ["vpncmd", "localhost", "/CLIENT", "/CMD"].into_iter();
+        machine.run(&words.chain(line.split(' ')).collect::<Vec<_>>())
+    };
+    vpncmd("NicCreate saved")?;
+    vpncmd(&format!(
+        "AccountCreate saved /SERVER:203.0.113.1:443 /HUB:{} /USERNAME:{} /NICNAME:saved",
+        ours::HUB,
+        ours::USER
+    ))?;
+    vpncmd(&format!("AccountPasswordSet saved /PASSWORD:{} /TYPE:radius", ours::PASSWORD))?;
+    vpncmd("AccountStartupSet saved")?;
+    machine.run(&["vpnclient", "options", "saved", "--", "--no-dhcp"])?;
+    machine.run(&["vpnclient", "up", "saved", "--pin", pin])?;
+    saved_account_is_back(machine)
+}
+
+fn saved_account_is_back(machine: &Machine<'_>) -> Result<()> {
+    eventually(IN_TIME, "the connection of the saved account", || {
+        let status = process::answer(&mut machine.command(&["vpnclient", "status"]))?;
+        let connected = status.code == 0 && status.stdout.contains("saved (account): connected");
+        Ok(connected.then_some(()))
+    })
+    .with_context(|| machine.log())?;
+    ensure!(machine.property(CLIENT, "ActiveState")? == "active", "{}", machine.log());
+    machine.run(&["ip", "link", "show", "vpn_saved"]).map(drop)
 }
 
 #[test]
