@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use nix::libc;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo};
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec};
 use tokio::task::AbortHandle;
@@ -52,6 +52,8 @@ pub struct Link {
     pub is_bridge: bool,
     /// The number of the bridge (or bond) that it is a port of.
     pub master: Option<u32>,
+    /// What somebody noted at it (`ip link set ... alias`); mostly nothing.
+    pub alias: String,
 }
 
 /// An address of a device with the length of its network's prefix.
@@ -145,6 +147,11 @@ impl Links {
             .await
     }
 
+    /// Notes something at the device, at most 255 bytes; an empty text takes the note away.
+    pub async fn set_alias(&self, device: &str, alias: &str) -> Result<()> {
+        self.change(device, "noting an alias of", |link| link.alias(alias)).await
+    }
+
     /// Makes the device a port of the bridge with this number.
     pub async fn set_master(&self, device: &str, bridge: u32) -> Result<()> {
         self.change(device, "joining to a bridge", |link| link.controller(bridge))
@@ -188,6 +195,20 @@ impl Links {
         done.map_err(|e| failed(device, format!("adding {ip}/{prefix} to {device}"), e))
     }
 
+    /// Gives the device an address of IPv6 for a time, alone as [`Links::add_address_alone`] does, or prolongs it: the seconds for which
+    /// it is preferred and for which it holds, `u32::MAX` for ever.
+    pub async fn set_address_for(&self, device: &str, ip: IpAddr, prefix: u8, times: (u32, u32)) -> Result<()> {
+        let index = self.index(device).await?;
+        let mut request = self.handle.address().add(index, ip, prefix).replace();
+        let mut info = CacheInfo::default();
+        (info.ifa_preferred, info.ifa_valid) = times;
+        let attributes = &mut request.message_mut().attributes;
+        attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+        attributes.push(AddressAttribute::CacheInfo(info));
+        let done = request.execute().await;
+        done.map_err(|e| failed(device, format!("setting {ip}/{prefix} on {device}"), e))
+    }
+
     /// Takes an address from the device.
     pub async fn remove_address(&self, device: &str, ip: IpAddr, prefix: u8) -> Result<()> {
         let index = self.index(device).await?;
@@ -213,6 +234,14 @@ impl Links {
             .iter()
             .filter_map(address)
             .collect())
+    }
+
+    /// Those of them that end by themselves, as those made from router advertisements do.
+    pub async fn passing_addresses(&self, device: &str) -> Result<Vec<Address>> {
+        let index = self.index(device).await?;
+        let all = self.address_messages(index).await?;
+        let passes = |m: &&AddressMessage| !m.header.flags.contains(AddressHeaderFlags::Permanent);
+        Ok(all.iter().filter(passes).filter_map(address).collect())
     }
 
     /// Every address of this machine, with the number of its device.
@@ -275,12 +304,14 @@ fn describe(message: &LinkMessage) -> Link {
         loopback: flags.contains(LinkFlags::Loopback),
         is_bridge: false,
         master: None,
+        alias: String::new(),
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(bytes) => link.mac = bytes.as_slice().try_into().ok(),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::IfAlias(alias) => link.alias.clone_from(alias),
             LinkAttribute::Controller(index) => link.master = Some(*index),
             LinkAttribute::LinkInfo(infos) => {
                 link.is_bridge = infos.contains(&LinkInfo::Kind(InfoKind::Bridge));

@@ -65,6 +65,7 @@ pub struct Tap {
     name: String,
     index: u32,
     mac: [u8; 6],
+    was_there: bool,
     /// What the device leaves undone (`TUN_F_*`), if its frames have a virtio-net header.
     features: Option<libc::c_uint>,
 }
@@ -107,6 +108,7 @@ impl Tap {
             name,
             index,
             mac,
+            was_there,
             features,
         })
     }
@@ -114,6 +116,11 @@ impl Tap {
     /// The device's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the device was there before, and will be there after.
+    pub fn was_there(&self) -> bool {
+        self.was_there
     }
 
     /// The device's number in its network namespace.

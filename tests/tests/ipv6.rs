@@ -54,7 +54,7 @@ fn kernel_mode_gives_an_address_and_a_way_out_and_takes_all_of_it_back() {
         let (site, server) = site(lab, "kernel")?;
         let client = connect(&site.user)?;
         makes_an_address(&site.user, &client)?;
-        let routes = site.user.sh("ip -6 route show default dev lab")?;
+        let routes = site.user.sh("ip -6 route show table all default dev lab")?;
         ensure!(routes.contains("via fe80::"), "no default route: {routes}");
         site.page.is_seen_from(&site.user, WEB.parse()?)?;
         let status = administer(&site.nat, HUB, &["SecureNatIPv6Get"])?;

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod connection;
 pub mod control;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod failure;
 pub mod login;
 pub mod meeting;

@@ -12,7 +12,7 @@ use hubward_tests::stock::Stock;
 
 /// Either server, on the site's NAT instance, with hub, user and SecureNAT.
 pub(crate) enum AnyServer {
-    Ours(Server),
+    Ours(#[allow(dead_code)] Server),
     Stock(Stock, #[allow(dead_code)] Daemon),
 }
 

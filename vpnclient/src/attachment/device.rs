@@ -14,12 +14,11 @@ use transport::tunnel::{Inbound, Tunnel};
 
 use super::Attachment;
 use super::pump::{self, Routers};
-use super::undo::Undo;
+use super::routers::{self, OnLine, Six};
 use crate::attempt::Wish;
 use crate::connection::{self, Settings};
 use crate::dhcp::Lease;
 use crate::failure::Failure;
-use crate::network::advertisement::{self, Plan6};
 use crate::network::kill_switch::KillSwitch;
 use crate::network::{self, Lan, Network, Plan, PlannedRoute, RouteMode, Surroundings, Wishes, plan};
 use crate::report::{Event, Reporter};
@@ -90,20 +89,24 @@ pub async fn run(
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     let mut attachment = Device::open(device, reporter).await?;
-    let table = attachment.shared.network.lock().await.table();
-    let undo = Undo::of(attachment.name(), table, device.kill_switch);
-    let guarded = tokio::select! {
-        guarded = attachment.guard(&wish.target.host) => guarded,
-        () = stop.came() => return Ok(()),
-    };
-    let switch = match guarded {
-        Ok(switch) => switch,
-        Err(failure) => {
-            undo.disarm();
-            return Err(failure);
+    let shared = attachment.shared.clone();
+    let done = match attachment.guard(&wish.target.host).await {
+        Ok(switch) => {
+            let done = connection::run(wish, settings, attachment, reporter, stop).await;
+            release(switch, done, reporter).await
         }
+        Err(error) => Err(error),
     };
-    let done = connection::run(wish, settings, attachment, reporter, stop).await;
+    shared.network.lock().await.leave().await;
+    done
+}
+
+/// Turns the kill switch off after a wanted end.
+async fn release(
+    switch: Option<Arc<Mutex<KillSwitch>>>,
+    done: Result<(), Failure>,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
     if let Some(switch) = switch {
         let mut switch = switch.lock().await;
         match &done {
@@ -136,12 +139,13 @@ pub struct Device {
 }
 
 /// What tasks beside the connection change, too.
-struct Shared {
-    wishes: Wishes,
-    network: Mutex<Network>,
-    reporter: Reporter,
+pub(super) struct Shared {
+    pub(super) wishes: Wishes,
+    pub(super) network: Mutex<Network>,
+    pub(super) reporter: Reporter,
     /// Whether everything of IPv6 goes into the VPN.
-    full6: AtomicBool,
+    pub(super) full6: AtomicBool,
+    pub(super) six: Six,
 }
 
 impl Device {
@@ -153,9 +157,13 @@ impl Device {
             ..TapOptions::new(&settings.tap)
         };
         let tap = Arc::new(Tap::create(&options)?);
-        let network = Network::new(Links::new()?, tap.name(), tap.index());
+        let mut network = Network::new(Links::new()?, tap.name(), tap.index());
         network.prepare().await;
+        if tap.was_there() {
+            network.keep_settings().await?;
+        }
         let (reader, heard) = mpsc::channel(BACKLOG);
+        let mac = tap.mac();
         Ok(Self {
             settings: settings.clone(),
             tap,
@@ -164,6 +172,7 @@ impl Device {
                 network: Mutex::new(network),
                 reporter: reporter.clone(),
                 full6: AtomicBool::new(false),
+                six: Six::new(mac),
             }),
             switch: None,
             routers: Arc::new(Routers {
@@ -248,7 +257,12 @@ impl Attachment for Device {
     }
 
     fn outbound(&self, tunnel: Tunnel) -> impl Future<Output = io::Error> + Send + 'static {
-        pump::outbound(self.tap.clone(), tunnel)
+        let on_line = OnLine::with(self.shared.clone(), &tunnel);
+        let pump = pump::outbound(self.tap.clone(), tunnel);
+        async move {
+            let _on_line = on_line;
+            pump.await
+        }
     }
 
     fn return_answer(&self, frame: &[u8]) {
@@ -259,11 +273,8 @@ impl Attachment for Device {
         let hears = self.shared.network.lock().await.up(self.settings.ipv6).await?;
         self.routers.kernel.store(hears, Ordering::Relaxed);
         if let Some(heard) = self.heard.take() {
-            self.tasks.spawn(follow_routers(
-                self.shared.clone(),
-                heard,
-                self.tap.name().to_owned(),
-            ));
+            self.tasks
+                .spawn(routers::follow(self.shared.clone(), heard, self.tap.clone()));
         }
         Ok(())
     }
@@ -305,6 +316,7 @@ impl Attachment for Device {
     async fn clear(&mut self) {
         self.lease = None;
         self.shared.full6.store(false, Ordering::Relaxed);
+        routers::give_back(&self.shared).await;
         self.shared.network.lock().await.clear().await;
     }
 
@@ -329,44 +341,6 @@ impl Attachment for Device {
 
     async fn suspend_names(&mut self) {
         self.shared.network.lock().await.suspend_dns().await;
-    }
-}
-
-/// Does what the hub's routers advertise, for as long as they do.
-async fn follow_routers(shared: Arc<Shared>, mut heard: mpsc::Receiver<Bytes>, device: String) {
-    let mut before = Plan6::default();
-    while let Some(frame) = heard.recv().await {
-        let Some(said) = advertisement::parse(&frame) else {
-            continue;
-        };
-        let mut network = shared.network.lock().await;
-        let done = match network.surroundings(Ipv4Addr::UNSPECIFIED.into()).await {
-            Ok(around) => {
-                let plan = advertisement::plan(&said, &shared.wishes, &around);
-                network.advertised(&plan).await.map(|notes| (plan, notes))
-            }
-            Err(error) => Err(error),
-        };
-        drop(network);
-        let (plan, notes) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::warn!(%error, "what a router of the hub advertises could not be set up");
-                continue;
-            }
-        };
-        shared.full6.store(plan.is_full(), Ordering::Relaxed);
-        if plan.networks() != before.networks() {
-            shared.reporter.show(&Event::Note(format!(
-                "IPv6 through {device} by {}: {}",
-                said.router(),
-                plan.networks().join(", ")
-            )));
-        }
-        for note in notes {
-            shared.reporter.show(&Event::Note(note));
-        }
-        before = plan;
     }
 }
 

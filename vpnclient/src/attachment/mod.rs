@@ -6,6 +6,7 @@
 
 mod device;
 mod pump;
+mod routers;
 mod segment;
 mod undo;
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use transport::tunnel::{Inbound, Tunnel};
 
 use crate::dhcp::is_arp_reply;
+use crate::dhcp6;
 use crate::network::advertisement::is_advertisement;
 
 /// Carries what the host sends into the tunnel, until the device fails.
@@ -67,11 +68,25 @@ pub(super) struct Routers {
 
 impl Routers {
     fn hear(&self, frames: &mut Vec<Frame>) {
-        if !frames.iter().any(|frame| is_advertisement(&frame.bytes)) {
+        let is_theirs = |frame: &Frame| is_advertisement(&frame.bytes) || dhcp6::is_to_client(&frame.bytes);
+        if !frames.iter().any(is_theirs) {
             return;
         }
         let kernel = self.kernel.load(Ordering::Relaxed);
         frames.retain(|frame| {
+            if dhcp6::is_to_client(&frame.bytes) {
+                // Whoever reads it gives back what is not for them. A full channel means a flood.
+                if kernel {
+                    let take = |answer| drop(self.reader.try_send(answer));
+                    segment::finish(
+                        &header_of(frame),
+                        frame.bytes.clone(),
+                        &mut BytesMut::new(),
+                        take,
+                    );
+                }
+                return !kernel;
+            }
             let said = is_advertisement(&frame.bytes);
             if said && kernel {
                 drop(self.reader.try_send(frame.bytes.clone()));

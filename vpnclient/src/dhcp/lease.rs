@@ -12,7 +12,7 @@ pub struct Lease {
     pub prefix: u8,
     /// The server.
     pub server: Ipv4Addr,
-    /// The router for everything else, if the server names one and pushes no routes.
+    /// The router that the server names; see [`Lease::way_out`].
     pub router: Option<Ipv4Addr>,
     /// Routes pushed by the server (RFC 3442).
     pub routes: Vec<ClasslessRoute>,
@@ -30,6 +30,13 @@ pub struct Lease {
     pub renew: Duration,
     /// When to ask any server, from the beginning.
     pub rebind: Duration,
+}
+
+impl Lease {
+    /// The router for everything, if the server names one and pushes no routes: these take its place (RFC 3442).
+    pub fn way_out(&self) -> Option<Ipv4Addr> {
+        self.router.filter(|_| self.routes.is_empty())
+    }
 }
 
 /// A pushed route.

@@ -167,17 +167,12 @@ fn lease(address: Ipv4Addr, options: &Options) -> Option<Lease> {
         .filter(|t| *t < rebind)
         .unwrap_or(whole / 2)
         .min(rebind);
-    // A client that knows classless routes must not look at the router (RFC 3442). Option 249 is the same from before
-    // its standard.
+    // Option 249 is the same from before the standard.
     let classless = [OptionCode::ClasslessStaticRoute, OptionCode::from(249)]
         .map(|code| routes(options.bytes(code)))
         .into_iter()
         .find(|routes| !routes.is_empty());
-    let routers = if classless.is_some() {
-        Vec::new()
-    } else {
-        options.addresses(OptionCode::Router)
-    };
+    let routers = options.addresses(OptionCode::Router);
     Some(Lease {
         address,
         prefix,

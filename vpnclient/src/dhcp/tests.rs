@@ -168,7 +168,7 @@ fn classless_routes_take_the_place_of_the_router() {
         let mut client = client(now);
         let routes = DhcpOption::Unknown(UnknownOption::new(OptionCode::from(code), bytes.clone()));
         let lease = lease_with(&mut client, now, vec![routes, DhcpOption::Router(vec![SERVER])]);
-        assert_eq!(lease.router, None);
+        assert_eq!((lease.router, lease.way_out()), (Some(SERVER), None));
         assert_eq!(
             lease.routes,
             [

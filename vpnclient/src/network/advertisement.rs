@@ -31,6 +31,10 @@ pub struct Advertisement {
     router: Ipv6Addr,
     /// Seconds for which it is a way to everything; 0 if it is none.
     lifetime: u16,
+    /// Whether addresses are to be had by DHCPv6.
+    managed: bool,
+    /// Whether there is anything else to know by DHCPv6.
+    other: bool,
     /// Networks on the link, and for how long.
     links: Vec<(Ipv6Addr, u8, u32)>,
     /// Networks behind the router, and for how long.
@@ -104,6 +108,8 @@ pub fn parse(frame: &[u8]) -> Option<Advertisement> {
     let mut said = Advertisement {
         router,
         lifetime: u16::from_be_bytes([message[6], message[7]]),
+        managed: message[5] & 0x80 != 0,
+        other: message[5] & 0x40 != 0,
         links: Vec::new(),
         routes: Vec::new(),
         servers: Vec::new(),
@@ -125,6 +131,11 @@ impl Advertisement {
     /// Who says it.
     pub fn router(&self) -> Ipv6Addr {
         self.router
+    }
+
+    /// Whether it sends hosts to a DHCPv6 server for addresses, and for anything else.
+    pub fn sends_to_dhcp(&self) -> (bool, bool) {
+        (self.managed, self.other)
     }
 
     fn option(&mut self, kind: u8, option: &[u8]) {
@@ -235,6 +246,29 @@ pub fn plan(said: &Advertisement, wishes: &Wishes, around: &Surroundings) -> Pla
         everything: takes_everything && said.lifetime > 0,
     });
     Plan6 { routes, spared, dns }
+}
+
+/// Whether an address that a DHCPv6 server gives can be used here; as with IPv4, not one that belongs to somebody local.
+///
+/// # Errors
+/// One line that says why not.
+pub fn check_address(ip: Ipv6Addr, wishes: &Wishes, around: &Surroundings) -> Result<(), String> {
+    let ip = IpAddr::V6(ip);
+    let holder = around.networks.iter().find(|local| {
+        local.address == ip || (wishes.lan == Lan::Private && local.is_private() && local.holds(ip))
+    });
+    let is_taken = around.server == ip || around.gateways.contains(&ip) || around.name_servers.contains(&ip);
+    match holder {
+        Some(local) => Err(format!(
+            "the address {ip} from the hub's DHCPv6 server is not taken: it belongs to the local network {local} of {}",
+            local.device
+        )),
+        None if is_taken => Err(format!(
+            "the address {ip} from the hub's DHCPv6 server is not taken: it is that of the VPN server, a router or a name server of \
+             this machine"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn planned(network: Ipv6Addr, prefix: u8, router: Option<Ipv6Addr>, lifetime: Option<u32>) -> Planned6 {
@@ -382,6 +416,37 @@ mod tests {
         let plan = plan(&lying, &wishes(RouteMode::Pushed), &around);
         assert_eq!(plan.networks(), ["fd00::/16 via fe80::1"]);
         assert_eq!(plan.spared, [(ip("fd00:1::"), 64)]);
+    }
+
+    #[test]
+    fn flags_send_to_dhcp() {
+        for (flags, expected) in [(0, (false, false)), (0x40, (false, true)), (0xc0, (true, true))] {
+            let mut frame = frame(1800, &[]);
+            frame[HEAD + 5] = flags;
+            assert_eq!(parse(&frame).unwrap().sends_to_dhcp(), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_of_somebody_local_is_not_taken() {
+        let around = Surroundings {
+            networks: vec![LocalNetwork {
+                device: "eth0".to_owned(),
+                address: "fd00:1::5".parse().unwrap(),
+                prefix: 64,
+            }],
+            server: "2001:db8::1".parse().unwrap(),
+            ..Surroundings::default()
+        };
+        let check = |text: &str, lan| {
+            let wishes = Wishes { lan, ..wishes(RouteMode::Dhcp) };
+            check_address(ip(text), &wishes, &around)
+        };
+        assert!(check("fd00:1::9", Lan::Private).unwrap_err().contains("eth0"));
+        assert_eq!(check("fd00:1::9", Lan::Nothing), Ok(()));
+        assert!(check("fd00:1::5", Lan::Nothing).is_err(), "our own");
+        assert!(check("2001:db8::1", Lan::Nothing).is_err(), "the server's");
+        assert_eq!(check("2001:db8::9", Lan::Private), Ok(()));
     }
 
     #[test]

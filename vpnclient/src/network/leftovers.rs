@@ -8,6 +8,7 @@ use netdev::{Links, Route, Rule};
 
 use super::dns;
 use super::kill_switch::{self, KillSwitch};
+use super::lasting::Lasting;
 use super::table;
 
 /// One thing that a killed client left behind.
@@ -19,6 +20,7 @@ enum What {
     Rule(Rule),
     Route(Route),
     Dns(dns::Leftover),
+    Device(Box<Lasting>),
     Switch(String),
 }
 
@@ -27,8 +29,18 @@ enum What {
 /// # Errors
 /// When rules and routes cannot be listed.
 pub async fn find(links: &Links, resolv_conf: &Path, switches: bool) -> netdev::Result<Vec<Leftover>> {
+    find_beside(links, resolv_conf, switches, None).await
+}
+
+/// The same for a client that has set nothing yet: what is in its table `own`, another one left.
+async fn find_beside(
+    links: &Links,
+    resolv_conf: &Path,
+    switches: bool,
+    own: Option<u32>,
+) -> netdev::Result<Vec<Leftover>> {
     let mut found = Vec::new();
-    let is_dead = |table: u32| table::is_ours(table) && !table::is_held(table);
+    let is_dead = |table: u32| table::is_ours(table) && (own == Some(table) || !table::is_held(table));
     // A rule is taken away before what it leads to.
     let rules = links.our_rules().await?;
     let dead = rules
@@ -40,7 +52,11 @@ pub async fn find(links: &Links, resolv_conf: &Path, switches: bool) -> netdev::
         .into_iter()
         .filter(|route| route.table.is_some_and(is_dead));
     found.extend(dead.map(What::Route));
-    found.extend(dns::leftovers(resolv_conf).into_iter().map(What::Dns));
+    found.extend(dns::leftovers(resolv_conf, own).into_iter().map(What::Dns));
+    let lasting = links.list().await?;
+    let noted = lasting.iter().filter_map(Lasting::at);
+    let dead = noted.filter(|lasting| is_dead(lasting.table));
+    found.extend(dead.map(|lasting| What::Device(Box::new(lasting))));
     if switches {
         let devices = kill_switch::left_behind().await;
         found.extend(devices.into_iter().map(What::Switch));
@@ -62,7 +78,16 @@ pub async fn released(table: u32) {
 
 /// Takes away everything that was left behind but kill switches; what resists is told in the log.
 pub async fn clear(links: &Links, resolv_conf: &Path) {
-    let found = match find(links, resolv_conf, false).await {
+    clear_all(links, resolv_conf, None).await;
+}
+
+/// The same for a client that has set nothing yet in its table `own`.
+pub(super) async fn clear_before(links: &Links, resolv_conf: &Path, own: Option<u32>) {
+    clear_all(links, resolv_conf, own).await;
+}
+
+async fn clear_all(links: &Links, resolv_conf: &Path, own: Option<u32>) {
+    let found = match find_beside(links, resolv_conf, false, own).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "what a killed client left behind is not known");
@@ -92,6 +117,7 @@ impl Leftover {
             What::Rule(rule) => absent_is_well(links.delete_rule(rule).await),
             What::Route(route) => absent_is_well(links.delete_route(route).await),
             What::Dns(leftover) => leftover.remove().await.map_err(|e| e.to_string()),
+            What::Device(lasting) => absent_is_well(lasting.put_back(links).await),
             What::Switch(device) => KillSwitch::of(device).lift().await.map_err(|e| e.to_string()),
         }
     }
@@ -112,6 +138,7 @@ impl fmt::Display for Leftover {
                 route.table.unwrap_or(Rule::MAIN)
             ),
             What::Dns(leftover) => leftover.fmt(f),
+            What::Device(lasting) => write!(f, "settings of {}", lasting.device),
             What::Switch(device) => write!(f, "kill switch of {device}"),
         }
     }

@@ -7,6 +7,7 @@
 pub mod advertisement;
 mod dns;
 pub mod kill_switch;
+mod lasting;
 pub mod leftovers;
 mod names;
 mod plan;
@@ -14,7 +15,7 @@ mod program;
 mod surroundings;
 mod table;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use netdev::{Links, Route, Rule, sysctl};
@@ -25,6 +26,8 @@ use dns::Resolver;
 pub use plan::{Dns, Lan, Plan, PlannedRoute, Refused, RouteMode, Wishes, plan};
 pub use surroundings::{LocalNetwork, Surroundings};
 use table::Table;
+
+use lasting::Lasting;
 
 use advertisement::{Plan6, Planned6};
 
@@ -54,6 +57,8 @@ pub struct Network {
     /// The rule for answers of the server.
     answers: Option<Rule>,
     names: Names,
+    /// The device's own settings, where it stays.
+    lasting: Option<Lasting>,
 }
 
 /// The name servers, by where they come from.
@@ -61,6 +66,8 @@ pub struct Network {
 struct Names {
     lease: Option<Dns>,
     advertised: Option<Dns>,
+    /// By DHCPv6.
+    informed: Option<Dns>,
     /// Who was told.
     set: Option<(Resolver, Dns)>,
     suspended: bool,
@@ -89,6 +96,7 @@ impl Network {
             journal6: Vec::new(),
             answers: None,
             names: Names::default(),
+            lasting: None,
         }
     }
 
@@ -101,8 +109,24 @@ impl Network {
 
     /// Takes away what killed clients left, and learns to ask for names beside the VPN.
     pub async fn prepare(&self) {
-        leftovers::clear(&self.links, &self.resolv_conf).await;
+        leftovers::clear_before(&self.links, &self.resolv_conf, self.table.alone()).await;
         names::ask_beside_the_vpn(self.resolv_conf.clone());
+    }
+
+    /// For a device that stays: notes its own settings, so that they can be put back. To be called before anything is changed.
+    ///
+    /// # Errors
+    /// When they cannot be noted.
+    pub async fn keep_settings(&mut self) -> netdev::Result<()> {
+        self.lasting = Some(Lasting::note(&self.links, &self.device, self.table()).await?);
+        Ok(())
+    }
+
+    /// Puts back the own settings of a device that stays. To be called last.
+    pub async fn leave(&mut self) {
+        if let Some(lasting) = self.lasting.take() {
+            forget_if_gone(lasting.put_back(&self.links).await);
+        }
     }
 
     /// The number of the table of routes into this VPN.
@@ -232,9 +256,48 @@ impl Network {
         Ok(self.tell_names().await.into_iter().collect())
     }
 
+    /// An address of the device on its link, which is there as long as it has IPv6.
+    pub async fn link_local(&self) -> Option<Ipv6Addr> {
+        let addresses = self.links.addresses(&self.device).await.ok()?;
+        addresses.iter().find_map(|address| match address.ip {
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => Some(ip),
+            _ => None,
+        })
+    }
+
+    /// Sets an address that a DHCPv6 server gave, or prolongs it: seconds for which it is preferred and for which it holds. Whether it
+    /// is a new one.
+    pub async fn lease6(&mut self, ip: Ipv6Addr, times: (u32, u32)) -> netdev::Result<bool> {
+        self.links
+            .set_address_for(&self.device, ip.into(), 128, times)
+            .await?;
+        let undo = Undo::Address(ip.into(), 128);
+        let is_new = !self.journal6.contains(&undo);
+        if is_new {
+            self.journal6.insert(0, undo);
+        }
+        Ok(is_new)
+    }
+
+    /// Takes it back.
+    pub async fn lost6(&mut self, ip: Ipv6Addr) {
+        let undo = Undo::Address(ip.into(), 128);
+        if let Some(at) = self.journal6.iter().position(|known| *known == undo) {
+            self.journal6.remove(at);
+            self.undo(&undo).await;
+        }
+    }
+
+    /// Sets the name servers that a DHCPv6 server tells; returns notes as [`Network::apply`] does.
+    pub async fn informed(&mut self, dns: Option<Dns>) -> Vec<String> {
+        self.names.informed = dns;
+        self.tell_names().await.into_iter().collect()
+    }
+
     /// Takes back everything that a lease and advertisements brought, in reverse order; goes on where something fails.
     pub async fn clear(&mut self) {
         self.names.advertised = None;
+        self.names.informed = None;
         self.clear_lease().await;
         for undo in std::mem::take(&mut self.journal6).iter().rev() {
             self.undo(undo).await;
@@ -271,11 +334,9 @@ impl Network {
         Ok(())
     }
 
-    /// The rule for answers, where the kernel needs one.
+    /// The rule for answers, where one is needed: with IPv4 the kernel says whether it is strict about the way back. With IPv6 it
+    /// never is, but firewalls are (`fib saddr . iif`, as firewalld has it unless told otherwise), and nobody says so.
     async fn answers_wanted(&self, server: IpAddr) -> netdev::Result<Option<Rule>> {
-        if !server.is_ipv4() {
-            return Ok(None);
-        }
         let way = match self.links.route_to_marked(server, MARK).await {
             Ok(way) => way,
             // Out of reach for now.
@@ -292,9 +353,9 @@ impl Network {
                 .unwrap_or(0)
         };
         const STRICT: u8 = 1;
-        let is_strict = device
-            .filter(|link| !link.loopback)
-            .is_some_and(|link| strictness("all").max(strictness(&link.name)) == STRICT);
+        let is_strict = device.filter(|link| !link.loopback).is_some_and(|link| {
+            server.is_ipv6() || strictness("all").max(strictness(&link.name)) == STRICT
+        });
         Ok(way
             .source
             .filter(|_| is_strict)
@@ -351,6 +412,9 @@ impl Network {
     }
 
     async fn add_address(&mut self, ip: IpAddr, prefix: u8) -> netdev::Result<()> {
+        if let Some(lasting) = &mut self.lasting {
+            lasting.adds(&self.links, ip, prefix).await?;
+        }
         match self.links.add_address_alone(&self.device, ip, prefix).await {
             // A device that was there before may have the address already.
             Err(error) if error.is_exists() => {}
@@ -413,11 +477,13 @@ impl Network {
 impl Names {
     /// What the resolver should know.
     fn wanted(&self) -> Option<Dns> {
-        let sources = [&self.lease, &self.advertised];
+        let sources = [&self.lease, &self.advertised, &self.informed];
         let mut all = sources.into_iter().flatten().cloned();
         let mut dns = all.next().filter(|_| !self.suspended)?;
         for other in all {
-            dns.servers.extend(other.servers);
+            let known = dns.servers.clone();
+            let new = other.servers.into_iter().filter(|ip| !known.contains(ip));
+            dns.servers.extend(new);
             dns.search.extend(other.search);
             dns.everything |= other.everything;
         }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use transport::underlay;
 
 use super::dns;
-use crate::rootless::question::{Reply, question, reply};
+use crate::rootless::question::{Family, Reply, question, reply};
 
 /// How long a name server may think, and how often it is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,15 +38,26 @@ async fn ask_all(servers: &[IpAddr], name: &str) -> Vec<IpAddr> {
     Vec::new()
 }
 
-/// `None` when there is no answer; a name without an address has none.
+/// Both families at once, `None` when there is no answer. A name without an address has none.
 async fn ask(server: SocketAddr, name: &str) -> Option<Vec<IpAddr>> {
+    let (four, six) = tokio::join!(
+        ask_for(server, name, Family::V4),
+        ask_for(server, name, Family::V6)
+    );
+    if four.is_none() && six.is_none() {
+        return None;
+    }
+    Some(four.into_iter().chain(six).flatten().collect())
+}
+
+async fn ask_for(server: SocketAddr, name: &str, family: Family) -> Option<Vec<IpAddr>> {
     let any: IpAddr = if server.is_ipv4() {
         std::net::Ipv4Addr::UNSPECIFIED.into()
     } else {
         std::net::Ipv6Addr::UNSPECIFIED.into()
     };
     let asking = async {
-        let asked = question(rand::random(), name)?;
+        let asked = question(rand::random(), name, family)?;
         let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.ok()?;
         underlay::mark(&socket).ok()?;
         socket.connect(server).await.ok()?;
@@ -55,7 +66,7 @@ async fn ask(server: SocketAddr, name: &str) -> Option<Vec<IpAddr>> {
         loop {
             let len = socket.recv(&mut answer).await.ok()?;
             match reply(&asked, &answer[..len]) {
-                Some(Reply::Addresses(found, _)) => return Some(found.into_iter().map(IpAddr::V4).collect()),
+                Some(Reply::Addresses(found, _)) => return Some(found),
                 Some(Reply::NoSuchName) => return Some(Vec::new()),
                 Some(_) => return None,
                 None => {}

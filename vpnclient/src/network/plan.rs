@@ -261,14 +261,12 @@ fn pushed(
 /// The router for everything, if everything is to go into the VPN; the inner `None` is the link itself.
 fn default_route(lease: &Lease, mode: RouteMode, notes: &mut Vec<String>) -> Option<Option<Ipv4Addr>> {
     let pushed = lease.routes.iter().find(|route| route.prefix == 0);
-    let given = match pushed {
-        Some(route) => Some(route.router),
-        None => lease.router.map(Some),
-    };
+    let pushed = pushed.map(|route| route.router);
     match mode {
         RouteMode::None | RouteMode::Pushed => None,
-        RouteMode::Dhcp => given,
+        RouteMode::Dhcp => pushed.or_else(|| lease.way_out().map(Some)),
         RouteMode::Default => {
+            let given = pushed.or_else(|| lease.router.map(Some));
             if given.is_none() {
                 notes.push("the server names no router, so there is no default route to set".to_owned());
             }

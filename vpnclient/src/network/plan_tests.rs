@@ -155,6 +155,20 @@ fn a_pushed_default_route_counts_as_a_router() {
 }
 
 #[test]
+fn a_router_beside_pushed_routes_is_for_who_wants_everything() {
+    let lease = Lease {
+        router: Some(ROUTER),
+        routes: vec![pushed([10, 0, 0, 0], 8)],
+        ..lease()
+    };
+    assert_eq!(networks(&planned_for(&lease, RouteMode::Dhcp)), ["10.0.0.0/8"]);
+    assert_eq!(
+        networks(&planned_for(&lease, RouteMode::Default)),
+        ["10.0.0.0/8", "0.0.0.0/0"]
+    );
+}
+
+#[test]
 fn everything_without_a_router_is_explained() {
     let plan = planned_for(&lease(), RouteMode::Default);
     assert!(plan.routes.is_empty());

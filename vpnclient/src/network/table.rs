@@ -25,7 +25,7 @@ const EVERYTHING: u32 = NETWORKS + 1;
 pub(super) struct Table {
     pub(super) number: u32,
     /// `None` where all numbers are somebody's.
-    _held: Option<Presence>,
+    held: Option<Presence>,
 }
 
 impl Table {
@@ -39,13 +39,18 @@ impl Table {
             let held = Presence::announce(&name(number))?;
             Some(Self {
                 number,
-                _held: Some(held),
+                held: Some(held),
             })
         });
         free.unwrap_or(Self {
             number: number(0),
-            _held: None,
+            held: None,
         })
+    }
+
+    /// Its number, if nobody else can have anything in it.
+    pub(super) fn alone(&self) -> Option<u32> {
+        self.held.as_ref().map(|_| self.number)
     }
 
     /// The rules that lead into it, in the order in which they are added.

@@ -193,8 +193,12 @@ fn address(lease: &Lease, mode: RouteMode) -> Address {
         RouteMode::Dhcp | RouteMode::Default => pushed.collect(),
     };
     let everything = routes.iter().any(|(network, _)| *network == Ipv4Net::ANY);
-    let wants_everything = matches!(mode, RouteMode::Dhcp | RouteMode::Default);
-    if let Some(router) = lease.router.filter(|_| wants_everything && !everything) {
+    let router = match mode {
+        RouteMode::Dhcp => lease.way_out(),
+        RouteMode::Default => lease.router,
+        RouteMode::Pushed | RouteMode::None => None,
+    };
+    if let Some(router) = router.filter(|_| !everything) {
         routes.push((Ipv4Net::ANY, Some(router)));
     }
     let mtu = lease.mtu.map_or(MTU, usize::from).clamp(MIN_MTU, MTU);

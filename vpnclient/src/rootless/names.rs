@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::question::{self, Reply};
+use super::question::{self, Family, Reply};
 
 const DNS_PORT: u16 = 53;
 /// How long a server may take before the next one is asked.
@@ -100,6 +100,11 @@ impl Names {
         for server in servers.iter().cycle().take(servers.len() * ROUNDS) {
             match self.ask(name, *server).await {
                 Ok(Reply::Addresses(addresses, ttl)) => {
+                    let ipv4 = |ip| match ip {
+                        IpAddr::V4(ip) => Some(ip),
+                        IpAddr::V6(_) => None,
+                    };
+                    let addresses: Vec<_> = addresses.into_iter().filter_map(ipv4).collect();
                     self.remember(key, &addresses, ttl);
                     return Ok(addresses);
                 }
@@ -127,7 +132,7 @@ impl Names {
     }
 
     async fn ask(&self, name: &str, server: Ipv4Addr) -> io::Result<Reply> {
-        let asked = question::question(rand::random(), name)
+        let asked = question::question(rand::random(), name, Family::V4)
             .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, format!("{name} is no name")))?;
         let server = SocketAddrV4::new(server, DNS_PORT);
         let answer = async {

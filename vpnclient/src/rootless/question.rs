@@ -1,6 +1,6 @@
 //! Questions for addresses and their answers, as bytes (RFC 1035 §4).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// The longest name, with its dots (RFC 1035 §2.3.4).
@@ -10,14 +10,24 @@ const MAX_LABEL: usize = 63;
 const MAX_ALIASES: usize = 16;
 const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
+const TYPE_AAAA: u16 = 28;
 const CLASS_IN: u16 = 1;
 const HEADER: usize = 12;
+
+/// Which addresses are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6 (RFC 3596).
+    V6,
+}
 
 /// What a name server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// The name's addresses, which may be none, and how long they may be remembered.
-    Addresses(Vec<Ipv4Addr>, Duration),
+    /// The name's addresses, of the family that was asked for; there may be none. And how long they may be remembered.
+    Addresses(Vec<IpAddr>, Duration),
     /// There is no such name.
     NoSuchName,
     /// The answer is too long for a datagram.
@@ -26,8 +36,8 @@ pub(crate) enum Reply {
     Failed(u8),
 }
 
-/// The question for the IPv4 addresses of `name`; `None` if that cannot be a name.
-pub(crate) fn question(id: u16, name: &str) -> Option<Vec<u8>> {
+/// The question for the addresses of `name`; `None` if that cannot be a name.
+pub(crate) fn question(id: u16, name: &str, family: Family) -> Option<Vec<u8>> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() || name.len() > MAX_NAME || !name.is_ascii() {
         return None;
@@ -43,7 +53,11 @@ pub(crate) fn question(id: u16, name: &str) -> Option<Vec<u8>> {
         message.extend(label.bytes());
     }
     message.push(0);
-    message.extend(TYPE_A.to_be_bytes());
+    let kind = match family {
+        Family::V4 => TYPE_A,
+        Family::V6 => TYPE_AAAA,
+    };
+    message.extend(kind.to_be_bytes());
     message.extend(CLASS_IN.to_be_bytes());
     Some(message)
 }
@@ -97,7 +111,8 @@ fn addresses(message: &[u8], mut at: usize, count: u16) -> Option<Reply> {
             });
         }
     }
-    let (mut wanted, _) = name(message, HEADER)?;
+    let (mut wanted, end) = name(message, HEADER)?;
+    let kind = u16::from_be_bytes([*message.get(end)?, *message.get(end + 1)?]);
     let mut ttl = u32::MAX;
     for _ in 0..MAX_ALIASES {
         let alias = records.iter().find(|r| r.kind == TYPE_CNAME && r.owner == wanted);
@@ -106,9 +121,12 @@ fn addresses(message: &[u8], mut at: usize, count: u16) -> Option<Reply> {
         wanted = name(message, alias.data.start)?.0;
     }
     let mut found = Vec::new();
-    for record in records.iter().filter(|r| r.kind == TYPE_A && r.owner == wanted) {
-        let octets: [u8; 4] = message.get(record.data.clone())?.try_into().ok()?;
-        found.push(Ipv4Addr::from(octets));
+    for record in records.iter().filter(|r| r.kind == kind && r.owner == wanted) {
+        let data = message.get(record.data.clone())?;
+        found.push(match kind {
+            TYPE_AAAA => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
+            _ => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
+        });
         ttl = ttl.min(record.ttl);
     }
     let ttl = if found.is_empty() { 0 } else { ttl };
@@ -171,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_alias_leads_to_the_address_and_the_shortest_time_counts() {
-        let asked = question(7, "www.example").unwrap();
+        let asked = question(7, "www.example", Family::V4).unwrap();
         let alias: &[u8] = b"\x04host\x07EXAMPLE\x00";
         let host: &[u8] = b"\x04HOST\x07example\x00";
         let message = answer(
@@ -184,14 +202,28 @@ mod tests {
             ],
         );
         let address = Ipv4Addr::new(10, 0, 1, 2);
-        let expected = Reply::Addresses(vec![address], Duration::from_secs(30));
+        let expected = Reply::Addresses(vec![address.into()], Duration::from_secs(30));
         assert_eq!(reply(&asked, &message), Some(expected));
     }
 
     #[test]
+    fn who_asks_for_the_other_family_gets_that_one() {
+        let asked = question(7, "www.example", Family::V6).unwrap();
+        let address: Ipv6Addr = "2001:db8::7".parse().unwrap();
+        let records: [(&[u8], u16, u32, &[u8]); 2] = [
+            (THE_NAME, TYPE_A, 60, &[10, 0, 1, 2]),
+            (THE_NAME, TYPE_AAAA, 60, &address.octets()),
+        ];
+        let expected = Reply::Addresses(vec![address.into()], Duration::from_secs(60));
+        assert_eq!(reply(&asked, &answer(&asked, 0, &records)), Some(expected));
+        let short: [(&[u8], u16, u32, &[u8]); 1] = [(THE_NAME, TYPE_AAAA, 60, &[1, 2, 3, 4])];
+        assert_eq!(reply(&asked, &answer(&asked, 0, &short)), None);
+    }
+
+    #[test]
     fn an_answer_to_another_question_is_none() {
-        let asked = question(7, "a.example").unwrap();
-        for other in [question(8, "a.example"), question(7, "b.example")] {
+        let asked = question(7, "a.example", Family::V4).unwrap();
+        for other in [question(8, "a.example", Family::V4), question(7, "b.example", Family::V4)] {
             let message = answer(&other.unwrap(), 0, &[(THE_NAME, TYPE_A, 60, &[10, 0, 1, 2])]);
             assert_eq!(reply(&asked, &message), None);
         }
@@ -200,7 +232,7 @@ mod tests {
 
     #[test]
     fn refusals_and_cut_answers_are_told_apart() {
-        let asked = question(7, "a.example").unwrap();
+        let asked = question(7, "a.example", Family::V4).unwrap();
         let mut message = answer(&asked, 0, &[]);
         assert_eq!(
             reply(&asked, &message),
@@ -224,15 +256,15 @@ mod tests {
             &"x.".repeat(128),
             "müller.example",
         ] {
-            assert_eq!(question(1, name), None, "{name}");
+            assert_eq!(question(1, name, Family::V4), None, "{name}");
         }
-        assert!(question(1, "a.example.").is_some());
+        assert!(question(1, "a.example.", Family::V4).is_some());
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic_or_loop(tail in prop::collection::vec(any::<u8>(), 0..120), count in 0u8..9) {
-            let asked = question(7, "www.example").unwrap();
+            let asked = question(7, "www.example", Family::V4).unwrap();
             let mut message = answer(&asked, 0, &[]);
             message[7] = count;
             message.extend(tail);

@@ -75,23 +75,23 @@ fn failed(file: &ResolvConf, source: io::Error) -> DnsError {
 /// What killed clients left in the resolver's file and with resolvconf.
 #[derive(Debug)]
 pub(super) enum Leftover {
-    /// In the file, by these devices.
-    File(PathBuf, Vec<String>),
+    /// In the file, by these devices; besides those that are dead, the client with this table left it.
+    File(PathBuf, Vec<String>, Option<u32>),
     /// A record of resolvconf for this device.
     Record(String),
 }
 
-/// Looks for it; changes nothing.
-pub(super) fn leftovers(file: &Path) -> Vec<Leftover> {
+/// Looks for it; changes nothing. For a client that has set nothing yet, what carries the number of its table `own` is another's.
+pub(super) fn leftovers(file: &Path, own: Option<u32>) -> Vec<Leftover> {
     let mut found = Vec::new();
     let content = std::fs::read(file).ok();
     let dead: Vec<_> = layers::owners(content.as_deref())
         .into_iter()
-        .filter(is_dead)
+        .filter(|owner| is_dead(owner, own))
         .map(|owner| owner.device)
         .collect();
     if !dead.is_empty() || ResolvConf::at(file).has_strays() {
-        found.push(Leftover::File(file.to_owned(), dead));
+        found.push(Leftover::File(file.to_owned(), dead, own));
     }
     // A record has no room for a table; a device that is gone took its client with it.
     let is_gone = |device: &String| netdev::index_of(device).is_err();
@@ -105,11 +105,11 @@ pub(super) fn leftovers(file: &Path) -> Vec<Leftover> {
 }
 
 /// Whether the client that changed the file is gone: it ended, or the machine was started anew since.
-fn is_dead(owner: &Owner) -> bool {
+fn is_dead(owner: &Owner, own: Option<u32>) -> bool {
     let here = Owner::here(&owner.device, owner.table);
     match (owner.boot == here.boot, owner.network == here.network) {
         (false, _) => true,
-        (true, true) => !table::is_held(owner.table),
+        (true, true) => own == Some(owner.table) || !table::is_held(owner.table),
         // In another network namespace its client cannot be seen from here.
         (true, false) => false,
     }
@@ -119,9 +119,11 @@ impl Leftover {
     /// Takes it back.
     pub(super) async fn remove(&self) -> Result<(), DnsError> {
         match self {
-            Self::File(path, _) => {
+            Self::File(path, _, own) => {
                 let file = ResolvConf::at(path);
-                let cleaned = file.change(|content| layers::without(content, &is_dead)).await;
+                let cleaned = file
+                    .change(|content| layers::without(content, &|owner| is_dead(owner, *own)))
+                    .await;
                 cleaned.map_err(|source| failed(&file, source))
             }
             Self::Record(device) => match Manager::detect() {
@@ -135,10 +137,10 @@ impl Leftover {
 impl std::fmt::Display for Leftover {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File(path, devices) if devices.is_empty() => {
+            Self::File(path, devices, _) if devices.is_empty() => {
                 write!(f, "an unfinished change of {}", path.display())
             }
-            Self::File(path, devices) => {
+            Self::File(path, devices, _) => {
                 write!(f, "name servers of {} in {}", devices.join(", "), path.display())
             }
             Self::Record(device) => write!(f, "name servers of {device} in resolvconf"),
