@@ -299,11 +299,11 @@ impl Dialed {
 }
 
 impl Tally for Carried {
-    fn to_near(&mut self, _: Instant, bytes: usize) {
+    fn near_took(&mut self, _: Instant, bytes: usize) {
         self.received += bytes as u64;
     }
 
-    fn from_near(&mut self, _: Instant, bytes: usize) {
+    fn near_gave(&mut self, _: Instant, bytes: usize) {
         self.sent += bytes as u64;
     }
 }

@@ -140,11 +140,11 @@ impl Connection {
 struct Counted<'a>(&'a Flow);
 
 impl Tally for Counted<'_> {
-    fn to_near(&mut self, now: Instant, bytes: usize) {
+    fn near_took(&mut self, now: Instant, bytes: usize) {
         self.0.sent(now, bytes);
     }
 
-    fn from_near(&mut self, now: Instant, bytes: usize) {
+    fn near_gave(&mut self, now: Instant, bytes: usize) {
         self.0.received(now, bytes);
     }
 

@@ -46,9 +46,9 @@ near!(TcpStream, UnixStream);
 /// Hears of what is moved.
 pub(crate) trait Tally {
     /// So many bytes went from the endpoint to the stream.
-    fn to_near(&mut self, now: Instant, bytes: usize);
+    fn near_took(&mut self, now: Instant, bytes: usize);
     /// And so many from the stream to the endpoint.
-    fn from_near(&mut self, now: Instant, bytes: usize);
+    fn near_gave(&mut self, now: Instant, bytes: usize);
     /// One of the two has sent all it has.
     fn closing(&mut self) {}
 }
@@ -83,15 +83,15 @@ impl<'a> Side<'a> {
         tally: &mut (impl Tally + Send),
     ) {
         endpoint.take_in(now);
-        let to_near = self.to_near(now, endpoint, near, tally).await;
-        let from_near = self.from_near(now, endpoint, near, tally);
-        if to_near.and(from_near).is_err() {
+        let given = self.give_near(now, endpoint, near, tally).await;
+        let taken = self.take_near(now, endpoint, near, tally);
+        if given.and(taken).is_err() {
             endpoint.socket().abort();
         }
         endpoint.put_out(now);
     }
 
-    async fn to_near(
+    async fn give_near(
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
@@ -100,7 +100,7 @@ impl<'a> Side<'a> {
     ) -> io::Result<()> {
         while let Some(outcome) = endpoint.receive(|bytes| near.try_write(bytes)) {
             match outcome {
-                Ok(moved) => tally.to_near(now, moved),
+                Ok(moved) => tally.near_took(now, moved),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -113,7 +113,7 @@ impl<'a> Side<'a> {
         Ok(())
     }
 
-    fn from_near(
+    fn take_near(
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
@@ -139,7 +139,7 @@ impl<'a> Side<'a> {
                 }
                 Some(Ok(moved)) => {
                     self.early = &early[moved.min(early.len())..];
-                    tally.from_near(now, moved);
+                    tally.near_gave(now, moved);
                 }
                 Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Some(Err(error)) => return Err(error),
