@@ -260,7 +260,8 @@ fn udp_goes_on_from_another_address_of_our_client_to_our_server() {
         let client = ours::Client::connect(&site.user, OUTSIDE, &["--tap", "lab", "--insecure", "--udp"])?;
         ours::address_of(&site.user, "lab", PATIENCE).with_context(|| client.daemon().log())?;
         let session = session_in(&ours::administer(&site.nat, HUB, &["SessionList"])?)?.to_owned();
-        moves_with_the_client(&site).with_context(|| format!("{}\n{}", client.daemon().log(), server.log()))?;
+        moves_with_the_client(&site)
+            .with_context(|| format!("{}\n{}", client.daemon().log(), server.log()))?;
         let list = ours::administer(&site.nat, HUB, &["SessionList"])?;
         ensure!(session_in(&list)? == session, "another session: {list}");
         client.stop()?;

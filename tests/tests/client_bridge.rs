@@ -85,28 +85,29 @@ fn vlan(site: &Site, desk: &Host) -> Result<()> {
     let ends = [open(&site.user, "lab")?, open(desk, "eth0")?];
     for (from, to) in [(&ends[0], &ends[1]), (&ends[1], &ends[0])] {
         let frame = tagged(from.index());
-        runtime.block_on(async {
-            let hears = async {
-                let mut heard = BytesMut::new();
-                while heard != frame[..] {
-                    heard.clear();
-                    to.recv(&mut heard).await?;
+        runtime
+            .block_on(async {
+                let hears = async {
+                    let mut heard = BytesMut::new();
+                    while heard != frame[..] {
+                        heard.clear();
+                        to.recv(&mut heard).await?;
+                    }
+                    std::io::Result::Ok(())
+                };
+                let sends = async {
+                    loop {
+                        from.send(&VnetHeader::NONE, &frame).await?;
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                };
+                tokio::select! {
+                    heard = hears => heard,
+                    failed = sends => failed,
+                    () = tokio::time::sleep(IN_TIME) => Err(std::io::ErrorKind::TimedOut.into()),
                 }
-                std::io::Result::Ok(())
-            };
-            let sends = async {
-                loop {
-                    from.send(&VnetHeader::NONE, &frame).await?;
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-            };
-            tokio::select! {
-                heard = hears => heard,
-                failed = sends => failed,
-                () = tokio::time::sleep(IN_TIME) => Err(std::io::ErrorKind::TimedOut.into()),
-            }
-        })
-        .with_context(|| format!("a tagged frame sent on {}", from.name()))?;
+            })
+            .with_context(|| format!("a tagged frame sent on {}", from.name()))?;
     }
     Ok(())
 }

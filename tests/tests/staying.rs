@@ -528,8 +528,19 @@ fn a_cluster_sends_us_to_a_member_by_way_of_our_proxy() {
         let (gate, controller) = ("203.0.113.9:3128", [203, 0, 113, 1].into());
         let proxy = Proxy::start(&switch, gate.parse()?, controller, None, Manner::Serves)?;
         let by_proxy = format!("http://{gate}");
-        let options = ["--insecure", "--no-dhcp", "--connections", "2", "--proxy", &by_proxy];
-        let client = Client::connect(&user, "203.0.113.1", &[&["--tap", "lab", "-v"], &options[..]].concat())?;
+        let options = [
+            "--insecure",
+            "--no-dhcp",
+            "--connections",
+            "2",
+            "--proxy",
+            &by_proxy,
+        ];
+        let client = Client::connect(
+            &user,
+            "203.0.113.1",
+            &[&["--tap", "lab", "-v"], &options[..]].concat(),
+        )?;
         client.daemon().line_with("connected: session", IN_TIME)?;
         // The controller once, then the member: the login and a further connection.
         let way = ["203.0.113.1:443", "203.0.113.2:443", "203.0.113.2:443"];

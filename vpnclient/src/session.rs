@@ -261,7 +261,12 @@ impl Keeper {
                 () = sleep_until(self.next_try.into()), if wants => {}
             }
             let tunnel = self.tunnel.clone();
-            let join = join(&self.tunnel, &self.place, self.session_key, self.doubted.is_some());
+            let join = join(
+                &self.tunnel,
+                &self.place,
+                self.session_key,
+                self.doubted.is_some(),
+            );
             let joined = tokio::select! {
                 joined = timeout(self.patience, join) => {
                     joined.unwrap_or(Err(JoinError::Late))

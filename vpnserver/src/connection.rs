@@ -390,13 +390,7 @@ async fn change_password(
 
 /// Another TCP connection of a session (protocol §5.5). More than granted are refused, but for one: the stock client
 /// opens a replacement before the server has noticed that the old one is dead. One that is `alone` says so of all the others.
-async fn join(
-    server: &Server,
-    mut negotiation: Negotiation,
-    key: &[u8; 20],
-    alone: bool,
-    peer: SocketAddr,
-) {
+async fn join(server: &Server, mut negotiation: Negotiation, key: &[u8; 20], alone: bool, peer: SocketAddr) {
     let Some(session) = server.sessions.with_key(key) else {
         let reason = "wanted to join a session that is over or never was".to_owned();
         server.events.report(&Event::StrangerLeft { peer, reason });

@@ -166,7 +166,10 @@ fn the_way_of_a_half_duplex_connection_is_chosen_without_those_that_are_dead() {
     let back = [(); 2].map(|()| tunnel.add(now, Direction::ServerToClient));
     assert_eq!(tunnel.next_direction(&[]), Direction::ClientToServer);
     assert_eq!(tunnel.next_direction(&back), Direction::ServerToClient);
-    assert_eq!(tunnel.next_direction(&[there, back[0]]), Direction::ClientToServer);
+    assert_eq!(
+        tunnel.next_direction(&[there, back[0]]),
+        Direction::ClientToServer
+    );
 }
 
 #[test]

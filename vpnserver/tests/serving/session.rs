@@ -117,7 +117,13 @@ async fn a_connection_that_says_that_it_is_alone_takes_the_place_of_all_others_h
     moved.send([frame(BROADCAST, station(1), b"from elsewhere")]);
     bob.receive().await;
     bob.send([frame(station(1), station(2), b"to elsewhere")]);
-    assert!(moved.receive().await.windows(12).any(|part| part == b"to elsewhere"));
+    assert!(
+        moved
+            .receive()
+            .await
+            .windows(12)
+            .any(|part| part == b"to elsewhere")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
