@@ -1,15 +1,18 @@
 //! What an account of our client service does while it is connected, and what it leaves when it is not.
 
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use hubward_tests::client_lines::Tool;
+use hubward_tests::client_lines::{Tool, make_certificates};
 use hubward_tests::desk::Desk;
 use hubward_tests::host::Host;
 use hubward_tests::lab;
 use hubward_tests::ours::{self, HUB, PASSWORD, USER, administer, program};
 use hubward_tests::process::{self, Daemon, IN_TIME, eventually};
+use hubward_tests::proxy::{self, Manner, Proxy};
 use hubward_tests::raw::{Caller, request};
 use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::typist::{CTRL_C, Typist};
@@ -27,35 +30,47 @@ fn ports(host: &Host) -> Result<BTreeSet<String>> {
 
 /// The pace and the life of connections as an account has them, with whatever server `site` has.
 fn connections_come_and_go(desk: &Desk<'_>, site: &Site) -> Result<()> {
-    let detail = |connections: u32, interval: u32, life: u32| {
+    let detail = |connections: u32, interval: u32, life: u32, half: &str| {
         format!(
-            "AccountDetailSet office /MAXTCP:{connections} /INTERVAL:{interval} /TTL:{life} /HALF:no /BRIDGE:no /MONITOR:no \
+            "AccountDetailSet office /MAXTCP:{connections} /INTERVAL:{interval} /TTL:{life} /HALF:{half} /BRIDGE:no /MONITOR:no \
              /NOTRACK:no /NOQOS:no /DISABLEUDP:yes"
         )
     };
-    desk.say(Tool::Ours, &detail(3, 1, 0))?;
+    desk.say(Tool::Ours, &detail(3, 1, 0, "no"))?;
     desk.accept("office")?;
     desk.status("office", |status| status["connections"] == 3)?;
     ensure!(desk.vpnclient(&["down", "office"])?.code == 0);
 
     // The second one would come after ten minutes; the first is replaced every two seconds.
-    desk.say(Tool::Ours, &detail(2, 600, 2))?;
-    let up = desk.vpnclient(&["up", "office"])?;
-    ensure!(up.code == 0, "{up:?}");
-    let mut before = ports(desk.host)?;
-    for _ in 0..2 {
-        let now = eventually(IN_TIME, "connections that have replaced others", || {
-            let now = ports(desk.host)?;
-            Ok((!now.is_empty() && now.is_disjoint(&before)).then_some(now))
-        })?;
-        before = now;
-    }
+    desk.say(Tool::Ours, &detail(2, 600, 2, "no"))?;
+    desk.vpnclient(&["up", "office"])?.success()?;
+    connections_replace_each_other(desk.host)?;
     let status = desk.status("office", |status| status["connections"] == 1)?;
     ensure!(
         status["sessions"] == 1 && status["state"] == "connected" && status["max_connections"] == 2,
         "{status}"
     );
-    site.user_sees_the_private_page()
+    site.user_sees_the_private_page()?;
+    desk.vpnclient(&["down", "office"])?.success()?;
+
+    // One for each direction.
+    desk.say(Tool::Ours, &detail(2, 1, 2, "yes"))?;
+    desk.vpnclient(&["up", "office"])?.success()?;
+    connections_replace_each_other(desk.host)?;
+    site.user_sees_the_private_page()?;
+    desk.status("office", |status| status["sessions"] == 1 && status["connections"] == 2)
+        .map(drop)
+}
+
+fn connections_replace_each_other(host: &Host) -> Result<()> {
+    let mut before = ports(host)?;
+    for _ in 0..2 {
+        before = eventually(IN_TIME, "connections that have replaced others", || {
+            let now = ports(host)?;
+            Ok((!now.is_empty() && now.is_disjoint(&before)).then_some(now))
+        })?;
+    }
+    Ok(())
 }
 
 #[test]
@@ -79,6 +94,67 @@ fn a_stock_server_takes_the_pace_and_the_replacements_as_well() {
         let desk = Desk::new(lab, &site.user, "desk")?;
         desk.account("office", OUTSIDE, "standard")?;
         connections_come_and_go(&desk, &site)
+    });
+}
+
+#[test]
+fn an_account_goes_by_its_own_proxy_and_proves_itself_by_its_certificate() {
+    lab::run(|lab| {
+        let (site, server) = Site::with_our_server(lab, &[])?;
+        let desk = Desk::new(lab, &site.user, "desk")?;
+        make_certificates(&site.user, &desk.folder)?;
+        let certificate = desk.folder.join("user.crt");
+        administer(
+            &site.nat,
+            HUB,
+            &[&format!("UserCertSet {USER} /LOADCERT:{}", certificate.display())],
+        )?;
+        // Only this proxy knows the server's name.
+        let proxy = Proxy::start(
+            &site.user,
+            ([127, 0, 0, 1], 3128).into(),
+            [203, 0, 113, 1].into(),
+            Some(("pu", "pp")),
+            Manner::Serves,
+        )?;
+        desk.account("office", proxy::NAME, "radius")?;
+        desk.vpnclient(&["options", "office", "--", "--no-dhcp"])?.success()?;
+        desk.say(
+            Tool::Ours,
+            "AccountProxyHttp office /SERVER:127.0.0.1:3128 /USERNAME:pu /PASSWORD:pp",
+        )?;
+        desk.say(Tool::Ours, "AccountCertSet office /LOADCERT:user.crt /LOADKEY:user.key")?;
+        desk.accept("office")?;
+        ensure!(!proxy.asked().is_empty(), "the server was reached without the proxy");
+        let secrets = std::fs::read_to_string(desk.folder.join("config/secrets.toml"))?;
+        let settings = std::fs::read_to_string(desk.folder.join("config/service.toml"))?;
+        ensure!(secrets.contains("pp") && !settings.contains("\"pp\""), "{settings}");
+        drop(desk);
+        server.stop()
+    });
+}
+
+#[test]
+fn a_line_is_kept_alive_from_the_command_that_says_so_to_the_one_that_ends_it() {
+    lab::run(|lab| {
+        let host = lab.host("desk")?;
+        let desk = Desk::new(lab, &host, "desk")?;
+        let line = host.within(|| UdpSocket::bind("127.0.0.1:0"))??;
+        line.set_read_timeout(Some(IN_TIME))?;
+        let to = line.local_addr()?;
+        desk.say(Tool::Ours, &format!("KeepSet /HOST:{to} /PROTOCOL:udp /INTERVAL:5"))?;
+        desk.say(Tool::Ours, "KeepEnable")?;
+        for _ in 0..2 {
+            line.recv(&mut [0; 128])?;
+        }
+        desk.say(Tool::Ours, "KeepDisable")?;
+        // What was on its way when it ended.
+        line.set_nonblocking(true)?;
+        while line.recv(&mut [0; 128]).is_ok() {}
+        line.set_nonblocking(false)?;
+        line.set_read_timeout(Some(Duration::from_secs(6)))?;
+        ensure!(line.recv(&mut [0; 128]).is_err(), "it goes on");
+        Ok(())
     });
 }
 

@@ -138,6 +138,9 @@ fn two_accounts_hold_two_devices_at_once_and_come_back_at_the_next_start() {
             status["state"] == "closed" || status["state"] == "idle"
         })?;
         desk.status("ours", |status| status["state"] == "connected")?;
+        desk.say(Tool::Stock(stock), "AccountConnect stock")?;
+        both_are_there(&desk, &site)?;
+        desk.say(Tool::Stock(stock), "AccountDisconnect stock")?;
         ensure!(desk.vpnclient(&["down", "ours"])?.code == 0);
         desk.status("ours", |status| status["state"] == "closed")?;
         let nothing = desk.vpnclient(&["status"])?;
@@ -236,8 +239,14 @@ fn status_tells_all_there_is_to_know_of_a_connection() {
             "{shown:?}"
         );
 
-        // A connection of the command line stands beside it, also with a hub whose name is no file name.
-        ours::administer(&site.nat, "", &["HubCreate my_second.hub /PASSWORD:none"])?;
+        // A connection of the command line stands beside it.
+        let beside = ours::Client::connect(&site.user, OUTSIDE, &["--insecure", "--rootless", "--name", "beside"])?;
+        let other = desk.status("beside", |status| status["state"] == "connected")?;
+        ensure!(
+            other["account"] == false && other["pid"] != status["pid"],
+            "{other:#}"
+        );
+        beside.stop()?;
         let listed = desk.vpnclient(&["accounts"])?;
         ensure!(listed.stdout.contains("office: connected"), "{listed:?}");
 
@@ -450,7 +459,12 @@ fn accounts_travel_in_files_between_the_stock_service_and_ours() {
             ] {
                 say(from, tool, &line)?;
             }
-            say(to, tool, &format!("AccountImport {name}.vpn"))?;
+            if name == "a" {
+                // Ours takes such a file without vpncmd, too.
+                desk.vpnclient(&["import", &desk.folder.join("a.vpn").display().to_string()])?.success()?;
+            } else {
+                say(to, tool, &format!("AccountImport {name}.vpn"))?;
+            }
             say(
                 to,
                 tool,
