@@ -58,8 +58,10 @@ fn connections_come_and_go(desk: &Desk<'_>, site: &Site) -> Result<()> {
     desk.vpnclient(&["up", "office"])?.success()?;
     connections_replace_each_other(desk.host)?;
     site.user_sees_the_private_page()?;
-    desk.status("office", |status| status["sessions"] == 1 && status["connections"] == 2)
-        .map(drop)
+    desk.status("office", |status| {
+        status["sessions"] == 1 && status["connections"] == 2
+    })
+    .map(drop)
 }
 
 fn connections_replace_each_other(host: &Host) -> Result<()> {
@@ -118,17 +120,27 @@ fn an_account_goes_by_its_own_proxy_and_proves_itself_by_its_certificate() {
             Manner::Serves,
         )?;
         desk.account("office", proxy::NAME, "radius")?;
-        desk.vpnclient(&["options", "office", "--", "--no-dhcp"])?.success()?;
+        desk.vpnclient(&["options", "office", "--", "--no-dhcp"])?
+            .success()?;
         desk.say(
             Tool::Ours,
             "AccountProxyHttp office /SERVER:127.0.0.1:3128 /USERNAME:pu /PASSWORD:pp",
         )?;
-        desk.say(Tool::Ours, "AccountCertSet office /LOADCERT:user.crt /LOADKEY:user.key")?;
+        desk.say(
+            Tool::Ours,
+            "AccountCertSet office /LOADCERT:user.crt /LOADKEY:user.key",
+        )?;
         desk.accept("office")?;
-        ensure!(!proxy.asked().is_empty(), "the server was reached without the proxy");
+        ensure!(
+            !proxy.asked().is_empty(),
+            "the server was reached without the proxy"
+        );
         let secrets = std::fs::read_to_string(desk.folder.join("config/secrets.toml"))?;
         let settings = std::fs::read_to_string(desk.folder.join("config/service.toml"))?;
-        ensure!(secrets.contains("pp") && !settings.contains("\"pp\""), "{settings}");
+        ensure!(
+            secrets.contains("pp") && !settings.contains("\"pp\""),
+            "{settings}"
+        );
         drop(desk);
         server.stop()
     });
@@ -142,7 +154,10 @@ fn a_line_is_kept_alive_from_the_command_that_says_so_to_the_one_that_ends_it() 
         let line = host.within(|| UdpSocket::bind("127.0.0.1:0"))??;
         line.set_read_timeout(Some(IN_TIME))?;
         let to = line.local_addr()?;
-        desk.say(Tool::Ours, &format!("KeepSet /HOST:{to} /PROTOCOL:udp /INTERVAL:5"))?;
+        desk.say(
+            Tool::Ours,
+            &format!("KeepSet /HOST:{to} /PROTOCOL:udp /INTERVAL:5"),
+        )?;
         desk.say(Tool::Ours, "KeepEnable")?;
         for _ in 0..2 {
             line.recv(&mut [0; 128])?;
@@ -176,7 +191,8 @@ fn a_kill_switch_stays_after_a_failure_and_goes_with_every_wanted_end() {
         desk.account("office", OUTSIDE, "radius")?;
         desk.accept("office")?;
         ensure!(desk.vpnclient(&["down", "office"])?.code == 0);
-        desk.vpnclient(&["options", "office", "--", "--kill-switch"])?.success()?;
+        desk.vpnclient(&["options", "office", "--", "--kill-switch"])?
+            .success()?;
 
         // Connected, and disconnected.
         desk.vpnclient(&["up", "office"])?.success()?;
@@ -187,12 +203,17 @@ fn a_kill_switch_stays_after_a_failure_and_goes_with_every_wanted_end() {
         // Still looking for a server.
         desk.say(Tool::Ours, "AccountSet office /SERVER:203.0.113.99:443 /HUB:h")?;
         desk.say(Tool::Ours, "AccountConnect office")?;
-        eventually(IN_TIME, "the kill switch of a try", || Ok(is_closed(host)?.then_some(())))?;
+        eventually(IN_TIME, "the kill switch of a try", || {
+            Ok(is_closed(host)?.then_some(()))
+        })?;
         desk.say(Tool::Ours, "AccountDisconnect office")?;
         opens(host, "the open way after a try was ended")?;
 
         // Refused: it stays, until somebody says that this was the end.
-        desk.say(Tool::Ours, &format!("AccountSet office /SERVER:{OUTSIDE}:443 /HUB:{HUB}"))?;
+        desk.say(
+            Tool::Ours,
+            &format!("AccountSet office /SERVER:{OUTSIDE}:443 /HUB:{HUB}"),
+        )?;
         let fail = || -> Result<()> {
             let refused = desk.vpnclient(&["up", "office"])?;
             ensure!(refused.code == 3, "{refused:?}");
@@ -212,7 +233,8 @@ fn a_kill_switch_stays_after_a_failure_and_goes_with_every_wanted_end() {
         opens(host, "the open way after the account was deleted")?;
 
         desk.account("second", OUTSIDE, "radius")?;
-        desk.vpnclient(&["options", "second", "--", "--kill-switch"])?.success()?;
+        desk.vpnclient(&["options", "second", "--", "--kill-switch"])?
+            .success()?;
         ensure!(desk.vpnclient(&["up", "second"])?.code == 3 && is_closed(host)?);
         desk.stop()?;
         ensure!(!is_closed(host)?, "the way is closed after the service has ended");
@@ -264,14 +286,19 @@ fn a_servers_words_are_shown_and_a_password_that_it_wants_forgotten_is_kept_nowh
     lab::run(|lab| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         administer(&site.nat, "", &["ServerPasswordSet admin"])?;
-        let words = "Maintenance on Sunday\n\u{1b}[2Jfrom six".bytes().map(|byte| format!("{byte:02x}"));
+        let words = "Maintenance on Sunday\n\u{1b}[2Jfrom six"
+            .bytes()
+            .map(|byte| format!("{byte:02x}"));
         let message = format!("HubName=s:{HUB} Msg=d:{}", words.collect::<String>());
         let set = Caller::login(&site.nat, "admin")?.call("SetHubMsg", &request(&message)?)?;
         ensure!(set.is_ok(), "{set:?}");
         let policy = format!("UserPolicySet {USER} /NAME:NoSavePassword /VALUE:yes");
         let mut command = site.nat.command(program("vpncmd")?);
         command.args(["localhost", "/SERVER", "/PASSWORD:admin"]);
-        command.arg(format!("/ADMINHUB:{HUB}")).arg("/CMD").args(policy.split(' '));
+        command
+            .arg(format!("/ADMINHUB:{HUB}"))
+            .arg("/CMD")
+            .args(policy.split(' '));
         process::run(&mut command)?;
 
         let desk = Desk::new(lab, &site.user, "desk")?;
@@ -280,9 +307,15 @@ fn a_servers_words_are_shown_and_a_password_that_it_wants_forgotten_is_kept_nowh
         ensure!(secrets()?.contains(PASSWORD));
         desk.accept("office")?;
         let shown = desk.vpnclient(&["status"])?.success()?;
-        ensure!(shown.contains("message   Maintenance on Sunday / [2Jfrom six"), "{shown:?}");
+        ensure!(
+            shown.contains("message   Maintenance on Sunday / [2Jfrom six"),
+            "{shown:?}"
+        );
         let status = desk.status("office", |status| status["message"].is_string())?;
-        ensure!(status["message"] == "Maintenance on Sunday\n[2Jfrom six", "{status}");
+        ensure!(
+            status["message"] == "Maintenance on Sunday\n[2Jfrom six",
+            "{status}"
+        );
         eventually(IN_TIME, "secrets without the password", || {
             Ok((!secrets()?.contains(PASSWORD)).then_some(()))
         })?;
@@ -311,7 +344,10 @@ fn status_is_a_screen_on_a_terminal_and_the_progress_of_up_a_moving_line() {
         desk.vpnclient(&["down", "office"])?.success()?;
         let mut up = site.user.command(program("vpnclient")?);
         let (code, screen) = Typist::start(up.args(["up", "office"]))?.end()?;
-        ensure!(code == 0 && screen.contains("connected: session"), "{code}: {screen}");
+        ensure!(
+            code == 0 && screen.contains("connected: session"),
+            "{code}: {screen}"
+        );
         ensure!(
             !screen.lines().any(|line| line.starts_with("securing")),
             "what passes is no line of its own: {screen}"
@@ -350,7 +386,9 @@ fn the_log_of_the_service_has_a_line_for_every_change_as_text_or_as_json() {
         let log = desk.service()?.log();
         for line in ["connected: session", "address 192.168.30.", "disconnected after"] {
             let found = log.lines().filter(|said| said.contains(line));
-            let of_account = found.filter(|said| said.contains("connection=\"office\"")).count();
+            let of_account = found
+                .filter(|said| said.contains("connection=\"office\""))
+                .count();
             ensure!(of_account == 1, "{line}: {of_account} lines\n{log}");
         }
         desk.stop()?;
@@ -363,13 +401,19 @@ fn the_log_of_the_service_has_a_line_for_every_change_as_text_or_as_json() {
         let mut messages = Vec::new();
         for line in log.lines().filter(|line| !line.is_empty()) {
             let said: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
-            ensure!(said["timestamp"].is_string() && said["level"].is_string(), "{line}");
+            ensure!(
+                said["timestamp"].is_string() && said["level"].is_string(),
+                "{line}"
+            );
             if said["connection"] == "office" {
                 messages.push(said["message"].as_str().unwrap_or_default().to_owned());
             }
         }
         for line in ["connected: session", "address 192.168.30.", "disconnected after"] {
-            ensure!(messages.iter().any(|said| said.contains(line)), "{line}: {messages:?}");
+            ensure!(
+                messages.iter().any(|said| said.contains(line)),
+                "{line}: {messages:?}"
+            );
         }
         drop(desk);
         server.stop()
@@ -403,13 +447,18 @@ fn exit_codes_say_whose_fault_it_was() {
         desk.status("office", |status| status["state"] == "closed")?;
         host.sh("ip link add vpn_office type veth peer name other")?;
         let taken = desk.vpnclient(&["up", "office"])?;
-        ensure!(taken.code == 4 && taken.stderr.contains("vpn_office"), "{taken:?}");
+        ensure!(
+            taken.code == 4 && taken.stderr.contains("vpn_office"),
+            "{taken:?}"
+        );
         host.sh("ip link del vpn_office")?;
         ensure!(code(&["up", "office"])? == 0 && code(&["status"])? == 0);
 
         // A second service of the same user has no place.
         let mut second = host.command(program("vpnclient")?);
-        second.args(["run", "--config-dir"]).arg(desk.folder.join("config"));
+        second
+            .args(["run", "--config-dir"])
+            .arg(desk.folder.join("config"));
         let mut second = Daemon::start("a second service", &mut second)?;
         let ended = second.wait(IN_TIME)?;
         ensure!(ended == 4 || ended == 2, "{ended}: {}", second.log());
@@ -425,7 +474,9 @@ fn another_machine_manages_the_service_once_that_is_allowed_and_by_its_password(
         let desk = Desk::new(lab, &site.user, "desk")?;
         let from_afar = |tool: Tool<'_>, password: &str| {
             let mut command = tool.command(&site.nat, &desk.folder)?;
-            command.args(["203.0.113.10", "/CLIENT"]).arg(format!("/PASSWORD:{password}"));
+            command
+                .args(["203.0.113.10", "/CLIENT"])
+                .arg(format!("/PASSWORD:{password}"));
             process::answer(command.args(["/CMD", "NicList"]))
         };
         desk.say(Tool::Ours, "PasswordSet sesame /REMOTEONLY:no")?;

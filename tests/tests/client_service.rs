@@ -166,7 +166,8 @@ fn both_are_there(desk: &Desk<'_>, site: &Site) -> Result<()> {
     );
     site.user_sees_the_private_page()?;
     // The other segment: its gateway says where it is, once somebody wants to know.
-    site.user.within(|| UdpSocket::bind("0.0.0.0:0")?.send_to(b"?", "192.168.40.1:9"))??;
+    site.user
+        .within(|| UdpSocket::bind("0.0.0.0:0")?.send_to(b"?", "192.168.40.1:9"))??;
     eventually(IN_TIME, "the gateway of the other segment", || {
         let neighbour = site.user.sh("ip neighbour show 192.168.40.1 dev vpn_stock")?;
         Ok(neighbour.contains("lladdr").then_some(()))
@@ -240,7 +241,11 @@ fn status_tells_all_there_is_to_know_of_a_connection() {
         );
 
         // A connection of the command line stands beside it.
-        let beside = ours::Client::connect(&site.user, OUTSIDE, &["--insecure", "--rootless", "--name", "beside"])?;
+        let beside = ours::Client::connect(
+            &site.user,
+            OUTSIDE,
+            &["--insecure", "--rootless", "--name", "beside"],
+        )?;
         let other = desk.status("beside", |status| status["state"] == "connected")?;
         ensure!(
             other["account"] == false && other["pid"] != status["pid"],
@@ -461,7 +466,8 @@ fn accounts_travel_in_files_between_the_stock_service_and_ours() {
             }
             if name == "a" {
                 // Ours takes such a file without vpncmd, too.
-                desk.vpnclient(&["import", &desk.folder.join("a.vpn").display().to_string()])?.success()?;
+                desk.vpnclient(&["import", &desk.folder.join("a.vpn").display().to_string()])?
+                    .success()?;
             } else {
                 say(to, tool, &format!("AccountImport {name}.vpn"))?;
             }

@@ -309,7 +309,9 @@ impl Keeper {
                 self.obey(Order::Abandon);
             }
             // This server does not take one more before the old one has gone.
-            Err(JoinError::Refused(ErrorCode::TooManyConnections)) if self.retiring.is_some() => self.retire(),
+            Err(JoinError::Refused(ErrorCode::TooManyConnections)) if self.retiring.is_some() => {
+                self.retire()
+            }
             Err(JoinError::Refused(code @ ErrorCode::TooManyConnections))
                 if self.tunnel.connections().is_empty() =>
             {

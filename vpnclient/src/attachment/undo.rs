@@ -53,7 +53,10 @@ impl Drop for Undo {
                 runtime.block_on(async { timeout(PATIENCE, take_back(&device, table, switch)).await })
             });
             if !matches!(done, Ok(Ok(()))) {
-                tracing::warn!(device, "what the connection has changed could not be taken back; `vpnclient cleanup` does it");
+                tracing::warn!(
+                    device,
+                    "what the connection has changed could not be taken back; `vpnclient cleanup` does it"
+                );
             }
         });
         let _ = undoing.join();

@@ -337,7 +337,10 @@ mod tests {
         assert!(profile.wish.options.half_connection && profile.wish.options.qos);
         assert_eq!((profile.wish.udp, profile.settings.growth.connections), (None, 8));
         let growth = profile.settings.growth;
-        assert_eq!((growth.interval, growth.lifetime), (Duration::ZERO, Some(Duration::from_secs(3600))));
+        assert_eq!(
+            (growth.interval, growth.lifetime),
+            (Duration::ZERO, Some(Duration::from_secs(3600)))
+        );
         assert_eq!(profile.settings.patience.tries, Some(5));
         assert_eq!(profile.settings.patience.longest, Duration::from_secs(15));
         let device = device(&profile);

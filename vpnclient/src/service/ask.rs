@@ -39,7 +39,10 @@ async fn call(folder: &Folder) -> Result<Stream, Failure> {
 async fn ask(stream: &mut Stream, request: &Request) -> Result<Value, Failure> {
     let answer = request.put(stream).await.map_err(|e| gone(&e))?;
     match answer["error"].as_str() {
-        Some(error) => Err(Failure::told(error, answer["reason"].as_str().unwrap_or_default())),
+        Some(error) => Err(Failure::told(
+            error,
+            answer["reason"].as_str().unwrap_or_default(),
+        )),
         None => Ok(answer),
     }
 }

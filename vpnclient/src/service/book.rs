@@ -125,7 +125,11 @@ impl Book {
         let Some(newest) = self.adapters.last().map(|adapter| adapter.name.clone()) else {
             return;
         };
-        let names: Vec<_> = self.adapters.iter().map(|adapter| adapter.name.to_lowercase()).collect();
+        let names: Vec<_> = self
+            .adapters
+            .iter()
+            .map(|adapter| adapter.name.to_lowercase())
+            .collect();
         for entry in &mut self.accounts {
             let device = &mut entry.account.option.device_name;
             if !names.contains(&device.to_lowercase()) {

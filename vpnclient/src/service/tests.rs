@@ -262,7 +262,11 @@ fn an_adapter_has_one_user_that_keeps_it() {
 fn accounts_are_listed_by_their_names() {
     let mut service = with_accounts(&["b", "a2", "C", "a"]);
     let list = call::<method::EnumAccount>(&mut service, &Nothing {}).unwrap();
-    let names: Vec<_> = list.accounts.iter().map(|row| row.account_name.as_str()).collect();
+    let names: Vec<_> = list
+        .accounts
+        .iter()
+        .map(|row| row.account_name.as_str())
+        .collect();
     assert_eq!(names, ["a", "a2", "b", "C"]);
 }
 
@@ -402,7 +406,10 @@ fn a_proxy_for_all_accounts_is_refused_since_each_has_its_own() {
         port: 8080,
         ..CommonProxy::default()
     };
-    assert_eq!(call::<method::SetCommonProxySetting>(&mut service, &proxy), Err(33));
+    assert_eq!(
+        call::<method::SetCommonProxySetting>(&mut service, &proxy),
+        Err(33)
+    );
     let none = CommonProxy::default();
     call::<method::SetCommonProxySetting>(&mut service, &none).unwrap();
     let read = call::<method::GetCommonProxySetting>(&mut service, &Nothing {});
