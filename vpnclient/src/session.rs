@@ -310,7 +310,7 @@ impl Keeper {
             }
             // This server does not take one more before the old one has gone.
             Err(JoinError::Refused(ErrorCode::TooManyConnections)) if self.retiring.is_some() => {
-                self.retire()
+                self.retire();
             }
             Err(JoinError::Refused(code @ ErrorCode::TooManyConnections))
                 if self.tunnel.connections().is_empty() =>

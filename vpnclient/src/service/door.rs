@@ -298,9 +298,10 @@ mod tests {
     }
 
     fn with_password() -> Book {
-        let mut book = Book::default();
-        book.password = Secret::new(*admin_hash(b"sesame").as_bytes());
-        book
+        Book {
+            password: Secret::new(*admin_hash(b"sesame").as_bytes()),
+            ..Book::default()
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The methods of the client service (client RPC §3): one call, one answer. No sockets, no files, no clock: what the service has to
 //! do with them is its [`World`].
 
+// The table hands each request over: some handlers keep it, and all are called alike.
+#![allow(clippy::needless_pass_by_value)]
+
 mod accounts;
 mod adapters;
 

@@ -242,8 +242,10 @@ mod tests {
     use crate::service::book::{Adapter, Entry};
 
     fn full() -> Book {
-        let mut book = Book::default();
-        book.password = Secret::new([9; 20]);
+        let mut book = Book {
+            password: Secret::new([9; 20]),
+            ..Book::default()
+        };
         book.config.allow_remote = true;
         book.config.keep.enabled = true;
         book.manager.easy_mode = true;
