@@ -202,6 +202,12 @@ impl Head {
     }
 }
 
+/// Whether a response can begin with these bytes, so that what is none is known before it ends a line.
+#[must_use]
+pub fn may_be_response(input: &[u8]) -> bool {
+    input.iter().zip(b"HTTP/1.1").all(|(is, should)| is == should)
+}
+
 /// Whether a request that begins with these bytes is for the JSON interface: its target is `/api` or something below
 /// it. `None` until enough of it is there.
 #[must_use]
@@ -317,6 +323,16 @@ mod tests {
         assert!(head.request().unwrap().is("POST", "/vpnsvc/vpn.cgi"));
         assert_eq!(head.content_length(), Ok(12));
         assert!(head.is_pack());
+    }
+
+    #[test]
+    fn a_response_is_told_by_its_first_bytes() {
+        for begin in ["", "H", "HTTP/1.1", "HTTP/1.1 200 OK"] {
+            assert!(may_be_response(begin.as_bytes()), "{begin}");
+        }
+        for begin in ["SSH-2.0", "h", "HTTP/1.0 200"] {
+            assert!(!may_be_response(begin.as_bytes()), "{begin}");
+        }
     }
 
     #[test]

@@ -23,6 +23,10 @@ const RESUME_PAUSE: Duration = Duration::from_millis(500);
 /// How long a further connection may take, at least and at most; in between it is a few times what the first one took. A
 /// request that was lost with the network is not waited for.
 const PATIENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(15);
+/// A connection that broke so soon after it took up the session did not really; and how many of these say that none will. A stock
+/// server answers so when a connection of several was cut (protocol §1.1).
+const FUTILE: Duration = Duration::from_secs(1);
+const FUTILE_TRIES: u32 = 3;
 /// What may wait for one connection (protocol §7.2 has stock's bound).
 const QUEUE_BYTES: usize = 2_560_000;
 
@@ -124,10 +128,9 @@ impl Session {
             news: sender,
             orders: received,
             doubted: None,
-            interval: growth.interval,
-            ages: Ages::new(growth.lifetime),
-            retiring: None,
-            next_try: Instant::now() + growth.interval,
+            next_try: Instant::now() + INTERVAL,
+            resumed: None,
+            futile: 0,
         };
         let keeper = tokio::spawn(keeper.run());
         Self {
@@ -192,6 +195,9 @@ struct Keeper {
     /// The connection that is to be replaced because of its age.
     retiring: Option<ConnectionId>,
     next_try: Instant,
+    /// When there was a connection again, and how many of these broke at once, one after the other.
+    resumed: Option<Instant>,
+    futile: u32,
 }
 
 /// Connections that may be dead.
@@ -235,8 +241,8 @@ impl Keeper {
                     News::Interrupted
                 };
                 let _ = self.news.send(news);
-                if !connected {
-                    self.next_try = Instant::now();
+                if !self.may_go_on(connected) {
+                    return "the server takes connections for it, and closes them at once".to_owned();
                 }
             }
             self.look_at_doubts(connected);
@@ -288,6 +294,18 @@ impl Keeper {
                 return over;
             }
         }
+    }
+
+    /// There is a connection again, or none any more: whether it makes sense to try on, and when.
+    fn may_go_on(&mut self, connected: bool) -> bool {
+        if connected {
+            self.resumed = Some(Instant::now());
+            return true;
+        }
+        let in_vain = self.resumed.take().is_some_and(|since| since.elapsed() < FUTILE);
+        self.futile = if in_vain { self.futile + 1 } else { 0 };
+        self.next_try = Instant::now() + if in_vain { RESUME_PAUSE } else { Duration::ZERO };
+        self.futile < FUTILE_TRIES
     }
 
     /// What comes of a further connection; `Some` when the session is over.

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use rand::rngs::StdRng;
 
 use super::{HandshakeError, Hello, wire};
-use crate::http::{self, HEAD_BYTES, Head, HeadReader};
+use crate::http::{self, HEAD_BYTES, Head, HeadReader, HttpError};
 use crate::pack::{Limits, Pack};
 use crate::signature;
 
@@ -118,6 +118,9 @@ impl ClientHandshake {
     fn advance(&mut self) -> Result<(), HandshakeError> {
         while matches!(self.stage, Stage::Hello | Stage::Reply(_)) {
             if self.head.is_none() {
+                if self.reader.is_at_start() && !http::may_be_response(&self.input) {
+                    return Err(HttpError::StartLine.into());
+                }
                 let Some(head) = self.reader.read(&mut self.input)? else {
                     return Ok(());
                 };

@@ -178,33 +178,23 @@ fn servers_refusals_are_told_apart(site: &Site, server: &AnyServer) -> Result<()
     right("hub_offline", "put the hub online")
 }
 
-/// Sets the user's last day; the moment has a blank in it, which each tool takes in its own way.
+/// Sets the user's last day; the moment has a blank in it, so it has to be one argument.
 fn expires(site: &Site, server: &AnyServer, moment: &str) -> Result<()> {
-    match server {
-        AnyServer::Ours(_) => {
-            let hub = format!("/ADMINHUB:{HUB}");
-            let when = format!("/EXPIRES:{moment}");
-            vpncmd(
-                &site.nat,
-                &[
-                    "localhost",
-                    "/SERVER",
-                    &hub,
-                    "/CMD",
-                    "UserExpiresSet",
-                    USER,
-                    &when,
-                ],
-            )?
-            .success()?;
-            Ok(())
-        }
-        AnyServer::Stock(..) => server.shape(
-            site,
-            HUB,
-            &[&format!("UserExpiresSet {USER} /EXPIRES:\"{moment}\"")],
-        ),
-    }
+    let (hub, when) = (format!("/ADMINHUB:{HUB}"), format!("/EXPIRES:{moment}"));
+    let arguments = [
+        "localhost",
+        "/SERVER",
+        &hub,
+        "/CMD",
+        "UserExpiresSet",
+        USER,
+        &when,
+    ];
+    let answer = match server {
+        AnyServer::Ours(_) => vpncmd(&site.nat, &arguments),
+        AnyServer::Stock(stock, _) => stock.vpncmd(&site.nat, &arguments),
+    };
+    answer?.success().map(drop)
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl AnyServer {
         }
     }
 
-    /// Ends the one session of [`USER`].
+    /// Ends the latest session of [`USER`]; those of clients that have ended may be kept for a while.
     pub(crate) fn end_session(&self, site: &Site) -> Result<()> {
         let list = match self {
             Self::Ours(_) => ours::administer(&site.nat, HUB, &["SessionList"])?,
@@ -51,9 +51,11 @@ impl AnyServer {
                 .success()?,
         };
         let prefix = format!("SID-{}-", USER.to_uppercase());
+        let number = |word: &&str| word.strip_prefix(&prefix).and_then(|n| n.parse::<u32>().ok());
         let session = list
             .split([' ', '|', '\r', '\n'])
-            .find(|word| word.starts_with(&prefix));
+            .filter(|word| word.starts_with(&prefix))
+            .max_by_key(number);
         let session = session.with_context(|| format!("no session of {USER} in\n{list}"))?;
         self.shape(site, HUB, &[&format!("SessionDisconnect {session}")])
     }

@@ -139,6 +139,7 @@ pub(super) async fn follow(shared: Arc<Shared>, mut heard: mpsc::Receiver<Bytes>
 /// Sets up what a router advertises, and asks whom it sends us to.
 async fn advertised(shared: &Shared, frame: &[u8], device: &str, before: &Plan6) -> Option<Plan6> {
     let said = advertisement::parse(frame)?;
+    tracing::debug!(?said, "a router of the hub advertises");
     let mut network = shared.network.lock().await;
     let done = match network.surroundings(Ipv4Addr::UNSPECIFIED.into()).await {
         Ok(around) => {
@@ -216,6 +217,7 @@ async fn take(shared: &Shared, lease: &Lease) -> Result<bool, String> {
 }
 
 async fn inform(shared: &Shared, information: Information) -> Vec<String> {
+    tracing::debug!(?information, "a DHCPv6 server told");
     let wanted = shared.wishes.dns && !information.dns.is_empty();
     let dns = wanted.then(|| Dns {
         servers: information.dns.into_iter().map(Into::into).collect(),

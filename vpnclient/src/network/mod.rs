@@ -334,9 +334,12 @@ impl Network {
         Ok(())
     }
 
-    /// The rule for answers, where one is needed: with IPv4 the kernel says whether it is strict about the way back. With IPv6 it
-    /// never is, but firewalls are (`fib saddr . iif`, as firewalld has it unless told otherwise), and nobody says so.
+    /// The rule for answers, where the kernel needs one. With IPv6 nobody does: firewalls that are strict about the way back look for
+    /// one by the device that a packet came in at, which our table has none for, so that the main one is asked after all.
     async fn answers_wanted(&self, server: IpAddr) -> netdev::Result<Option<Rule>> {
+        if !server.is_ipv4() {
+            return Ok(None);
+        }
         let way = match self.links.route_to_marked(server, MARK).await {
             Ok(way) => way,
             // Out of reach for now.
@@ -353,9 +356,9 @@ impl Network {
                 .unwrap_or(0)
         };
         const STRICT: u8 = 1;
-        let is_strict = device.filter(|link| !link.loopback).is_some_and(|link| {
-            server.is_ipv6() || strictness("all").max(strictness(&link.name)) == STRICT
-        });
+        let is_strict = device
+            .filter(|link| !link.loopback)
+            .is_some_and(|link| strictness("all").max(strictness(&link.name)) == STRICT);
         Ok(way
             .source
             .filter(|_| is_strict)
