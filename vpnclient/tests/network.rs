@@ -102,7 +102,7 @@ fn wishes(routes: RouteMode) -> Wishes {
 /// Everything that a client could change here, but what is on its own device.
 fn state(etc: &Path) -> String {
     let script = format!(
-        "ip rule; ip -6 rule; ip route show table all; ip -6 route show table all | grep -v -e vpn -e fe80: -e ff00:; ip -4 -brief address; \
+        "ip rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all | grep -v -e vpn -e fe80: -e ff00:; ip -4 -brief address; \
          nft list ruleset; ls -A {0}; cat {0}/resolv.conf",
         etc.display()
     );

@@ -113,7 +113,7 @@ fn what_a_dhcpv6_server_of_the_hub_knows_beside_addresses_is_asked_for_and_set()
         let client = Client::connect(user, "203.0.113.1", &options)?;
         client
             .daemon()
-            .line_with("a DHCPv6 server told", IN_TIME)?;
+            .line_with("a DHCPv6 server has told what it knows", IN_TIME)?;
         let names = user.sh("cat /etc/resolv.conf")?;
         ensure!(
             names.contains("\nsearch six.example\n") && names.contains("nameserver 2001:db8:9::53\n"),

@@ -176,7 +176,10 @@ async fn advertised(shared: &Shared, frame: &[u8], device: &str, before: &Plan6)
 async fn told(shared: &Shared, device: &str, event: dhcp6::Event) {
     let mut notes = Vec::new();
     match event {
-        dhcp6::Event::Informed(information) => notes.extend(inform(shared, information).await),
+        dhcp6::Event::Informed(information) => {
+            notes.extend(inform(shared, information).await);
+            tracing::debug!("a DHCPv6 server has told what it knows");
+        }
         dhcp6::Event::Leased(lease) => match take(shared, &lease).await {
             Ok(is_new) => {
                 let term = Duration::from_secs(lease.valid.into());
@@ -217,7 +220,6 @@ async fn take(shared: &Shared, lease: &Lease) -> Result<bool, String> {
 }
 
 async fn inform(shared: &Shared, information: Information) -> Vec<String> {
-    tracing::debug!(?information, "a DHCPv6 server told");
     let wanted = shared.wishes.dns && !information.dns.is_empty();
     let dns = wanted.then(|| Dns {
         servers: information.dns.into_iter().map(Into::into).collect(),
