@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use nix::libc;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo};
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
+};
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec};
 use tokio::task::AbortHandle;
@@ -149,7 +151,8 @@ impl Links {
 
     /// Notes something at the device, at most 255 bytes; an empty text takes the note away.
     pub async fn set_alias(&self, device: &str, alias: &str) -> Result<()> {
-        self.change(device, "noting an alias of", |link| link.alias(alias)).await
+        self.change(device, "noting an alias of", |link| link.alias(alias))
+            .await
     }
 
     /// Makes the device a port of the bridge with this number.
@@ -197,7 +200,13 @@ impl Links {
 
     /// Gives the device an address of IPv6 for a time, alone as [`Links::add_address_alone`] does, or prolongs it: the seconds for which
     /// it is preferred and for which it holds, `u32::MAX` for ever.
-    pub async fn set_address_for(&self, device: &str, ip: IpAddr, prefix: u8, times: (u32, u32)) -> Result<()> {
+    pub async fn set_address_for(
+        &self,
+        device: &str,
+        ip: IpAddr,
+        prefix: u8,
+        times: (u32, u32),
+    ) -> Result<()> {
         let index = self.index(device).await?;
         let mut request = self.handle.address().add(index, ip, prefix).replace();
         let mut info = CacheInfo::default();

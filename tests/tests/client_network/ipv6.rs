@@ -44,7 +44,11 @@ fn connect(site: &Site, server: &str, options: &[&str]) -> Result<Client> {
     has_address(&client)?;
     // The first advertisement may be one of a router that does not know yet that it has a way out.
     let takes_all = !options.contains(&"--routes");
-    let news = if takes_all { "::/0 via fe80::" } else { "IPv6 through lab by" };
+    let news = if takes_all {
+        "::/0 via fe80::"
+    } else {
+        "IPv6 through lab by"
+    };
     client.daemon().line_with(news, IN_TIME)?;
     eventually(IN_TIME, "an IPv6 address", || {
         let shown = site
@@ -108,7 +112,15 @@ fn what_a_dhcpv6_server_of_the_hub_knows_beside_addresses_is_asked_for_and_set()
                       /DNS:192.168.30.1 /DNS2:none /DOMAIN:six.example /LOG:no";
         administer(&site.nat, HUB, &[domain])?;
         let user = &site.user;
-        let options = ["--tap", "lab", "--insecure", "--no-dhcp", "--routes", "none", "-vv"];
+        let options = [
+            "--tap",
+            "lab",
+            "--insecure",
+            "--no-dhcp",
+            "--routes",
+            "none",
+            "-vv",
+        ];
         let before = state(user)?;
         let client = Client::connect(user, "203.0.113.1", &options)?;
         client
@@ -130,32 +142,31 @@ fn a_tunnel_by_ipv6_stays_outside_of_itself_also_where_a_firewall_is_strict_abou
     lab::run(|lab| {
         let (site, server) = site(lab)?;
         let user = &site.user;
-        // The check of the way back that distributions' firewalls make for IPv6, in place of the rp_filter that it does not have.
-        user.sh(
-            "nft add table inet strict; nft add chain inet strict in '{ type filter hook prerouting priority -10; }'
-             nft add rule inet strict in meta nfproto ipv6 icmpv6 type '{' nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert '}' accept
-             nft add rule inet strict in meta nfproto ipv6 fib saddr . iif oif missing drop",
-        )?;
         // Who comes by IPv6 is told of no default router unless that is allowed.
         let allow = "ExtOptionSet NoIPv6DefaultRouterInRAWhenIPv6 /VALUE:0";
         administer(&site.nat, HUB, &[allow])?;
-        let before = state(user)?;
-        let client = connect(&site, &format!("[{SERVER}]:443"), &["--no-udp"])?;
-        sees_the_page(&site, &client)?;
-        let ways = (way_of_the_tunnel(user, SERVER)?, way(user, SERVER)?);
-        ensure!(
-            ways == ("eth0".to_owned(), "lab".to_owned()),
-            "{ways:?}\n{}\n{}",
-            state(user)?,
-            client.daemon().log()
-        );
-        site.page
-            .is_seen_from(user, format!("[{PAGE}]:80").parse()?)
-            .with_context(|| client.daemon().log())?;
-        let log = client.daemon().log();
-        ensure!(!log.contains("broke"), "{log}");
-        client.stop()?;
-        is_as_before(user, &before)?;
+        for is_strict in [false, true] {
+            if is_strict {
+                // What distributions' firewalls have in place of the rp_filter that IPv6 does not know.
+                user.sh(
+                    "nft add table inet strict; nft add chain inet strict in '{ type filter hook prerouting priority -10; }'
+                     nft add rule inet strict in icmpv6 type '{' nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert '}' accept
+                     nft add rule inet strict in meta nfproto ipv6 fib saddr . mark . iif oif missing drop",
+                )?;
+            }
+            let before = state(user)?;
+            let client = connect(&site, &format!("[{SERVER}]:443"), &["--no-udp"])?;
+            sees_the_page(&site, &client)?;
+            site.page
+                .is_seen_from(user, format!("[{PAGE}]:80").parse()?)
+                .with_context(|| client.daemon().log())?;
+            ensure!(way_of_the_tunnel(user, SERVER)? == "eth0" && way(user, PAGE)? == "lab");
+            ensure!(is_strict || way(user, SERVER)? == "lab");
+            let log = client.daemon().log();
+            ensure!(!log.contains("broke"), "{log}");
+            client.stop()?;
+            is_as_before(user, &before)?;
+        }
         server.stop()
     });
 }

@@ -78,12 +78,7 @@ impl Routers {
                 // Whoever reads it gives back what is not for them. A full channel means a flood.
                 if kernel {
                     let take = |answer| drop(self.reader.try_send(answer));
-                    segment::finish(
-                        &header_of(frame),
-                        frame.bytes.clone(),
-                        &mut BytesMut::new(),
-                        take,
-                    );
+                    segment::finish(&header_of(frame), frame.bytes.clone(), &mut BytesMut::new(), take);
                 }
                 return !kernel;
             }

@@ -187,7 +187,9 @@ async fn told(shared: &Shared, device: &str, event: dhcp6::Event) {
                     u32::MAX => "for ever".to_owned(),
                     _ => format!("for {}", human(term)),
                 };
-                notes.extend(is_new.then(|| format!("address {} on {device} by DHCPv6, {term}", lease.address)));
+                notes.extend(
+                    is_new.then(|| format!("address {} on {device} by DHCPv6, {term}", lease.address)),
+                );
                 notes.extend(inform(shared, lease.information).await);
             }
             Err(why) => notes.push(why),
@@ -208,11 +210,7 @@ async fn told(shared: &Shared, device: &str, event: dhcp6::Event) {
 async fn take(shared: &Shared, lease: &Lease) -> Result<bool, String> {
     let mut network = shared.network.lock().await;
     let around = network.surroundings(Ipv4Addr::UNSPECIFIED.into()).await;
-    check_address(
-        lease.address,
-        &shared.wishes,
-        &around.map_err(|e| e.to_string())?,
-    )?;
+    check_address(lease.address, &shared.wishes, &around.map_err(|e| e.to_string())?)?;
     network
         .lease6(lease.address, (lease.preferred, lease.valid))
         .await

@@ -164,7 +164,8 @@ pub(super) fn parse(bytes: &[u8], xid: [u8; 3], asker: &Asker) -> Option<Said> {
             NAME_SERVERS => {
                 let (addresses, _) = content.as_chunks::<16>();
                 let usable = addresses.iter().map(|octets| Ipv6Addr::from(*octets));
-                said.dns.extend(usable.filter(|ip| is_host(*ip)).take(MAX_SERVERS));
+                said.dns
+                    .extend(usable.filter(|ip| is_host(*ip)).take(MAX_SERVERS));
             }
             SEARCH_LIST => said.search = search_list(content, MAX_SEARCH),
             REFRESH_TIME => said.refresh = u32_at(content, 0),

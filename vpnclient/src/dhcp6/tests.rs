@@ -64,7 +64,11 @@ fn says(kind: u8, xid: [u8; 3], server: &[u8], options: &[Vec<u8>]) -> Vec<u8> {
 
 fn names() -> Vec<u8> {
     let server: Ipv6Addr = "2001:db8::53".parse().unwrap();
-    [option(23, &server.octets()), option(24, b"\x04corp\x07example\x00")].concat()
+    [
+        option(23, &server.octets()),
+        option(24, b"\x04corp\x07example\x00"),
+    ]
+    .concat()
 }
 
 fn information() -> Information {
@@ -259,7 +263,14 @@ fn what_is_for_another_client_or_makes_no_sense_is_not_taken() {
         association([0, 0], &granted(address(), 900, 600)),
         association([0, 0], &granted(address(), 0, 0)),
         // Of another association.
-        option(3, &[&[0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0][..], &granted(address(), 600, 900)].concat()),
+        option(
+            3,
+            &[
+                &[0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0][..],
+                &granted(address(), 600, 900),
+            ]
+            .concat(),
+        ),
     ] {
         client.handle_input(now, &says(2, xid, SERVER, &[grant, option(7, &[255])]));
         assert!(!client.has_output());

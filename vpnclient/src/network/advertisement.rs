@@ -439,7 +439,10 @@ mod tests {
             ..Surroundings::default()
         };
         let check = |text: &str, lan| {
-            let wishes = Wishes { lan, ..wishes(RouteMode::Dhcp) };
+            let wishes = Wishes {
+                lan,
+                ..wishes(RouteMode::Dhcp)
+            };
             check_address(ip(text), &wishes, &around)
         };
         assert!(check("fd00:1::9", Lan::Private).unwrap_err().contains("eth0"));

@@ -14,6 +14,7 @@ mod plan;
 mod program;
 mod surroundings;
 mod table;
+mod way_back;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -334,12 +335,8 @@ impl Network {
         Ok(())
     }
 
-    /// The rule for answers, where the kernel needs one. With IPv6 nobody does: firewalls that are strict about the way back look for
-    /// one by the device that a packet came in at, which our table has none for, so that the main one is asked after all.
+    /// The rule for answers, where somebody is strict about the way back.
     async fn answers_wanted(&self, server: IpAddr) -> netdev::Result<Option<Rule>> {
-        if !server.is_ipv4() {
-            return Ok(None);
-        }
         let way = match self.links.route_to_marked(server, MARK).await {
             Ok(way) => way,
             // Out of reach for now.
@@ -348,21 +345,12 @@ impl Network {
         };
         let devices = self.links.list().await?;
         let device = devices.iter().find(|link| Some(link.index) == way.device);
-        let strictness = |name: &str| {
-            let key = format!("net.ipv4.conf.{}.rp_filter", name.replace('.', "/"));
-            sysctl::read(&key)
-                .ok()
-                .and_then(|value| value.parse::<u8>().ok())
-                .unwrap_or(0)
+        let (Some(device), Some(local)) = (device.filter(|link| !link.loopback), way.source) else {
+            return Ok(None);
         };
-        const STRICT: u8 = 1;
-        let is_strict = device
-            .filter(|link| !link.loopback)
-            .is_some_and(|link| strictness("all").max(strictness(&link.name)) == STRICT);
-        Ok(way
-            .source
-            .filter(|_| is_strict)
-            .map(|local| self.table.answers(local, server)))
+        let is_strict = (server.is_ipv4() && way_back::kernel_is_strict(&device.name))
+            || way_back::firewall_is_strict().await;
+        Ok(is_strict.then(|| self.table.answers(local, server)))
     }
 
     /// Lets go of the VPN's name servers while the server is looked for: they cannot be reached to ask for its address.

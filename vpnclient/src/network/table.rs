@@ -71,9 +71,10 @@ impl Table {
             .collect()
     }
 
-    /// The rule by which the kernel, where it is strict about the way back (`rp_filter`), sees that the server's answers come in
-    /// where it would send: it looks for that way without the mark. Packets that are not marked and have the address of the
-    /// local network as their source are those that somebody bound to it, or answers to it.
+    /// The rule by which whoever is strict about the way back (see `way_back`) sees that the server's answers come in where this
+    /// machine would send: they look for that way without the mark. Packets that are not marked and have the address of the local
+    /// network as their source are those that somebody bound to it, or answers to it; with IPv6, where the kernel takes the rule for one
+    /// about the address that would be chosen, also those that are bound to none.
     pub(super) fn answers(&self, local: IpAddr, server: IpAddr) -> Rule {
         let of = if server.is_ipv4() { Rule::v4 } else { Rule::v6 };
         Rule {

@@ -223,7 +223,10 @@ mod tests {
     #[test]
     fn an_answer_to_another_question_is_none() {
         let asked = question(7, "a.example", Family::V4).unwrap();
-        for other in [question(8, "a.example", Family::V4), question(7, "b.example", Family::V4)] {
+        for other in [
+            question(8, "a.example", Family::V4),
+            question(7, "b.example", Family::V4),
+        ] {
             let message = answer(&other.unwrap(), 0, &[(THE_NAME, TYPE_A, 60, &[10, 0, 1, 2])]);
             assert_eq!(reply(&asked, &message), None);
         }
