@@ -4,6 +4,7 @@ mod acceleration;
 mod administration;
 mod apply;
 mod bridge;
+mod client_accounts;
 mod client_bridge;
 mod client_mode;
 mod client_service;
