@@ -341,6 +341,16 @@ fn status_is_a_screen_on_a_terminal_and_the_progress_of_up_a_moving_line() {
         let desk = Desk::new(lab, &site.user, "desk")?;
         desk.account("office", OUTSIDE, "radius")?;
         desk.accept("office")?;
+        // At once, and again: the device is free, and so are the ports of doors.
+        for options in [&["--no-dns"][..], &["--socks5", "1080"], &["--no-dns"]] {
+            desk.vpnclient(&["down", "office"])?.success()?;
+            desk.vpnclient(&[&["options", "office", "--"], options].concat())?.success()?;
+            for _ in 0..2 {
+                desk.vpnclient(&["up", "office"])?.success()?;
+                desk.vpnclient(&["down", "office"])?.success()?;
+            }
+            desk.vpnclient(&["up", "office"])?.success()?;
+        }
         desk.vpnclient(&["down", "office"])?.success()?;
         let mut up = site.user.command(program("vpnclient")?);
         let (code, screen) = Typist::start(up.args(["up", "office"]))?.end()?;

@@ -436,6 +436,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
         }
         self.attachment.clear().await;
         self.end_session().await;
+        self.attachment.end().await;
         self.reporter.show(&Event::Closed {
             received: self.received,
             sent: self.sent,

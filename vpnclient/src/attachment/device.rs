@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -88,17 +88,53 @@ pub async fn run(
     reporter: &Reporter,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
-    let mut attachment = Device::open(device, reporter).await?;
+    let attachment = Device::open(device, reporter).await?;
+    let table = attachment.shared.network.lock().await.table();
+    let undo = Undo::of(attachment.name(), table, device.kill_switch);
+    // What is declared after `undo` is dropped before it, and has let go of device and table then.
+    let mut attachment = attachment;
     let shared = attachment.shared.clone();
-    let done = match attachment.guard(&wish.target.host).await {
-        Ok(switch) => {
+    let tap = Arc::downgrade(&attachment.tap);
+    let guarded = tokio::select! {
+        guarded = attachment.guard(&wish.target.host) => guarded.map(Some),
+        () = stop.came() => Ok(None),
+    };
+    let done = match guarded {
+        Ok(Some(switch)) => {
             let done = connection::run(wish, settings, attachment, reporter, stop).await;
-            release(switch, done, reporter).await
+            let done = release(switch, done, reporter).await;
+            undo.disarm();
+            done
+        }
+        // `undo` takes back what was begun.
+        Ok(None) => {
+            drop(attachment);
+            Ok(())
+        }
+        Err(failure) => {
+            drop(attachment);
+            undo.disarm();
+            Err(failure)
         }
         Err(error) => Err(error),
     };
     shared.network.lock().await.leave().await;
+    gone(&tap).await;
     done
+}
+
+/// Waits until nobody has the device any more: tasks that end have it for a moment longer than the connection, and the next
+/// connection may want it at once.
+async fn gone(tap: &Weak<Tap>) {
+    const LOOK: Duration = Duration::from_millis(5);
+    const LOOKS: u32 = 400;
+    for _ in 0..LOOKS {
+        if tap.strong_count() == 0 {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    tracing::debug!("somebody still has the device");
 }
 
 /// Turns the kill switch off after a wanted end.

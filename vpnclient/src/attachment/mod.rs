@@ -71,6 +71,11 @@ pub trait Attachment: Send {
     /// The lease goes on as it was.
     fn renewed(&mut self) -> impl Future<Output = ()> + Send;
 
+    /// It is not used any more; what it has taken of this machine is free when this is done.
+    fn end(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// There is no lease any more.
     fn clear(&mut self) -> impl Future<Output = ()> + Send;
 

@@ -154,6 +154,11 @@ impl Attachment for Rootless {
 
     async fn renewed(&mut self) {}
 
+    /// The next connection may want the same ports at once.
+    async fn end(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
     async fn clear(&mut self) {
         self.way.station.set_address(None);
     }
