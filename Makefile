@@ -36,10 +36,11 @@ bench-loss: ## what UDP acceleration gains on a path of 40 ms that loses 1 %; sa
 	@cargo build --release --bin vpnserver --bin vpnclient --bin vpncmd --bin bench_loss
 	@$${CARGO_TARGET_DIR:-target}/release/bench_loss docs/benchmarks.md
 
-soak: ## sessions that come and go under traffic; SOAK_MINUTES says for how long (30)
+soak: ## sessions that come and go under traffic, SOAK_MINUTES (30) long, and 200 kills of the client
 	@tests/prepare demo
 	@cargo build --bin vpnserver --bin vpnclient --bin vpncmd --bin soak
 	@$${CARGO_TARGET_DIR:-target}/debug/soak
+	@HUBWARD_KILLS=200 cargo test -p hubward-tests --test end_to_end client_network::kills::kills_at
 
 fuzz: ## every fuzz target, bounded; FUZZ_SECONDS says for how long each (60)
 	@tests/fuzz/run

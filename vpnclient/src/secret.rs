@@ -120,7 +120,8 @@ impl Password {
     /// [`Missing`].
     pub fn complete(&self) -> Result<(), Missing> {
         if self.kept().password.is_none() {
-            let typed = person::secret(&format!("Password of {}: ", self.who)).map_err(not_given)?;
+            let typed =
+                person::secret(&format!("Password of {}: ", self.who)).map_err(|why| not_given(&why))?;
             self.kept().password = Some(typed.ok_or(Missing::Password)?);
         }
         let Some(codes) = &self.codes else {
@@ -136,9 +137,9 @@ impl Password {
     fn fetch(&self, codes: &CodeSource) -> Result<Zeroizing<String>, Missing> {
         let code = match codes {
             CodeSource::Terminal => person::secret(&format!("One-time code of {}: ", self.who))
-                .map_err(not_given)?
+                .map_err(|why| not_given(&why))?
                 .ok_or_else(|| Missing::Code("there is no terminal to ask for it".to_owned()))?,
-            CodeSource::Input => password::next_line("the code").map_err(not_given)?,
+            CodeSource::Input => password::next_line("the code").map_err(|why| not_given(&why))?,
             CodeSource::File(path) => self.fresh(path)?,
         };
         if code.is_empty() {
@@ -151,7 +152,9 @@ impl Password {
 
     /// The code in a file, unless it is the one that was used already.
     fn fresh(&self, path: &Path) -> Result<Zeroizing<String>, Missing> {
-        let code = password::from_file(path, "--otp-file").map_err(not_given)?.text;
+        let code = password::from_file(path, "--otp-file")
+            .map_err(|why| not_given(&why))?
+            .text;
         if self.kept().used.as_ref() == Some(&code) {
             return Err(Missing::Code(format!(
                 "the one in {} was used already",
@@ -182,7 +185,7 @@ impl Password {
     }
 }
 
-fn not_given(failure: Failure) -> Missing {
+fn not_given(failure: &Failure) -> Missing {
     Missing::NotGiven(failure.to_string())
 }
 

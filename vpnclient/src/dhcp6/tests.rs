@@ -248,11 +248,12 @@ fn what_is_for_another_client_or_makes_no_sense_is_not_taken() {
     let (_, xid, _) = sent(&mut client).unwrap();
     let grant = association([0, 0], &granted(address(), 600, 900));
     let other_number = [xid[0], xid[1], xid[2] ^ 1];
-    let mut to_another = says(2, xid, SERVER, &[grant.clone()]);
+    let grant = std::slice::from_ref(&grant);
+    let mut to_another = says(2, xid, SERVER, grant);
     to_another[62 + 4 + 4 + 9] ^= 1;
     for message in [
-        says(2, other_number, SERVER, &[grant.clone()]),
-        says(2, xid, &[], &[grant.clone()]),
+        says(2, other_number, SERVER, grant),
+        says(2, xid, &[], grant),
         to_another,
     ] {
         assert!(!client.handle_input(now, &message));
@@ -288,7 +289,7 @@ proptest! {
             now = due;
             client.handle_timeout(now);
             if let Some((_, xid, _)) = sent(&mut client) {
-                client.handle_input(now, &says(kind, xid, SERVER, &[tail.clone()]));
+                client.handle_input(now, &says(kind, xid, SERVER, std::slice::from_ref(&tail)));
             }
         }
         if let Some(due) = client.poll_timeout() {

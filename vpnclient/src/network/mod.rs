@@ -361,10 +361,10 @@ impl Network {
 
     /// Takes them up again.
     pub async fn resume_dns(&mut self) {
-        if std::mem::take(&mut self.names.suspended) {
-            if let Some(note) = self.tell_names().await {
-                tracing::warn!("{note}");
-            }
+        if std::mem::take(&mut self.names.suspended)
+            && let Some(note) = self.tell_names().await
+        {
+            tracing::warn!("{note}");
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) fn kernel_is_strict(device: &str) -> bool {
 pub(super) async fn firewall_is_strict() -> bool {
     let is_loaded =
         |file: &&str| std::fs::read_to_string(file).is_ok_and(|matches| matches.contains("rpfilter"));
-    if MATCHES.iter().any(|file| is_loaded(&file)) {
+    if MATCHES.iter().any(is_loaded) {
         return true;
     }
     let Some(nft) = find_program("nft") else {
