@@ -307,7 +307,7 @@ mod tests {
     use bytes::BytesMut;
     use proptest::prelude::*;
 
-    use super::{HeadReader, HttpError, date, is_for_api};
+    use super::{HeadReader, HttpError, date, is_for_api, may_be_response};
 
     fn read(text: &str) -> Result<Option<super::Head>, HttpError> {
         HeadReader::new().read(&mut BytesMut::from(text))

@@ -344,7 +344,8 @@ fn status_is_a_screen_on_a_terminal_and_the_progress_of_up_a_moving_line() {
         // At once, and again: the device is free, and so are the ports of doors.
         for options in [&["--no-dns"][..], &["--socks5", "1080"], &["--no-dns"]] {
             desk.vpnclient(&["down", "office"])?.success()?;
-            desk.vpnclient(&[&["options", "office", "--"], options].concat())?.success()?;
+            desk.vpnclient(&[&["options", "office", "--"], options].concat())?
+                .success()?;
             for _ in 0..2 {
                 desk.vpnclient(&["up", "office"])?.success()?;
                 desk.vpnclient(&["down", "office"])?.success()?;

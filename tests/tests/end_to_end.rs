@@ -7,6 +7,7 @@ mod bridge;
 mod client_accounts;
 mod client_bridge;
 mod client_mode;
+mod client_network;
 mod client_service;
 mod config;
 mod conformance;

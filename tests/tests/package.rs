@@ -84,7 +84,7 @@ fn package_installs_upgrades_and_goes_without_a_trace() {
             !there("/etc/systemd/system/multi-user.target.wants/hubward-vpnclient.service"),
             "a client service was enabled that nobody asked for"
         );
-        if Disk::is_of_root() {
+        if lab::is_of_root() {
             let state = process::run(&mut disk.command(&["stat", "-c", "%U:%G %a", "/var/lib/hubward"]))?;
             ensure!(state.trim() == "hubward:hubward 700", "{state}");
         }

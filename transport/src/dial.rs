@@ -14,7 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::tls::{self, CertificateError, Fingerprint, TlsStream, Trust};
+use crate::cipher::Cipher;
+use crate::proxy::{self, Proxy, ProxyError};
+use crate::tls::{self, CertificateError, Distrust, Fingerprint, TlsStream, Trust};
 use crate::underlay;
 
 /// TCP connect, as long as stock clients wait (protocol §1).
@@ -333,26 +335,12 @@ fn proxy_failed(proxy: &Proxy, source: ProxyError) -> DialError {
     }
 }
 
-async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, DialError> {
-    let failed = |source| DialError::Resolve {
-        host: target.host.clone(),
-        source,
-    };
-    let found = underlay::resolve(&target.host, target.port)
-        .await
-        .map_err(failed)?;
+async fn resolve(target: &Target) -> io::Result<Vec<SocketAddr>> {
+    let found = underlay::resolve(&target.host, target.port).await?;
     if found.is_empty() {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     }
     Ok(found)
-}
-
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let tcp = timeout(CONNECT_TIMEOUT, underlay::connect(address))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
 }
 
 async fn greet(

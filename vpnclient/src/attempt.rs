@@ -8,6 +8,7 @@ use protocol::error::ErrorCode;
 use protocol::handshake::{Auth, Redirect, SessionOptions, UdpOffer, UdpUse, Welcome};
 use protocol::pack::Pack;
 use transport::acceleration::negotiate::{self, Agreed, Offered};
+use transport::cipher::Cipher;
 use transport::dial::{DialError, Dialed, Stage, Target, Way};
 use transport::known::KnownServers;
 use transport::proxy::ProxyError;
@@ -388,6 +389,7 @@ async fn finish(
         udp: true,
     };
     let product = dialed.hello.product.clone();
+    let local = dialed.local.ip();
     let server = ServerFacts {
         version: dialed.hello.version,
         build: dialed.hello.build,

@@ -53,63 +53,12 @@ pub async fn run(
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     let mut connection = Connection::new(settings, attachment, reporter);
-    let mut backoff = Backoff::new(rand::random(), settings.patience);
-    let Some(first) = begin(wish, settings, reporter, &mut backoff, stop).await? else {
+    let Some(first) = connection.begin(wish, stop).await? else {
         return Ok(());
     };
     let done = connection.live(wish, first, stop).await;
     connection.close().await;
     done
-}
-
-/// The first session; `None` when the user gave up before.
-async fn begin(
-    wish: &Wish,
-    settings: &Settings,
-    reporter: &Reporter,
-    backoff: &mut Backoff,
-    stop: &mut Stop,
-) -> Result<Option<Established>, Failure> {
-    loop {
-        let tried = tokio::select! {
-            tried = attempt(wish, None, reporter) => tried,
-            () = stop.came() => return Ok(None),
-        };
-        let error = match tried {
-            Ok(established) => return Ok(Some(established)),
-            Err(error) => error,
-        };
-        let verdict = if settings.keep_trying {
-            error.verdict()
-        } else {
-            Verdict::Never
-        };
-        if !pause(error, verdict, backoff, reporter, stop).await? {
-            return Ok(None);
-        }
-    }
-}
-
-/// Waits before the next try, if there is to be one; `false` when the user gave up meanwhile.
-async fn pause(
-    error: AttemptError,
-    verdict: Verdict,
-    backoff: &mut Backoff,
-    reporter: &Reporter,
-    stop: &mut Stop,
-) -> Result<bool, Failure> {
-    let Some(after) = backoff.next(verdict) else {
-        return Err(error.into());
-    };
-    reporter.show(&Event::Retrying {
-        reason: error.reason(),
-        message: error.to_string(),
-        after,
-    });
-    tokio::select! {
-        () = sleep(after) => Ok(true),
-        () = stop.came() => Ok(false),
-    }
 }
 
 /// How a session ended.
@@ -155,7 +104,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
             session: None,
             server: None,
             vigil,
-            backoff: Backoff::new(settings.retries, rand::random()),
+            backoff: Backoff::new(rand::random(), settings.patience),
         }
     }
 
@@ -175,7 +124,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
             } else {
                 Verdict::Never
             };
-            if !self.pause_after(&error, verdict, stop).await? {
+            if !self.pause_after(error, verdict, stop).await? {
                 return Ok(None);
             }
         }
@@ -184,25 +133,23 @@ impl<'a, A: Attachment> Connection<'a, A> {
     /// Waits before the next try after one that failed, if there is to be one; `false` when the user gave up meanwhile.
     async fn pause_after(
         &mut self,
-        error: &AttemptError,
+        error: AttemptError,
         verdict: Verdict,
         stop: &mut Stop,
     ) -> Result<bool, Failure> {
         let Some(after) = self.backoff.next(verdict) else {
-            return Err(Failure::Refused(hint(error)));
+            return Err(error.into());
         };
-        self.pause(error.to_string(), after, verdict, stop).await
+        self.reporter.show(&Event::Retrying {
+            reason: error.reason(),
+            message: error.to_string(),
+            after,
+        });
+        self.pause(after, verdict, stop).await
     }
 
     /// Waits, but no longer than until the network has changed.
-    async fn pause(
-        &mut self,
-        reason: String,
-        after: Duration,
-        verdict: Verdict,
-        stop: &mut Stop,
-    ) -> Result<bool, Failure> {
-        self.reporter.show(&Event::Retrying { reason, after });
+    async fn pause(&mut self, after: Duration, verdict: Verdict, stop: &mut Stop) -> Result<bool, Failure> {
         let end = Instant::now() + after;
         loop {
             tokio::select! {
@@ -239,11 +186,12 @@ impl<'a, A: Attachment> Connection<'a, A> {
                 End::Stopped => return Ok(()),
                 End::Lost(reason) => reason,
             };
+            let over = || Failure::Unmet {
+                reason: Reason::SessionOver,
+                text: format!("the session is over: {reason}"),
+            };
             if self.settings.once {
-                return Err(Failure::Unmet {
-                    reason: Reason::SessionOver,
-                    text: format!("the session is over: {reason}"),
-                });
+                return Err(over());
             }
             self.reporter.show(&Event::Ended(reason.clone()));
             if began.elapsed() >= STABLE {
@@ -255,9 +203,14 @@ impl<'a, A: Attachment> Connection<'a, A> {
             // A server that ends every session at once is not asked without a pause; that one ended soon says nothing yet.
             if short > 1 {
                 let Some(after) = self.backoff.next(Verdict::Soon) else {
-                    return Err(Failure::Refused(format!("the session is over: {reason}")));
+                    return Err(over());
                 };
-                if !self.pause(reason, after, Verdict::Soon, stop).await? {
+                self.reporter.show(&Event::Retrying {
+                    reason: Reason::SessionOver,
+                    message: reason,
+                    after,
+                });
+                if !self.pause(after, Verdict::Soon, stop).await? {
                     return Ok(());
                 }
             }
@@ -302,7 +255,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
             };
             self.attachment.suspend_names().await;
             let verdict = error.verdict();
-            if !self.pause_after(&error, verdict, stop).await? {
+            if !self.pause_after(error, verdict, stop).await? {
                 return Ok(None);
             }
         }

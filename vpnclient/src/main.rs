@@ -5,10 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use vpnclient::attachment;
 use vpnclient::cleanup;
-use vpnclient::cli::{Cli, Command, Connect};
-use vpnclient::connection;
+use vpnclient::cli::{Cli, Command, Connect, LogFormat, Run, StatusArgs};
 use vpnclient::control::{self, ControlSocket, Folder};
 use vpnclient::failure::Failure;
 use vpnclient::report::{Event, Reporter, Style};
@@ -26,7 +24,7 @@ fn main() -> ExitCode {
             end(done, &reporter)
         }
         Command::Cleanup(args) => {
-            log_to_stderr(0);
+            log_to_stderr(0, "warn", LogFormat::Text);
             end(run(cleanup::run(args.dry_run)), &Reporter::new(Style::Lines))
         }
         Command::Nc(args) => {
@@ -38,6 +36,9 @@ fn main() -> ExitCode {
             end(done, &Reporter::new(Style::Lines))
         }
         Command::Forget(forget) => end(forget.run(), &Reporter::new(Style::Lines)),
+        Command::Run(args) => serve(&args),
+        Command::Status(args) => show_status(&args),
+        other => ask_service(&other),
     }
 }
 
@@ -128,14 +129,18 @@ fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
 async fn connect_to(connect: &Connect, reporter: &Reporter) -> Result<(), Failure> {
     let profile = connect.profile(reporter)?;
     let mut stop = Stop::on_signals()?;
-    // What cannot work here should not be tried there: all that is local comes before the server hears of us.
-    if let Some(doors) = connect.rootless()? {
-        let control = ControlSocket::bind(&Folder::of_user()?, connect.name())?;
-        let rootless = Rootless::open(&doors, Some(control))?;
-        return connection::run(&wish, &settings, rootless, reporter, &mut stop).await;
-    }
-    capability::probe().require_tap()?;
-    attachment::run(&wish, &settings, &connect.device(), reporter, &mut stop).await
+    let control = match connect.control() {
+        Ok(control) => Some(control),
+        Err(failure) if connect.needs_control() => return Err(failure),
+        // A connection with a device goes without: only `vpnclient status` does not see it then.
+        Err(failure) => {
+            tracing::info!("{failure}");
+            None
+        }
+    };
+    let name = control.as_ref().map_or(connect.hub.as_str(), ControlSocket::name);
+    reporter.board().describe(profile.head(name, false));
+    profile.run(control, reporter, &mut stop).await
 }
 
 /// What is usual unless more is asked for; `RUST_LOG` overrides.

@@ -2,10 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+
+/// Set for a program that asks nobody, wherever it was started.
+static UNATTENDED: AtomicBool = AtomicBool::new(false);
+
+/// From now on nobody is there: what runs in the background does not ask on the terminal that it was started from.
+pub fn leave() {
+    UNATTENDED.store(true, Relaxed);
+}
 
 /// Whether somebody can be asked whether to go on. A program whose input is a file or a pipe runs for a script, also where a
 /// terminal is somewhere behind it.
@@ -50,6 +60,9 @@ fn failed(error: &io::Error) -> Failure {
 }
 
 fn terminal() -> Option<File> {
+    if UNATTENDED.load(Relaxed) {
+        return None;
+    }
     let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
     terminal.is_terminal().then_some(terminal)
 }

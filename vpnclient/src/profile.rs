@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use netdev::capability;
 
-use crate::attachment::{Device, DeviceSettings};
+use crate::attachment::{self, DeviceSettings, Segment};
 use crate::attempt::Wish;
 use crate::connection::{self, Settings};
 use crate::control::{self, ControlSocket};
 use crate::failure::Failure;
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 use crate::rootless::{Rootless, RootlessSettings};
 use crate::status::Head;
 use crate::stop::Stop;
@@ -32,6 +32,13 @@ pub enum Presence {
     Device(DeviceSettings),
     /// Without one, by doors.
     Rootless(RootlessSettings),
+    /// Not at all, but a segment of this machine is.
+    Segment {
+        /// The interface, or bridge of the kernel.
+        interface: String,
+        /// Whether frames may be exchanged unfinished with a bridge.
+        offload: bool,
+    },
 }
 
 impl Profile {
@@ -53,6 +60,7 @@ impl Profile {
         match &self.presence {
             Presence::Device(device) => device.dhcp,
             Presence::Rootless(_) => true,
+            Presence::Segment { .. } => false,
         }
     }
 
@@ -77,16 +85,31 @@ impl Profile {
             }
             Presence::Device(settings) => {
                 capability::probe().require_tap()?;
-                let device = Device::open(settings)?;
-                let connected = connection::run(&self.wish, &self.settings, device, reporter, stop);
-                let Some(control) = control else {
-                    return connected.await;
-                };
-                tokio::select! {
-                    done = connected => done,
-                    () = control::serve(control) => Ok(()), // it serves for ever
+                let connected = attachment::run(&self.wish, &self.settings, settings, reporter, stop);
+                beside(control, connected).await
+            }
+            Presence::Segment { interface, offload } => {
+                let segment = Segment::open(interface, *offload).await?;
+                if let Some(advice) = segment.advice() {
+                    reporter.show(&Event::Note(advice.to_owned()));
                 }
+                let connected = connection::run(&self.wish, &self.settings, segment, reporter, stop);
+                beside(control, connected).await
             }
         }
+    }
+}
+
+/// A connection that has no doors, and beside it what programs of this user may ask.
+async fn beside(
+    control: Option<ControlSocket>,
+    connected: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let Some(control) = control else {
+        return connected.await;
+    };
+    tokio::select! {
+        done = connected => done,
+        () = control::serve(control) => Ok(()), // it serves for ever
     }
 }

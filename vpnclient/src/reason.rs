@@ -166,7 +166,9 @@ pub fn remedy(code: ErrorCode) -> &'static str {
         Reason::HubOffline => " Ask its administrator to put the hub online.",
         Reason::Denied => " The account may have expired, or its policy says no; ask its administrator.",
         Reason::DeniedAddress => " Ask its administrator from where this user may come.",
-        Reason::DeniedMode => " Do without --bridge, or ask its administrator for the right.",
+        Reason::DeniedMode => {
+            " Do without --bridge and --router, or ask its administrator for the right (the policy NoBridge)."
+        }
         Reason::TooManySessions => " End another session of this user first.",
         Reason::ServerFull => " Try again later.",
         Reason::Version => " Ask its administrator which clients it takes.",

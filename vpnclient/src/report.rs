@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::reason::Reason;
+use crate::status::Board;
 
 /// A longer message of a server is cut off.
 const MAX_MESSAGE: usize = 4096;
@@ -135,7 +136,7 @@ impl Style {
     }
 }
 
-/// Shows events.
+/// Shows events, and notes them on the board of the connection they are of.
 #[derive(Debug, Clone)]
 pub struct Reporter {
     style: Style,

@@ -82,22 +82,20 @@ impl Backoff {
             Verdict::Never => return None,
             Verdict::Slowly => SLOW,
             Verdict::Soon => FIRST
-                .saturating_mul(1 << self.tries.min(16))
+                .saturating_mul(1 << self.in_a_row.min(16))
                 .min(self.patience.longest),
         };
-        self.tries += 1;
+        self.tries = self.tries.saturating_add(1);
+        self.in_a_row = self.in_a_row.saturating_add(1);
         // Half of it is certain, half is chance; the slow ones are never shorter than they should be.
         let part = self.rng.random_range(0.0..1.0);
-        Some(match (verdict, self.retries.pause) {
-            (Verdict::Slowly, _) => SLOW.max(soon).mul_f64(1.0 + part / 4.0),
-            // A pause that was asked for is kept, but not by all clients to the second.
-            (_, Some(pause)) => pause.mul_f64(1.0 + part / 10.0),
-            // Half of it is certain, half is chance.
-            (_, None) => soon.mul_f64(0.5 + part / 2.0),
+        Some(match verdict {
+            Verdict::Slowly => whole.mul_f64(1.0 + part / 4.0),
+            _ => whole.mul_f64(0.5 + part / 2.0),
         })
     }
 
-    /// A connection was made and held: everything begins anew.
+    /// A connection was made and held: the next pauses begin anew.
     pub fn reset(&mut self) {
         self.tries = 0;
         self.in_a_row = 0;
@@ -167,5 +165,20 @@ mod tests {
     #[test]
     fn there_is_no_pause_before_a_try_that_cannot_help() {
         assert_eq!(Backoff::new(1, Patience::default()).next(Verdict::Never), None);
+    }
+
+    #[test]
+    fn another_network_shortens_the_pauses_and_is_no_success() {
+        let patience = Patience {
+            tries: Some(6),
+            ..Patience::default()
+        };
+        let mut backoff = Backoff::new(7, patience);
+        for _ in 0..5 {
+            backoff.next(Verdict::Soon);
+        }
+        backoff.shorten();
+        assert!(backoff.next(Verdict::Soon).unwrap() <= FIRST);
+        assert_eq!(backoff.next(Verdict::Soon), None);
     }
 }

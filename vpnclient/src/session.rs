@@ -8,7 +8,7 @@ use protocol::handshake::{Attached, Request, Welcome};
 use protocol::tunnel::{ConnectionId, Side};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep_until, timeout};
 use transport::dial::DialError;
 use transport::tunnel::{Inbound, Terms, Tunnel};
 
@@ -128,7 +128,10 @@ impl Session {
             news: sender,
             orders: received,
             doubted: None,
-            next_try: Instant::now() + INTERVAL,
+            interval: growth.interval,
+            ages: Ages::new(growth.lifetime),
+            retiring: None,
+            next_try: Instant::now() + growth.interval,
             resumed: None,
             futile: 0,
         };
@@ -336,7 +339,7 @@ impl Keeper {
                 return Some(code.to_string());
             }
             // Whoever it is, it is not who this session is with.
-            Err(JoinError::Dial(error @ DialError::Untrusted { .. })) => return Some(error.to_string()),
+            Err(JoinError::Dial(error @ DialError::Untrusted(_))) => return Some(error.to_string()),
             Err(error) => tracing::debug!(%error, "a further connection was not made"),
         }
         None

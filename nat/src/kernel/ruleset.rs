@@ -66,7 +66,11 @@ pub(crate) fn render(config: &SecureNatConfig, table: &str, device: &str) -> Nft
     );
     set.rule(
         "input",
-        vec![from_hub(), is_not(meta(MetaKey::Pkttype), word("host")), discard()],
+        vec![
+            from_hub(),
+            is_not(meta(MetaKey::Pkttype), word("host")),
+            discard(),
+        ],
         "broadcasts",
     );
     set.rule("input", vec![from_hub(), answers(), accept()], "answers");

@@ -9,7 +9,7 @@ use hubward_tests::ours::{self, Client, HUB, administer};
 use hubward_tests::process::{Daemon, IN_TIME, eventually};
 use hubward_tests::site::Site;
 
-use crate::desk::{connect, give_ways, has_address, is_as_before, sees_the_page, site, state};
+use super::desk::{connect, give_ways, has_address, is_as_before, sees_the_page, site, state};
 
 /// Leases of 20 seconds, and a domain.
 const SHORT: &str = "DhcpSet /START:192.168.30.10 /END:192.168.30.200 /MASK:255.255.255.0 /EXPIRE:20 /GW:192.168.30.1 \

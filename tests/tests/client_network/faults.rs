@@ -4,7 +4,7 @@ use anyhow::ensure;
 use hubward_tests::lab;
 use hubward_tests::process::IN_TIME;
 
-use crate::desk::{connect, has_address, is_as_before, sees_the_page, site, state, way};
+use super::desk::{connect, has_address, is_as_before, sees_the_page, site, state, way};
 
 #[test]
 fn a_device_name_that_is_taken_ends_the_client_with_a_line_that_says_so() {

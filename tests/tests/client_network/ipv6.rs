@@ -8,7 +8,7 @@ use hubward_tests::ours::{Client, HUB, Server, administer};
 use hubward_tests::process::{IN_TIME, eventually};
 use hubward_tests::site::Site;
 
-use crate::desk::{
+use super::desk::{
     clean_up, give_ways, has_address, is_as_before, sees_the_page, state, way, way_of_the_tunnel,
 };
 

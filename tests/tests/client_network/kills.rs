@@ -7,7 +7,7 @@ use hubward_tests::host::Host;
 use hubward_tests::lab;
 use hubward_tests::process::{IN_TIME, eventually};
 
-use crate::desk::{clean_up, connect, has_address, is_as_before, site, state};
+use super::desk::{clean_up, connect, has_address, is_as_before, site, state};
 
 /// How often, unless HUBWARD_KILLS says otherwise.
 const USUAL: u32 = 20;

@@ -5,7 +5,7 @@ use hubward_tests::lab;
 use hubward_tests::ours::{HUB, administer};
 use hubward_tests::process::Daemon;
 
-use crate::desk::{
+use super::desk::{
     NAME_SERVER, connect, give_ways, has_address, is_as_before, sees_the_page, site, state, way,
     way_of_the_tunnel,
 };

@@ -8,7 +8,7 @@ use hubward_tests::host::Host;
 use hubward_tests::lab;
 use hubward_tests::process::IN_TIME;
 
-use crate::desk::{clean_up, connect, has_address, is_as_before, sees_the_page, site, state, vpnclient};
+use super::desk::{clean_up, connect, has_address, is_as_before, sees_the_page, site, state, vpnclient};
 
 /// Counts what leaves by eth0: the tunnel's TCP, what finds neighbours, and everything else.
 const COUNTERS: &str = "

@@ -144,7 +144,7 @@ fn servers_refusals_are_told_apart(site: &Site, server: &AnyServer) -> Result<()
     let bridging = Client::connect(
         &site.user,
         SERVER,
-        &["--json", "--insecure", "--bridge", "--tap", "lab"],
+        &["--json", "--insecure", "--router", "--tap", "lab"],
     )?;
     refused_with(bridging, "denied_mode", "--bridge")?;
 

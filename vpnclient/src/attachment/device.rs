@@ -15,6 +15,7 @@ use transport::tunnel::{Inbound, Tunnel};
 use super::Attachment;
 use super::pump::{self, Routers};
 use super::routers::{self, OnLine, Six};
+use super::undo::Undo;
 use crate::attempt::Wish;
 use crate::connection::{self, Settings};
 use crate::dhcp::Lease;
@@ -116,7 +117,6 @@ pub async fn run(
             undo.disarm();
             Err(failure)
         }
-        Err(error) => Err(error),
     };
     shared.network.lock().await.leave().await;
     gone(&tap).await;
@@ -156,7 +156,6 @@ async fn release(
             ))),
         }
     }
-    undo.disarm();
     done
 }
 

@@ -13,15 +13,17 @@ mod trust;
 
 use clap::{Args, Parser, Subcommand};
 use transport::dial::{Target, Way};
+use transport::proxy::Proxy;
+use transport::tls::Trust;
 
 use crate::attempt::Wish;
 use crate::connection::Settings;
 use crate::control::{ControlSocket, Folder, SERVICE};
 use crate::failure::Failure;
-use crate::login::Identity;
-use crate::meeting::known_servers;
+use crate::login::{Identity, Proof};
+use crate::meeting::{Stranger, known_servers};
+use crate::profile::{Presence, Profile};
 use crate::report::Reporter;
-use crate::retry::Patience;
 use crate::rootless::Destination;
 use crate::session::Growth;
 
@@ -57,6 +59,20 @@ pub enum Command {
     /// Standard input and output at a host behind the tunnel of a running `vpnclient connect` without a device; for
     /// instance as `ssh -o ProxyCommand="vpnclient nc %h %p"`.
     Nc(Nc),
+    /// The service: connects the saved accounts that are to connect at its start, and whatever vpncmd and `vpnclient up` ask for.
+    Run(Run),
+    /// What the connections of this user are and do. Ends with 0 where one is connected, else with 3.
+    Status(StatusArgs),
+    /// The accounts of the service.
+    Accounts(Accounts),
+    /// Connect an account of the service, and say what happens until it is connected.
+    Up(Up),
+    /// Disconnect an account of the service.
+    Down(Down),
+    /// An account's own options, beyond what vpncmd knows; or new ones for it.
+    Options(Options),
+    /// Take over accounts and settings of a stock client service, from its vpn_client.config or a .vpn file.
+    Import(Import),
     /// Forget the certificate of a server that was trusted once, so that the next one can be.
     Forget(Forget),
 }
@@ -115,6 +131,17 @@ impl Nc {
     }
 }
 
+/// What a saved account knows that options are not asked for.
+#[derive(Debug)]
+pub struct Saved {
+    /// How the user proves who they are.
+    pub proof: Proof,
+    /// Whom to believe, unless the options say it.
+    pub trust: Trust,
+    /// The proxy on the way to the server.
+    pub proxy: Option<Proxy>,
+}
+
 /// `vpnclient connect`.
 #[derive(Debug, Args)]
 pub struct Connect {
@@ -158,28 +185,56 @@ impl Connect {
     /// # Errors
     /// A file that an option names is wrong, or nobody gives a password.
     pub fn profile(&self, reporter: &Reporter) -> Result<Profile, Failure> {
-        let proof = self.proof.proof(&self.user, reporter)?;
-        let trust = self.trust.trust()?;
-        self.profile_with(proof, trust)
+        let wish = self.wish(
+            self.proof.proof(&self.user, reporter)?,
+            self.trust.trust()?,
+            self.trust.stranger(),
+            self.proxy.proxy(&self.server, reporter)?,
+        )?;
+        self.with(wish)
     }
 
-    /// The same with a proof and a trust that are known already.
+    /// The connection of a saved account, of which the options say what the account does not. Nobody is asked for anything.
     ///
     /// # Errors
     /// A file that an option names is wrong.
-    pub fn profile_with(&self, proof: Proof, trust: Trust) -> Result<Profile, Failure> {
+    pub fn profile_of(&self, saved: Saved) -> Result<Profile, Failure> {
+        let trust = if self.trust.is_given() {
+            self.trust.trust()?
+        } else {
+            saved.trust
+        };
+        let stranger = match self.trust.stranger() {
+            Stranger::Ask => Stranger::Refuse,
+            said => said,
+        };
+        let wish = self.wish(saved.proof, trust, stranger, saved.proxy)?;
+        self.with(wish)
+    }
+
+    fn with(&self, wish: Wish) -> Result<Profile, Failure> {
         let rootless = self.rootless.settings(self.device.mac, self.device.routes())?;
         Ok(Profile {
-            wish: self.wish(proof, trust)?,
+            wish,
             settings: self.settings(),
-            presence: match rootless {
-                Some(doors) => Presence::Rootless(doors),
-                None => Presence::Device(self.device.settings()),
+            presence: match (rootless, self.bridge()) {
+                (Some(doors), _) => Presence::Rootless(doors),
+                (None, Some(interface)) => Presence::Segment {
+                    interface: interface.to_owned(),
+                    offload: self.device.settings().offload,
+                },
+                (None, None) => Presence::Device(self.device.settings()),
             },
         })
     }
 
-    fn wish(&self, proof: Proof, trust: Trust) -> Result<Wish, Failure> {
+    fn wish(
+        &self,
+        proof: Proof,
+        trust: Trust,
+        stranger: Stranger,
+        proxy: Option<Proxy>,
+    ) -> Result<Wish, Failure> {
         if self.hub.is_empty() || self.user.is_empty() {
             return Err(Failure::Usage(
                 "hub and user have names; give --hub and --user".to_owned(),
@@ -190,7 +245,7 @@ impl Connect {
             way: Way { proxy },
             trust,
             known: self.trust.known()?,
-            stranger: self.trust.stranger(),
+            stranger,
             identity: Identity {
                 hub: self.hub.clone(),
                 user: self.user.clone(),
@@ -211,7 +266,7 @@ impl Connect {
             },
             once: self.once,
             keep_trying: self.keep_trying,
-            patience: Patience::default(),
+            patience: self.session.patience(),
         }
     }
 
@@ -230,6 +285,11 @@ impl Connect {
         }
     }
 
+    /// The interface whose segment joins the hub, if one is to.
+    pub fn bridge(&self) -> Option<&str> {
+        self.session.bridge.as_deref()
+    }
+
     /// Whether a client without a socket would be of no use.
     pub fn needs_control(&self) -> bool {
         self.rootless.name.is_some() || self.rootless.is_wanted()
@@ -237,15 +297,23 @@ impl Connect {
 
     /// Whether this machine is to take part with a device.
     pub fn wants_device(&self) -> bool {
-        !self.rootless.is_wanted()
+        !self.rootless.is_wanted() && self.bridge().is_none()
     }
 
-    /// Whether the options say whom to believe, and what they say.
+    /// Checks the files that options name.
     ///
     /// # Errors
-    /// A file that an option names is wrong.
-    pub fn explicit_trust(&self) -> Result<Option<Trust>, Failure> {
-        self.trust.is_given().then(|| self.trust.trust()).transpose()
+    /// One is wrong.
+    pub fn check_files(&self) -> Result<(), Failure> {
+        self.trust.trust()?;
+        self.rootless
+            .settings(self.device.mac, self.device.routes())
+            .map(drop)
+    }
+
+    /// Whether the options name a proxy.
+    pub fn has_proxy(&self) -> bool {
+        self.proxy.is_given()
     }
 
     /// Whether the options say how the user proves who they are.
@@ -302,25 +370,6 @@ mod tests {
             let line = format!("host --hub lab --user alice {doors}");
             assert!(!wants_device(&line), "{doors}");
         }
-    }
-
-    #[test]
-    fn a_client_is_called_by_its_hub_in_letters_that_name_a_file() {
-        let words = [
-            "vpnclient",
-            "connect",
-            "host",
-            "--user",
-            "alice",
-            "--hub",
-            "Branch Office/2",
-        ];
-        let Command::Connect(connect) = Cli::try_parse_from(words).unwrap().command else {
-            panic!("not connect")
-        };
-        assert_eq!(connect.name(), "Branch-Office-2");
-        let named = parse("host --user alice --hub lab --rootless --name office").unwrap();
-        assert_eq!(named.name(), "office");
     }
 
     #[test]

@@ -50,6 +50,17 @@ pub(super) struct ProofArgs {
 }
 
 impl ProofArgs {
+    /// Whether anything of it was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.password_file.is_some()
+            || self.otp
+            || self.otp_file.is_some()
+            || self.plain_password
+            || self.anonymous
+            || self.cert.is_some()
+            || self.pkcs12.is_some()
+    }
+
     /// The proof; asks for the password where it must. A code is asked for when it is needed, since it does not last.
     pub(super) fn proof(&self, user: &str, reporter: &Reporter) -> Result<Proof, Failure> {
         if self.anonymous {

@@ -29,6 +29,11 @@ pub(super) struct ProxyArgs {
 }
 
 impl ProxyArgs {
+    /// Whether there is one.
+    pub(super) fn is_given(&self) -> bool {
+        self.proxy.is_some()
+    }
+
     /// The proxy on the way to `target`, if there is one; asks for its password where it must.
     pub(super) fn proxy(&self, target: &Target, reporter: &Reporter) -> Result<Option<Proxy>, Failure> {
         let Some(text) = &self.proxy else {

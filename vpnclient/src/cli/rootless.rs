@@ -14,7 +14,7 @@ use crate::rootless::{Forward, ProxyPassword, Reverse, RootlessSettings, parse_l
 #[command(next_help_heading = "Without privileges (no device; any of these)")]
 pub(super) struct RootlessArgs {
     /// Make no device; programs get through by `vpnclient nc`.
-    #[arg(long, conflicts_with_all = ["tap", "no_offload", "no_dhcp", "no_dns", "no_ipv6", "kill_switch", "allow_lan", "block_lan", "bridge"])]
+    #[arg(long, conflicts_with_all = ["tap", "no_offload", "no_dhcp", "no_dns", "no_ipv6", "kill_switch", "allow_lan", "block_lan"])]
     rootless: bool,
     /// A SOCKS5 proxy, with UDP; a PORT alone is open to this machine only.
     #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use protocol::handshake::{SessionOptions, UdpUse};
 
-use crate::retry::Retries;
+use crate::retry::Patience;
 
 #[derive(Debug, Args)]
 pub(super) struct SessionArgs {
@@ -45,7 +45,7 @@ pub(super) struct SessionArgs {
     /// Give up after so many tries without success [default: never]
     #[arg(long, value_name = "N", conflicts_with = "once")]
     retries: Option<u32>,
-    /// The pause between two tries [default: one that grows from a second to a minute]
+    /// The longest pause between two tries; they grow from a second [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     retry_interval: Option<u64>,
 }
@@ -63,11 +63,12 @@ impl SessionArgs {
         }
     }
 
-    /// How often to try again, and after which pauses.
-    pub(super) fn retries(&self) -> Retries {
-        Retries {
-            most: self.retries,
-            pause: self.retry_interval.map(Duration::from_secs),
+    /// How often to try again, and how long to wait in between at most.
+    pub(super) fn patience(&self) -> Patience {
+        let usual = Patience::default();
+        Patience {
+            tries: self.retries,
+            longest: self.retry_interval.map_or(usual.longest, Duration::from_secs),
         }
     }
 

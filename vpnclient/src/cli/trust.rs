@@ -30,7 +30,7 @@ pub(super) struct TrustArgs {
 impl TrustArgs {
     /// Whether anything of it was given.
     pub(super) fn is_given(&self) -> bool {
-        self.ca.is_some() || self.pin.is_some() || self.insecure
+        self.ca.is_some() || self.pin.is_some() || self.accept_new || self.insecure
     }
 
     /// Whom to believe.

@@ -192,17 +192,18 @@ impl Drop for ControlSocket {
     }
 }
 
+/// The longest name of a client, in bytes.
+const MAX_NAME: usize = 64;
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@')
+}
+
 /// What of a hub's name makes a plain file name.
 fn plain_name(hub: &str) -> String {
     let plain: String = hub
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@') {
-                c
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if is_plain(c) { c } else { '_' })
         .take(60)
         .collect();
     match plain.trim_start_matches('.') {
@@ -289,20 +290,5 @@ mod tests {
             assert!(check_name(name).is_err(), "{name}");
         }
         assert!(check_name("lab@vpn.example.org").is_ok());
-    }
-
-    #[test]
-    fn what_has_any_name_gives_a_client_one() {
-        for (what, name) in [
-            ("lab", "lab"),
-            ("Branch Office", "Branch-Office"),
-            ("../etc", "-.-etc"),
-            ("", "-"),
-            ("Zürich", "Z-rich"),
-        ] {
-            assert_eq!(name_of(what), name);
-            assert!(check_name(&name_of(what)).is_ok(), "{what}");
-        }
-        assert!(check_name(&name_of(&"x".repeat(200))).is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! What a saved account means as a connection: the same that `vpnclient connect` makes of its options.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,15 +10,17 @@ use protocol::password::PasswordHash;
 use protocol::rpc::cascade::{LinkAuthType, ProxyType};
 use protocol::rpc::client::account::{ConnectionAuth, RETRY_FOR_EVER};
 use transport::dial::Target;
+use transport::proxy::{Header, Kind, Login, Proxy};
 use transport::tls::{Fingerprint, Trust};
 use zeroize::Zeroizing;
 
 use super::book::{Book, DEVICE_PREFIX, Entry};
-use crate::cli::{Cli, Command, Connect};
+use crate::cli::{Cli, Command, Connect, Saved};
 use crate::failure::Failure;
 use crate::login::{Hash, Proof};
 use crate::profile::{Presence, Profile};
 use crate::retry::Patience;
+use crate::secret::Password;
 
 /// Why an account is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +88,12 @@ pub fn check_options(options: &[String]) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
-    connect.explicit_trust().map(drop)
+    if connect.has_proxy() {
+        return Err(Failure::Usage(
+            "the proxy of an account is set by vpncmd: AccountProxyHttp, AccountProxySocks, AccountProxySocks5".to_owned(),
+        ));
+    }
+    connect.check_files()
 }
 
 /// Whether an account takes part with a device.
@@ -132,7 +140,7 @@ fn words(entry: &Entry) -> Vec<String> {
         (true, format!("--connections={connections}")),
         (option.half_connection, "--half-duplex".to_owned()),
         (option.use_compress, "--compress".to_owned()),
-        (option.require_bridge_routing_mode, "--bridge".to_owned()),
+        (option.require_bridge_routing_mode, "--router".to_owned()),
         (option.no_udp_acceleration, "--no-udp".to_owned()),
         (option.no_routing_tracking, "--no-routes".to_owned()),
     ];
@@ -184,7 +192,6 @@ pub fn profile(book: &Book, entry: &Entry, password: Option<Zeroizing<String>>) 
         device.tap = format!("{DEVICE_PREFIX}{}", option.device_name);
         device.mac = device.mac.or(adapter.map(|adapter| adapter.mac));
     }
-    use_proxy(entry)?;
     Ok(profile)
 }
 
@@ -244,12 +251,13 @@ pub fn needs_password(entry: &Entry) -> bool {
 
 fn proof(auth: &ConnectionAuth, given: Option<Zeroizing<String>>) -> Result<Proof, Unusable> {
     let wrong = |text: &str| Unusable::Wrong(text.to_owned());
+    let of_user = |text: Zeroizing<String>| Password::new(&auth.username, text);
     match auth.auth_type {
         LinkAuthType::Anonymous => Ok(Proof::Anonymous),
-        LinkAuthType::Password | LinkAuthType::PlainPassword if given.is_some() => {
-            Ok(Proof::Password(given.unwrap_or_default()))
-        }
         LinkAuthType::Password => {
+            if let Some(given) = given {
+                return Ok(Proof::Password(Arc::new(of_user(given))));
+            }
             let hash = auth.hashed_password.as_ref().filter(|hash| !hash.is_blank());
             let hash = hash.ok_or_else(|| Unusable::NoPassword(auth.username.clone()))?;
             let bytes = <[u8; 20]>::try_from(hash.as_slice());

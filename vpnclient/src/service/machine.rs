@@ -216,7 +216,7 @@ impl World for Machine {
         // One after the other: the device, or the ports, may still be those of the connection before.
         let claimed = match &profile.presence {
             Presence::Device(device) => device.tap.clone(),
-            Presence::Rootless(_) => format!("account {key}"),
+            Presence::Rootless(_) | Presence::Segment { .. } => format!("account {key}"),
         };
         let alone = self.devices.entry(claimed).or_default().clone();
         let switch = match &profile.presence {
@@ -296,7 +296,7 @@ impl Carrier {
         // Programs reach the hub through a connection without a device by a socket of its own.
         let control = match &self.profile.presence {
             Presence::Rootless(_) => ControlSocket::bind_free(&self.sockets, &self.name).map(Some),
-            Presence::Device(_) => Ok(None),
+            Presence::Device(_) | Presence::Segment { .. } => Ok(None),
         };
         let done = match control {
             Ok(control) => self.profile.run(control, reporter, stop).await,

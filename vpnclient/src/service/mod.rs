@@ -40,6 +40,7 @@ pub use book::{Book, Entry};
 
 use crate::control::{ControlSocket, Folder, SERVICE};
 use crate::failure::Failure;
+use crate::person;
 use crate::status::{Board, Status};
 use crate::stop::Stop;
 use machine::{Machine, News};
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
 /// # Errors
 /// The folder, the local socket, or the ports cannot be used.
 pub async fn run(folder: &Path, sockets: &Folder, tcp: bool, stop: &mut Stop) -> Result<(), Failure> {
+    person::leave();
     let (store, book) = Store::open(folder)?;
     let socket = ControlSocket::bind(sockets, SERVICE)?;
     let listener = if tcp {
