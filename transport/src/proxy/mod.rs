@@ -1,6 +1,6 @@
 //! The way out through somebody else's proxy: HTTP CONNECT, SOCKS 5, SOCKS 4a.
 //!
-//! What is said to a proxy is decided by [`Conversation`], a value without sockets or clock; [`pass`] is its shell. The name of
+//! What is said to a proxy is decided by [`Conversation`], a value without sockets or clock; `pass` is its shell. The name of
 //! the server is always given to the proxy as it is: a machine that needs a proxy often cannot look it up.
 
 mod conversation;
