@@ -54,11 +54,14 @@ pub const TOOLS_DIFFER: &[(u32, &str)] = &[
 const STATES: &str = "in a rule for IPv6 the stock tool takes `established` for its opposite";
 
 /// Lines at which our tool shows the words of the server, which are each server's own, and why.
-pub const WORDS_OF_THE_SERVER: &[(u32, &str)] = &[(4, "what a server can do, it says itself")];
+pub const WORDS_OF_THE_SERVER: &[(u32, &str)] = &[(CAPS, "what a server can do, it says itself")];
 
-/// Lines that tell whether the server runs in a virtual machine. The stock server does not find that out as an ordinary user,
-/// where ours does; so only root compares more of them than their exit codes.
-pub const OF_ROOT: &[u32] = &[4, 128, 129, 188];
+/// What a server can do, the machine that it runs on among it.
+pub const CAPS: u32 = 4;
+
+/// Lines that tell whether the server runs in a virtual machine. The stock server reads that in the kernel's log, which it does not
+/// find as an ordinary user, nor after a long time; where it does not know, only exit codes are compared.
+pub const OF_VIRTUAL_MACHINES: &[u32] = &[CAPS, 128, 129, 188];
 
 /// Whether and how our server refuses line `number`, a call of `command`.
 pub fn refusal(number: u32, command: &str) -> Option<i32> {
