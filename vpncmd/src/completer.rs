@@ -10,7 +10,7 @@ use crate::{
     command::Command,
     line, matching,
     names::{Directory, Names},
-    params::{Param, shown},
+    params::{Param, Word, classify, shown},
 };
 
 /// Completes and hints.
@@ -88,7 +88,10 @@ impl Completion {
             return (start, all.filter(|name| begins(name, begun)).collect());
         }
         let bare = line::words(&line[..start]);
-        let taken = bare.iter().skip(1).any(|word| !word.starts_with(['/', '-']));
+        let taken = bare
+            .iter()
+            .skip(1)
+            .any(|word| matches!(classify(word), Word::Bare(_)));
         let positional = command.params.iter().find(|param| param.positional && !taken);
         match positional {
             Some(param) => (start, self.names(param.names, begun)),
@@ -130,16 +133,13 @@ impl Completion {
             return None;
         }
         let given = |param: &&Param| {
-            words
-                .iter()
-                .skip(1)
-                .any(|word| match word.strip_prefix(['/', '-']) {
-                    Some(switch) => {
-                        let name = switch.split([':', '=']).next().unwrap_or_default();
-                        parameter(command, name).is_some_and(|named| named.name == param.name)
-                    }
-                    None => param.positional,
-                })
+            words.iter().skip(1).any(|word| match classify(word) {
+                Word::Switch { name, .. } => {
+                    parameter(command, name).is_some_and(|named| named.name == param.name)
+                }
+                Word::Bare(_) => param.positional,
+                Word::Help | Word::Json => false,
+            })
         };
         let missing = command
             .params

@@ -1,5 +1,6 @@
 //! The parameters of a command: what it takes, what a command line gave it, and asking for the rest.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -272,7 +273,8 @@ fn unknown(command: &str, name: &str, names: &[&str]) -> String {
     format!("{command} has no parameter \"/{name}\".{near} \"{command} /?\" shows those it has.")
 }
 
-enum Word<'a> {
+/// What a word of a command line is.
+pub(crate) enum Word<'a> {
     Bare(&'a str),
     Switch { name: &'a str, value: &'a str },
     Help,
@@ -281,7 +283,7 @@ enum Word<'a> {
 
 /// A word that starts with `/` or `-` is a switch, unless that character is doubled: then one of the two is dropped
 /// and the rest is a value.
-fn classify(word: &str) -> Word<'_> {
+pub(crate) fn classify(word: &str) -> Word<'_> {
     let Some(rest) = word.strip_prefix(['/', '-']) else {
         return if word == "?" { Word::Help } else { Word::Bare(word) };
     };
@@ -296,11 +298,17 @@ fn classify(word: &str) -> Word<'_> {
     }
     let (name, value) = rest.split_once([':', '=']).unwrap_or((rest, ""));
     // A path such as /etc/hubward.pem: the name of a switch has no slash.
-    if name.contains('/') {
+    if name.contains('/') || is_key(word) {
         Word::Bare(word)
     } else {
         Word::Switch { name, value }
     }
+}
+
+/// Whether a word is a key of X25519 in Base64, as WireGuard writes them: one in 64 begins with a slash.
+fn is_key(word: &str) -> bool {
+    let key = STANDARD.decode(word).map(Zeroizing::new);
+    key.is_ok_and(|key| key.len() == 32)
 }
 
 /// The values of a command's parameters, each checked.
@@ -392,6 +400,13 @@ mod tests {
     fn a_path_is_a_value() {
         assert_eq!(complete("/etc/x:y /GROUP:", "").unwrap().text("name"), "/etc/x:y");
         assert_eq!(complete("bob /GROUP:/etc/x", "").unwrap().text("GROUP"), "/etc/x");
+    }
+
+    #[test]
+    fn a_key_that_begins_with_a_slash_is_a_value() {
+        let key = "/BmSnkRFVzJAxY5SOdhbUIOPQyYRt4oo4cGIay2AEI4=";
+        assert_eq!(complete(&format!("{key} /GROUP:"), "").unwrap().text("name"), key);
+        assert_eq!(given(&key[..40]).unwrap_err().code(), 38);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     console::Console,
     failure::{Failure, Outcome},
     help, line, matching,
-    params::{Given, JSON},
+    params::{Given, JSON, Word, classify},
 };
 
 /// The server or client service at the other end: one call, one answer.
@@ -338,15 +338,14 @@ pub(crate) fn hide_secrets(words: &[String], commands: &[&'static Command]) -> V
             );
         }
     }
-    let hide = |word: &String| match word.strip_prefix(['/', '-']) {
-        Some(switch) => match switch.split_once([':', '=']) {
-            Some((name, _)) if !matching::candidates(name, &secret_names).is_empty() => {
-                format!("{}********", &word[..name.len() + 2])
-            }
-            _ => word.clone(),
-        },
-        None if secret_word => "********".to_owned(),
-        None => word.clone(),
+    let hide = |word: &String| match classify(word) {
+        Word::Switch { name, value }
+            if !value.is_empty() && !matching::candidates(name, &secret_names).is_empty() =>
+        {
+            format!("{}********", &word[..name.len() + 2])
+        }
+        Word::Bare(_) if secret_word => "********".to_owned(),
+        _ => word.clone(),
     };
     std::iter::once(name.clone())
         .chain(rest.iter().map(hide))
