@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use transport::tunnel::{Inbound, Tunnel};
 
 use super::Attachment;
+use super::held::Held;
 use super::pump::{self, Routers};
 use super::routers::{self, OnLine, Six};
 use super::undo::Undo;
@@ -29,6 +30,8 @@ use crate::stop::Stop;
 const BACKLOG: usize = 4;
 /// A router of the hub that has said nothing for so long after a lease is not there.
 const NO_ROUTER: Duration = Duration::from_secs(10);
+/// How long tasks that end may have the device for longer than the connection.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// What a device is to be.
 #[derive(Debug, Clone)]
@@ -95,7 +98,7 @@ pub async fn run(
     // What is declared after `undo` is dropped before it, and has let go of device and table then.
     let mut attachment = attachment;
     let shared = attachment.shared.clone();
-    let tap = Arc::downgrade(&attachment.tap);
+    let (name, end) = (attachment.name().to_owned(), attachment.tap.end());
     let guarded = tokio::select! {
         guarded = attachment.guard(&wish.target.host) => guarded.map(Some),
         () = stop.came() => Ok(None),
@@ -119,22 +122,15 @@ pub async fn run(
         }
     };
     shared.network.lock().await.leave().await;
-    gone(&tap).await;
-    done
-}
-
-/// Waits until nobody has the device any more: tasks that end have it for a moment longer than the connection, and the next
-/// connection may want it at once.
-async fn gone(tap: &Weak<Tap>) {
-    const LOOK: Duration = Duration::from_millis(5);
-    const LOOKS: u32 = 400;
-    for _ in 0..LOOKS {
-        if tap.strong_count() == 0 {
-            return;
-        }
-        tokio::time::sleep(LOOK).await;
+    // The next connection may want the device at once.
+    if !end.within(LET_GO).await {
+        reporter.show(&Event::Note(format!(
+            "this program has not let go of the device {name} within {} seconds; should the next connection find it busy, start \
+             the program again",
+            LET_GO.as_secs()
+        )));
     }
-    tracing::debug!("somebody still has the device");
+    done
 }
 
 /// Turns the kill switch off after a wanted end.
@@ -162,7 +158,7 @@ async fn release(
 /// A TAP device and what a lease has set up for it. The device vanishes with this value.
 pub struct Device {
     settings: DeviceSettings,
-    tap: Arc<Tap>,
+    tap: Arc<Held<Tap>>,
     shared: Arc<Shared>,
     switch: Option<Arc<Mutex<KillSwitch>>>,
     routers: Arc<Routers>,
@@ -191,7 +187,7 @@ impl Device {
             offload: settings.offload,
             ..TapOptions::new(&settings.tap)
         };
-        let tap = Arc::new(Tap::create(&options)?);
+        let tap = Arc::new(Held::new(Tap::create(&options)?));
         let mut network = Network::new(Links::new()?, tap.name(), tap.index());
         network.prepare().await;
         if tap.was_there() {

@@ -5,6 +5,7 @@
 //! ([`Rootless`](crate::rootless::Rootless)), or a whole segment of this machine ([`Segment`]).
 
 mod device;
+mod held;
 mod pump;
 mod routers;
 mod segment;

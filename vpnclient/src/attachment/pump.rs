@@ -12,17 +12,18 @@ use netdev::segment::{self, Joiner};
 use tokio::sync::mpsc;
 use transport::tunnel::{Inbound, Tunnel};
 
+use super::held::Held;
 use crate::dhcp::is_arp_reply;
 use crate::dhcp6;
 use crate::network::advertisement::is_advertisement;
 
 /// Carries what the host sends into the tunnel, until the device fails.
-pub(super) async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
+pub(super) async fn outbound(tap: Arc<Held<Tap>>, tunnel: Tunnel) -> io::Error {
     let mut frames = Vec::new();
     let mut finisher = Finisher::default();
     loop {
         let read = match tap.readable().await {
-            Ok(()) => device::read_batch(&*tap, &mut frames),
+            Ok(()) => device::read_batch(&**tap, &mut frames),
             failed => failed,
         };
         if let Err(error) = read {
@@ -39,7 +40,11 @@ pub(super) async fn outbound(tap: Arc<Tap>, tunnel: Tunnel) -> io::Error {
 /// Takes what arrives through the tunnel: DHCP answers go to `dhcp`, where there is a client for them, router advertisements
 /// to `routers` as well, and all else to the host at once, joined where it came segment by segment. A frame that the host cannot
 /// take is lost, as on any Ethernet.
-pub(super) fn inbound(tap: Arc<Tap>, dhcp: Option<mpsc::Sender<Bytes>>, routers: Arc<Routers>) -> Inbound {
+pub(super) fn inbound(
+    tap: Arc<Held<Tap>>,
+    dhcp: Option<mpsc::Sender<Bytes>>,
+    routers: Arc<Routers>,
+) -> Inbound {
     // One for each connection that delivers at this moment.
     let joiners = Mutex::new(Vec::new());
     Arc::new(move |frames: &mut Vec<Frame>| {

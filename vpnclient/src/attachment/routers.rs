@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use transport::tunnel::Tunnel;
 
 use super::device::Shared;
+use super::held::Held;
 use crate::dhcp6::{self, Information, Lease};
 use crate::network::Dns;
 use crate::network::advertisement::{self, Plan6, check_address};
@@ -109,7 +110,7 @@ pub(super) async fn give_back(shared: &Shared) {
 }
 
 /// Does what is said, until nobody can say anything any more.
-pub(super) async fn follow(shared: Arc<Shared>, mut heard: mpsc::Receiver<Bytes>, tap: Arc<Tap>) {
+pub(super) async fn follow(shared: Arc<Shared>, mut heard: mpsc::Receiver<Bytes>, tap: Arc<Held<Tap>>) {
     let mut before = Plan6::default();
     loop {
         let due = shared.six.client().poll_timeout();
