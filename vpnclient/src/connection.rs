@@ -186,6 +186,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
                 End::Stopped => return Ok(()),
                 End::Lost(reason) => reason,
             };
+            let held = began.elapsed() >= STABLE;
             let over = || Failure::Unmet {
                 reason: Reason::SessionOver,
                 text: format!("the session is over: {reason}"),
@@ -194,7 +195,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
                 return Err(over());
             }
             self.reporter.show(&Event::Ended(reason.clone()));
-            if began.elapsed() >= STABLE {
+            if held {
                 self.backoff.reset();
                 short = 0;
             } else {
@@ -215,7 +216,7 @@ impl<'a, A: Attachment> Connection<'a, A> {
                 }
             }
             // A stock server that cannot send datagrams to us ends the session, and would end the next one as well (protocol §8.5).
-            place.udp = !by_udp || began.elapsed() >= STABLE;
+            place.udp = !by_udp || held;
             next = self.again(wish, &place, stop).await?;
         }
         Ok(())
