@@ -17,6 +17,7 @@ use crate::attempt::{AttemptError, Established, Place, Wish, attempt};
 use crate::dhcp::{self, Loss};
 use crate::failure::Failure;
 use crate::login;
+use crate::moment::until;
 use crate::reason::Reason;
 use crate::report::{Event, Reporter, clean};
 use crate::retry::{Backoff, Patience, Verdict};
@@ -482,11 +483,4 @@ impl Drop for Pump {
 /// Waits until so many connections are there, or the tunnel is gone.
 async fn has_connections(state: &mut tokio::sync::watch::Receiver<State>, needed: usize) {
     drop(state.wait_for(|state| state.connections >= needed).await);
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -20,6 +20,7 @@ pub mod dhcp6;
 pub mod failure;
 pub mod login;
 pub mod meeting;
+mod moment;
 pub mod network;
 pub mod password;
 pub mod person;

@@ -15,6 +15,7 @@ use transport::tunnel::{Inbound, Terms, Tunnel};
 use crate::ages::Ages;
 use crate::attempt::{Established, Place};
 use crate::login;
+use crate::moment::until;
 
 /// The pause between two further connections, unless another one is wanted (protocol §6).
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -405,13 +406,6 @@ impl Keeper {
             Some(_) => None,
             None => Some(self.tunnel.last_heard() + usual),
         }
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -14,6 +14,7 @@ use transport::tunnel::Tunnel;
 use super::device::Shared;
 use super::held::Held;
 use crate::dhcp6::{self, Information, Lease};
+use crate::moment::until;
 use crate::network::Dns;
 use crate::network::advertisement::{self, Plan6, check_address};
 use crate::report::{Event, human};
@@ -226,11 +227,4 @@ async fn inform(shared: &Shared, information: Information) -> Vec<String> {
         everything: shared.full6.load(Ordering::Relaxed),
     });
     shared.network.lock().await.informed(dns).await
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }

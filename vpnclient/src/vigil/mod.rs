@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use netdev::{Links, News};
 use nix::time::{ClockId, clock_gettime};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::{MissedTickBehavior, interval};
 use transport::underlay;
+
+use crate::moment::until;
 
 pub use judge::{Judge, Outlook, Phase, Step, Way};
 
@@ -149,13 +151,6 @@ async fn look(links: &Links, far: Option<IpAddr>, device: Option<u32>) -> Option
 async fn changed(news: Option<&mut News>) -> bool {
     match news {
         Some(news) => news.changed().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
 }
