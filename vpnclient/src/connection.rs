@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::login;
 use crate::moment::until;
 use crate::reason::Reason;
-use crate::report::{Event, Reporter, clean};
+use crate::report::{Event, Reporter, clean, clean_line};
 use crate::retry::{Backoff, Patience, Verdict};
 use crate::session::{Growth, News, Order, Session};
 use crate::stop::Stop;
@@ -359,8 +359,8 @@ impl<'a, A: Attachment> Connection<'a, A> {
 
     fn greet(&self, established: &Established) {
         self.reporter.show(&Event::Connected {
-            session: clean(&established.welcome.session_name),
-            server: clean(&established.product),
+            session: clean_line(&established.welcome.session_name),
+            server: clean_line(&established.product),
             took: established.took,
         });
         let message = clean(&established.welcome.message);
@@ -451,7 +451,7 @@ async fn leased(
             reporter.show(&Event::AddressLost(match loss {
                 Loss::Expired => "nobody prolonged it".to_owned(),
                 Loss::Refused(reason) if reason.is_empty() => "the DHCP server took it back".to_owned(),
-                Loss::Refused(reason) => format!("the DHCP server took it back: {}", clean(&reason)),
+                Loss::Refused(reason) => format!("the DHCP server took it back: {}", clean_line(&reason)),
             }));
         }
         dhcp::Event::Taken(address, station) => reporter.show(&Event::Note(format!(

@@ -13,7 +13,7 @@ use transport::tls::{Description, Distrust, Fingerprint, Trust};
 
 use crate::failure::Failure;
 use crate::person;
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, clean_line};
 
 /// What to do about a server that no authority vouches for and that is not known yet. It has a meaning with
 /// [`Trust::System`] alone: whoever names authorities or a pin means those.
@@ -280,7 +280,7 @@ fn introduction(untrusted: &Untrusted, product: &str) -> String {
     let mut text = format!(
         "This machine does not know {}, which calls itself \"{}\", and its certificate is not trusted: {}.\n",
         untrusted.target,
-        crate::report::clean(product).replace('\n', " "),
+        clean_line(product),
         untrusted.why
     );
     if let Some(described) = Description::of(&untrusted.certificate) {

@@ -430,6 +430,11 @@ pub fn clean(text: &str) -> String {
     text.trim().chars().filter(harmless).take(MAX_MESSAGE).collect()
 }
 
+/// The same of a name, or of a reason: whoever wrote it gets no line of their own, which could look like one of ours.
+pub fn clean_line(text: &str) -> String {
+    clean(text).replace('\n', " ")
+}
+
 /// A duration as one would say it.
 pub(crate) fn human(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -455,6 +460,10 @@ mod tests {
         assert_eq!(clean("\x1b]0;owned\x07\x1b[2Jhi\u{9b}31m"), "]0;owned[2Jhi31m");
         assert_eq!(clean("abc\u{202e}cba"), "abccba");
         assert_eq!(clean(&"x".repeat(9999)).len(), MAX_MESSAGE);
+        assert_eq!(
+            clean_line("VPN\r\nconnected: session X\n"),
+            "VPN connected: session X"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use transport::tunnel::{Traffic, Tunnel};
 use super::{State, Status, Udp};
 use crate::attempt::{Place, ServerFacts};
 use crate::reason::Reason;
-use crate::report::{Event, clean};
+use crate::report::{Event, clean_line};
 use crate::session::Session;
 
 /// Events that may wait for a slow reader; it misses the oldest.
@@ -258,7 +258,7 @@ impl Board {
             tunnel: session.tunnel.clone(),
             welcome: session.welcome.clone(),
             place: session.place.clone(),
-            product: clean(product),
+            product: clean_line(product),
             server: server.clone(),
             since: now,
         });
@@ -331,7 +331,7 @@ impl Board {
 fn add_live(status: &mut Status, live: &Live) {
     status.peer = Some(live.place.peer);
     status.product.clone_from(&live.product);
-    status.session = Some(clean(&live.welcome.session_name));
+    status.session = Some(clean_line(&live.welcome.session_name));
     status.session_since_ms = Some(millis(live.since));
     status.connections = u32::try_from(live.tunnel.watch().borrow().connections).unwrap_or(u32::MAX);
     status.max_connections = live.tunnel.terms().max_connections;
