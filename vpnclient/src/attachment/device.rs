@@ -167,6 +167,8 @@ pub struct Device {
     lease: Option<(Lease, IpAddr)>,
     /// They end with this value.
     tasks: JoinSet<()>,
+    /// The look for IPv6 that goes beside; there is one at a time, and it ends with the lease.
+    beside: JoinSet<()>,
 }
 
 /// What tasks beside the connection change, too.
@@ -213,6 +215,7 @@ impl Device {
             heard: Some(heard),
             lease: None,
             tasks: JoinSet::new(),
+            beside: JoinSet::new(),
         })
     }
 
@@ -251,7 +254,7 @@ impl Device {
     /// Says after a while that IPv6 goes beside a VPN that takes everything else, if it does.
     fn look_for_ipv6_beside(&mut self) {
         let (shared, switch) = (self.shared.clone(), self.settings.kill_switch);
-        self.tasks.spawn(async move {
+        self.beside.spawn(async move {
             tokio::time::sleep(NO_ROUTER).await;
             let around = shared.network.lock().await.surroundings(Ipv4Addr::UNSPECIFIED.into()).await;
             let has_ipv6 = around.is_ok_and(|around| around.has_ipv6());
@@ -315,6 +318,7 @@ impl Attachment for Device {
         let mut network = self.shared.network.lock().await;
         network.clear_lease().await;
         self.lease = None;
+        self.beside = JoinSet::new();
         let plan = match plan(lease, &self.shared.wishes, &around) {
             Ok(plan) => plan,
             Err(refused) => {
@@ -346,6 +350,7 @@ impl Attachment for Device {
 
     async fn clear(&mut self) {
         self.lease = None;
+        self.beside = JoinSet::new();
         self.shared.full6.store(false, Ordering::Relaxed);
         routers::give_back(&self.shared).await;
         self.shared.network.lock().await.clear().await;
