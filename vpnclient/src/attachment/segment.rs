@@ -6,6 +6,7 @@
 //! The tunnel's own packets must never go into the tunnel. A packet socket does not see what this machine sends, and leaves what is
 //! sent to it; at a port of a bridge of the kernel both could be seen, and are kept out by [`Underlay`].
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -154,7 +155,7 @@ impl Attachment for Segment {
         let shared = self.shared.clone();
         async move {
             tokio::select! {
-                () = shared.carry(&tunnel) => io::Error::other("the interface is gone"),
+                never = shared.carry(&tunnel) => match never {},
                 () = shared.circles.notified() => io::Error::other(format!(
                     "{} is joined to the hub by another way as well, and frames would go in circles; end one of the two (is there a \
                      local bridge of the server to the same segment?)",
@@ -211,7 +212,7 @@ impl Shared {
     }
 
     /// Carries frames both ways, for as long as it takes.
-    async fn carry(&self, tunnel: &Tunnel) {
+    async fn carry(&self, tunnel: &Tunnel) -> Infallible {
         let mut news = News::listen().ok();
         loop {
             let entered = self.place().clone();
