@@ -5,6 +5,18 @@ use clap::Args;
 use crate::attachment::DeviceSettings;
 use crate::network::{Lan, RouteMode};
 
+/// What has a meaning with a device alone: whoever says it and does without one is told so, rather than left without a kill switch
+/// that they believe to be on.
+pub(super) const ONLY: [&str; 7] = [
+    "tap",
+    "no_dhcp",
+    "no_dns",
+    "no_ipv6",
+    "kill_switch",
+    "allow_lan",
+    "block_lan",
+];
+
 #[derive(Debug, Args)]
 pub(super) struct DeviceArgs {
     /// The name of the TAP device.

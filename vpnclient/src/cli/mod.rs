@@ -414,6 +414,13 @@ mod tests {
             "host --hub lab --user alice --bridge",
             "host --hub lab --user alice --bridge eth1 --tap vpn0",
             "host --hub lab --user alice --bridge eth1 --socks5 1080",
+            "host --hub lab --user alice --bridge eth1 --kill-switch",
+            "host --hub lab --user alice --bridge eth1 --no-ipv6",
+            "host --hub lab --user alice --rootless --kill-switch",
+            "host --hub lab --user alice --socks5 1080 --kill-switch",
+            "host --hub lab --user alice --http-proxy 3128 --block-lan",
+            "host --hub lab --user alice --forward 8080=web.private:80 --tap vpn0",
+            "host --hub lab --user alice --reverse 2222=127.0.0.1:22 --no-dhcp",
             "host --hub lab --user alice --retry-interval 0",
             "host --hub lab --user alice --retries 3 --once",
         ] {

@@ -3,18 +3,26 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
+use super::device;
 use crate::failure::Failure;
 use crate::network::RouteMode;
 use crate::rootless::{Forward, ProxyPassword, Reverse, RootlessSettings, parse_listen};
 
 /// Doors into the VPN without a device, and so without privileges.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Without privileges (no device; any of these)")]
+#[command(
+    next_help_heading = "Without privileges (no device; any of these)",
+    group = ArgGroup::new("doors")
+        .args(["rootless", "socks5", "http_proxy", "forward", "reverse"])
+        .multiple(true)
+        .conflicts_with("no_offload")
+        .conflicts_with_all(device::ONLY)
+)]
 pub(super) struct RootlessArgs {
     /// Make no device; programs get through by `vpnclient nc`.
-    #[arg(long, conflicts_with_all = ["tap", "no_offload", "no_dhcp", "no_dns", "no_ipv6", "kill_switch", "allow_lan", "block_lan"])]
+    #[arg(long)]
     rootless: bool,
     /// A SOCKS5 proxy, with UDP; a PORT alone is open to this machine only.
     #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]

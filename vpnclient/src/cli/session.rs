@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use protocol::handshake::{SessionOptions, UdpUse};
 
+use super::device;
 use crate::retry::Patience;
 
 #[derive(Debug, Args)]
@@ -26,10 +27,8 @@ pub(super) struct SessionArgs {
     #[arg(
         long,
         value_name = "IFACE",
-        conflicts_with_all = [
-            "router", "tap", "mac", "no_dhcp", "no_routes", "routes", "no_dns",
-            "rootless", "socks5", "http_proxy", "forward", "reverse",
-        ]
+        conflicts_with_all = device::ONLY,
+        conflicts_with_all = ["router", "mac", "no_routes", "routes", "doors"]
     )]
     pub(super) bridge: Option<String>,
     /// Ask for the right to route, or bridge, for others behind this machine.
