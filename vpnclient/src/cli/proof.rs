@@ -59,6 +59,7 @@ impl ProofArgs {
             || self.anonymous
             || self.cert.is_some()
             || self.pkcs12.is_some()
+            || self.key_password_file.is_some()
     }
 
     /// The proof; asks for the password where it must. A code is asked for when it is needed, since it does not last.
