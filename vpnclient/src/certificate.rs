@@ -1,6 +1,7 @@
 //! Files with a user's certificate and its key: PEM, its keys encrypted or not, and PKCS#12.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use p12_keystore::Pkcs12Archive;
@@ -36,7 +37,7 @@ pub fn from_pem(cert: &Path, key: &Path, unlock: Unlock<'_>) -> Result<Proof, Fa
 /// As [`from_pem`].
 pub fn from_pkcs12(file: &Path, unlock: Unlock<'_>) -> Result<Proof, Failure> {
     let name = file.display();
-    let bytes = Zeroizing::new(contents(file)?);
+    let bytes = contents(file)?;
     let archive = match Pkcs12Archive::from_pkcs12(&bytes, "") {
         Ok(archive) => archive,
         Err(_) if !looks_like_der(&bytes) => {
@@ -89,7 +90,7 @@ fn unopened(name: &str, error: &p12_keystore::error::Error) -> Failure {
 fn key_in(path: &Path, unlock: Unlock<'_>) -> Result<SigningKey, Failure> {
     const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
     let name = path.display().to_string();
-    let text = Zeroizing::new(String::from_utf8_lossy(&Zeroizing::new(contents(path)?)).into_owned());
+    let text = Zeroizing::new(String::from_utf8_lossy(&contents(path)?).into_owned());
     if let Some(at) = text.find(ENCRYPTED) {
         let wrong = |error: &dyn std::fmt::Display| Failure::Usage(format!("{name} cannot be read: {error}"));
         let end = text[at..].find("-----END").and_then(|end| {
@@ -147,14 +148,19 @@ fn belong_together(certificate: &[u8], key: &SigningKey) -> bool {
         .is_ok_and(|signature| certificate::verify(certificate, &challenge, &signature).is_ok())
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, Failure> {
+fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let wrong =
         |error: &dyn std::fmt::Display| Failure::Usage(format!("cannot read {}: {error}", path.display()));
-    let size = fs::metadata(path).map_err(|e| wrong(&e))?.len();
-    if size > MAX_BYTES {
+    // A pipe, or a device, does not say how much it holds. As long as it may get, so that no copy stays behind when it grows.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize + 1));
+    let file = File::open(path).map_err(|e| wrong(&e))?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| wrong(&e))?;
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(wrong(&"it is too large for a certificate or key"));
     }
-    fs::read(path).map_err(|e| wrong(&e))
+    Ok(bytes)
 }
 
 /// Whether bytes begin like a sequence in DER, as PKCS#12 files do.

@@ -97,6 +97,7 @@ fn files_that_will_not_do_say_what_would() {
         ),
         (from_pkcs12(&user, &mut not_asked), "--cert"),
         (from_pkcs12(&data("missing.p12"), &mut not_asked), "missing.p12"),
+        (from_pkcs12(Path::new("/dev/zero"), &mut not_asked), "too large"),
     ] {
         let failure = refused.unwrap_err();
         assert!(matches!(failure, Failure::Usage(_)), "{failure:?}");
