@@ -8,6 +8,8 @@ use crate::host::Host;
 use crate::lab::Lab;
 use crate::ours::{self, Server};
 use crate::page::Page;
+use crate::process::Daemon;
+use crate::stock::Stock;
 
 /// Three hosts and two cables.
 #[derive(Debug)]
@@ -55,6 +57,14 @@ impl Site {
         let site = Self::new(lab)?;
         let server = Server::start(&site.nat, options)?;
         ours::set_up(&site.nat)?;
+        Ok((site, server))
+    }
+
+    /// The same with the stock server in its place, set up by [`Stock::set_up`].
+    pub fn with_stock_server(lab: &Lab, stock: &Stock) -> Result<(Self, Daemon)> {
+        let site = Self::new(lab)?;
+        let server = stock.server(&site.nat)?;
+        stock.set_up(&site.nat)?;
         Ok((site, server))
     }
 

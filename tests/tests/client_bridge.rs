@@ -11,6 +11,7 @@ use hubward_tests::lab::{self, Lab};
 use hubward_tests::ours::{self, Client, HUB, USER, administer};
 use hubward_tests::process::{self, IN_TIME, eventually};
 use hubward_tests::site::{BESIDE, OUTSIDE, Site};
+use hubward_tests::stock::Stock;
 use hubward_tests::transfer::equal_at_both_ends;
 use netdev::{PacketSocket, VnetHeader};
 use tokio::runtime::Builder;
@@ -122,6 +123,18 @@ fn tagged(number: u32) -> Vec<u8> {
     frame
 }
 
+/// What is behind the gate and what is on the hub are one Ethernet: for TCP, in VLANs, and for DHCP.
+fn is_one_segment(site: &Site, branch: &Branch, stock: &Stock) -> Result<()> {
+    exchange(site, &branch.desk)?;
+    vlan(site, &branch.desk)?;
+    let lease = stock.lease(&branch.desk, "eth0")?;
+    ensure!(
+        lease.address.octets()[..3] == [192, 168, 30],
+        "the hub's DHCP server gave {lease:?}"
+    );
+    Ok(())
+}
+
 /// What can be seen of a gate's interfaces.
 fn interfaces(gate: &Host) -> Result<String> {
     gate.sh("ip -brief address; ip route; ip -d link | grep -o 'promiscuity [0-9]*'")
@@ -140,13 +153,7 @@ fn hosts_of_a_segment_behind_a_client_that_calls_out_are_reached_by_tcp_in_vlans
             "it does not say that the gate itself stays outside: {log}"
         );
         let user = remote(&site)?;
-        exchange(&site, &branch.desk).with_context(|| gate.daemon().log())?;
-        vlan(&site, &branch.desk)?;
-        let lease = stock.lease(&branch.desk, "eth0")?;
-        ensure!(
-            lease.address.octets()[..3] == [192, 168, 30],
-            "the hub's DHCP server gave {lease:?}"
-        );
+        is_one_segment(&site, &branch, stock).with_context(|| gate.daemon().log())?;
         user.stop()?;
         gate.stop()?;
         let after = interfaces(&branch.gate)?;
@@ -158,19 +165,11 @@ fn hosts_of_a_segment_behind_a_client_that_calls_out_are_reached_by_tcp_in_vlans
 #[test]
 fn a_segment_joins_a_hub_of_the_stock_server_just_so() {
     lab::run_with_stock(|lab, stock| {
-        let site = Site::new(lab)?;
-        let _server = stock.server(&site.nat)?;
-        stock.set_up(&site.nat)?;
+        let (site, _server) = Site::with_stock_server(lab, stock)?;
         let branch = Branch::new(lab, &site)?;
         let gate = bridge(&branch.gate, BESIDE, "lan")?;
         let user = remote(&site)?;
-        exchange(&site, &branch.desk).with_context(|| gate.daemon().log())?;
-        vlan(&site, &branch.desk)?;
-        let lease = stock.lease(&branch.desk, "eth0")?;
-        ensure!(
-            lease.address.octets()[..3] == [192, 168, 30],
-            "the hub's DHCP server gave {lease:?}"
-        );
+        is_one_segment(&site, &branch, stock).with_context(|| gate.daemon().log())?;
         user.stop()?;
         gate.stop()
     });
@@ -277,6 +276,7 @@ fn the_tunnels_own_packets_stay_out_of_the_tunnel_that_their_interface_is_bridge
                 Ok(packets.trim().parse()?)
             };
             eventually(IN_TIME, "silence", || {
+                // What is measured is a rate: packets of one second.
                 let before = sent()?;
                 std::thread::sleep(Duration::from_secs(1));
                 Ok((sent()? < before + 200).then_some(()))

@@ -191,62 +191,57 @@ fn a_server_that_ends_every_session_at_once_is_asked_after_pauses_that_grow() {
     });
 }
 
+/// A client of such a liar does not grow while it is under `load`, ends when it is told to, and leaves its host as it was.
+fn costs_no_memory(lab: &Lab, lie: Lie, load: impl FnOnce(&Host, &Client) -> Result<()>) -> Result<()> {
+    let (server, user) = hosts(lab)?;
+    let before = configuration(&user)?;
+    Liar::start(&server, SocketAddr::new(SERVER, 4001), lie)?;
+    let client = connect(&user, 4001, &["--no-dhcp"])?;
+    client.daemon().line_with("connected: session", IN_TIME)?;
+    let first = resident_kib(&client)?;
+    load(&user, &client)?;
+    let grown = resident_kib(&client)?.saturating_sub(first);
+    ensure!(grown < ALLOWED_KIB, "the client has grown by {grown} KiB");
+    client.stop()?;
+    let after = configuration(&user)?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
 #[test]
 fn a_server_that_stops_reading_costs_frames_and_no_memory() {
     lab::run(|lab| {
-        let (server, user) = hosts(lab)?;
-        let before = configuration(&user)?;
-        Liar::start(&server, SocketAddr::new(SERVER, 4001), Lie::StopsReading)?;
-        let client = connect(&user, 4001, &["--no-dhcp"])?;
-        client.daemon().line_with("connected: session", IN_TIME)?;
-        set_address(&user)?;
-        let first = resident_kib(&client)?;
-        // Far more than all queues on the way hold.
-        user.within(|| -> Result<()> {
-            let socket = std::net::UdpSocket::bind("10.9.0.2:0")?;
-            let datagram = [0x5a; 1400];
-            for _ in 0..200_000 {
-                // The device's own queue may be full; the point is what the client does.
-                let _ = socket.send_to(&datagram, "10.9.0.1:9");
-            }
+        costs_no_memory(lab, Lie::StopsReading, |user, client| {
+            set_address(user)?;
+            // Far more than all queues on the way hold.
+            user.within(|| -> Result<()> {
+                let socket = std::net::UdpSocket::bind("10.9.0.2:0")?;
+                let datagram = [0x5a; 1400];
+                for _ in 0..200_000 {
+                    // The device's own queue may be full; the point is what the client does.
+                    let _ = socket.send_to(&datagram, "10.9.0.1:9");
+                }
+                Ok(())
+            })??;
+            let log = client.daemon().log();
+            ensure!(!log.contains("over"), "{log}");
             Ok(())
-        })??;
-        let grown = resident_kib(&client)?.saturating_sub(first);
-        ensure!(grown < ALLOWED_KIB, "the client has grown by {grown} KiB");
-        ensure!(
-            !client.daemon().log().contains("over"),
-            "{}",
-            client.daemon().log()
-        );
-        client.stop()?;
-        let after = configuration(&user)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-        Ok(())
+        })
     });
 }
 
 #[test]
 fn a_server_that_floods_costs_no_memory_and_the_client_still_ends_when_told() {
     lab::run(|lab| {
-        let (server, user) = hosts(lab)?;
-        let before = configuration(&user)?;
-        Liar::start(&server, SocketAddr::new(SERVER, 4001), Lie::Floods)?;
-        let client = connect(&user, 4001, &["--no-dhcp"])?;
-        client.daemon().line_with("connected: session", IN_TIME)?;
-        let first = resident_kib(&client)?;
-        eventually(IN_TIME, "a flood of 300 MB", || {
-            let bytes: u64 = user
-                .sh("cat /sys/class/net/lab4001/statistics/rx_bytes")?
-                .trim()
-                .parse()?;
-            Ok((bytes > 300_000_000).then_some(()))
-        })?;
-        let grown = resident_kib(&client)?.saturating_sub(first);
-        ensure!(grown < ALLOWED_KIB, "the client has grown by {grown} KiB");
-        client.stop()?;
-        let after = configuration(&user)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
-        Ok(())
+        costs_no_memory(lab, Lie::Floods, |user, _| {
+            eventually(IN_TIME, "a flood of 300 MB", || {
+                let bytes: u64 = user
+                    .sh("cat /sys/class/net/lab4001/statistics/rx_bytes")?
+                    .trim()
+                    .parse()?;
+                Ok((bytes > 300_000_000).then_some(()))
+            })
+        })
     });
 }
 

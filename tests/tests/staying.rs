@@ -26,9 +26,14 @@ const SECURE_NAT: Ipv4Addr = Ipv4Addr::new(192, 168, 30, 1);
 const BYTES: u64 = 160 << 20;
 
 fn connect(site: &Site, options: &[&str]) -> Result<Client> {
+    connect_to(site, OUTSIDE, options)
+}
+
+/// A client of the server at this address of it, whose tunnel carries.
+fn connect_to(site: &Site, server: &str, options: &[&str]) -> Result<Client> {
     let client = Client::connect(
         &site.user,
-        OUTSIDE,
+        server,
         &[&["--tap", "lab", "--insecure", "-v"], options].concat(),
     )?;
     carries(site).with_context(|| client.daemon().log())?;
@@ -66,6 +71,20 @@ fn is_back(site: &Site, client: &Daemon, since: Instant) -> Result<()> {
     Ok(())
 }
 
+/// The client has the address that it had.
+fn has_still(site: &Site, address: Ipv4Addr) -> Result<()> {
+    let now = ours::address_of(&site.user, "lab", IN_TIME)?;
+    ensure!(now == address, "it was {address} and is {now}");
+    Ok(())
+}
+
+/// The user has logged in once: what broke was resumed.
+fn is_the_first_session(server: &Server, client: &Client) -> Result<()> {
+    let log = client.daemon().log();
+    ensure!(sessions(server) == 1, "it logged in again:\n{log}");
+    Ok(())
+}
+
 /// How many sessions of the user the server has seen.
 fn sessions(server: &Server) -> usize {
     let is_users = |line: &&str| line.contains("session opened") && line.contains(USER);
@@ -85,15 +104,8 @@ fn a_cable_that_is_plugged_in_again_carries_the_same_session_within_five_seconds
             cable(&site, true)?;
             is_back(&site, client.daemon(), Instant::now())?;
         }
-        ensure!(
-            ours::address_of(&site.user, "lab", IN_TIME)? == address,
-            "another address"
-        );
-        ensure!(
-            sessions(&server) == 1,
-            "it logged in again:\n{}",
-            client.daemon().log()
-        );
+        has_still(&site, address)?;
+        is_the_first_session(&server, &client)?;
         client.stop()?;
         server.stop()
     });
@@ -118,10 +130,7 @@ fn after_an_outage_longer_than_the_grace_time_a_new_session_has_the_same_address
             })?;
         cable(&site, true)?;
         is_back(&site, client.daemon(), Instant::now())?;
-        ensure!(
-            ours::address_of(&site.user, "lab", IN_TIME)? == address,
-            "another address"
-        );
+        has_still(&site, address)?;
         ensure!(sessions(&server) == 2, "{}", server.log());
         client.stop()?;
         server.stop()
@@ -191,8 +200,7 @@ fn a_tunnel_for_everything_moves_with_this_machine_at_once_and_a_file_goes_on() 
     lab::run(|lab| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         two_ways(lab, &site)?;
-        let client = Client::connect(&site.user, "192.0.2.1", &["--tap", "lab", "--insecure", "-v"])?;
-        carries(&site).with_context(|| client.daemon().log())?;
+        let client = connect_to(&site, "192.0.2.1", &[])?;
         let address = ours::address_of(&site.user, "lab", IN_TIME)?;
         let way = site.user.sh("ip route get 192.0.2.1")?;
         ensure!(
@@ -205,15 +213,8 @@ fn a_tunnel_for_everything_moves_with_this_machine_at_once_and_a_file_goes_on() 
         }
         let change = |time: usize| site.user.sh(MOVES[time]).map(drop);
         while_a_file_goes(&site, change, MOVES.len()).with_context(|| client.daemon().log())?;
-        ensure!(
-            ours::address_of(&site.user, "lab", IN_TIME)? == address,
-            "another address"
-        );
-        ensure!(
-            sessions(&server) == 1,
-            "it logged in again:\n{}",
-            client.daemon().log()
-        );
+        has_still(&site, address)?;
+        is_the_first_session(&server, &client)?;
         client.stop()?;
         server.stop()
     });
@@ -236,8 +237,7 @@ fn another_default_route_is_followed_within_five_seconds() {
     lab::run(|lab| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         two_ways(lab, &site)?;
-        let client = Client::connect(&site.user, "192.0.2.1", &["--tap", "lab", "--insecure", "-v"])?;
-        carries(&site).with_context(|| client.daemon().log())?;
+        let client = connect_to(&site, "192.0.2.1", &[])?;
         // Nothing of this machine tells that the old way is dead; only the new one is news.
         site.nat.sh(
             "nft add table inet cut; nft add chain inet cut in '{ type filter hook input priority -300; }'
@@ -246,11 +246,7 @@ fn another_default_route_is_followed_within_five_seconds() {
         site.user
             .sh("ip route replace default via 198.51.100.1 dev eth1")?;
         is_back(&site, client.daemon(), Instant::now())?;
-        ensure!(
-            sessions(&server) == 1,
-            "it logged in again:\n{}",
-            client.daemon().log()
-        );
+        is_the_first_session(&server, &client)?;
         client.stop()?;
         let routes = site.user.sh("ip route")?;
         ensure!(!routes.contains("192.0.2.1"), "a route was left behind: {routes}");
@@ -269,10 +265,7 @@ fn a_client_that_stood_still_for_longer_than_the_grace_time_logs_in_anew_with_th
         server.daemon().line_with("session ended", IN_TIME)?;
         client.daemon().signal(Signal::SIGCONT)?;
         is_back(&site, client.daemon(), Instant::now())?;
-        ensure!(
-            ours::address_of(&site.user, "lab", IN_TIME)? == address,
-            "another address"
-        );
+        has_still(&site, address)?;
         ensure!(sessions(&server) == 2, "{}", server.log());
         client.stop()?;
         server.stop()
@@ -354,30 +347,20 @@ fn one_of_several_connections_that_breaks_is_replaced_and_the_others_go_on() {
     });
 }
 
-/// The same place with the stock server.
-fn with_stock_server(lab: &Lab, stock: &Stock) -> Result<(Site, Daemon)> {
-    let site = Site::new(lab)?;
-    let server = stock.server(&site.nat)?;
-    stock.set_up(&site.nat)?;
-    Ok((site, server))
-}
-
 #[test]
 fn a_stock_servers_session_goes_on_after_a_pulled_cable_and_under_another_address() {
     lab::run_with_stock(|lab, stock| {
-        let (site, _server) = with_stock_server(lab, stock)?;
+        let (site, _server) = Site::with_stock_server(lab, stock)?;
         let client = connect(&site, &["--no-udp"])?;
         let address = ours::address_of(&site.user, "lab", IN_TIME)?;
         cable(&site, false)?;
+        // The outage itself.
         std::thread::sleep(Duration::from_secs(6));
         cable(&site, true)?;
         is_back(&site, client.daemon(), Instant::now())?;
         move_to(&site.user, 0)?;
         is_back(&site, client.daemon(), Instant::now())?;
-        ensure!(
-            ours::address_of(&site.user, "lab", IN_TIME)? == address,
-            "another address"
-        );
+        has_still(&site, address)?;
         client.stop()
     });
 }
@@ -385,7 +368,7 @@ fn a_stock_servers_session_goes_on_after_a_pulled_cable_and_under_another_addres
 #[test]
 fn a_file_through_a_stock_server_survives_a_change_of_the_clients_own_address() {
     lab::run_with_stock(|lab, stock| {
-        let (site, _server) = with_stock_server(lab, stock)?;
+        let (site, _server) = Site::with_stock_server(lab, stock)?;
         let client = connect(&site, &["--no-udp"])?;
         while_a_file_goes(&site, |time| move_to(&site.user, time), 1)
             .with_context(|| client.daemon().log())?;
@@ -396,7 +379,7 @@ fn a_file_through_a_stock_server_survives_a_change_of_the_clients_own_address() 
 #[test]
 fn a_stock_server_that_has_forgotten_the_session_gives_the_same_address_again() {
     lab::run_with_stock(|lab, stock| {
-        let (site, _server) = with_stock_server(lab, stock)?;
+        let (site, _server) = Site::with_stock_server(lab, stock)?;
         stock.shape(&site.nat, HUB, &[GRACE])?;
         let client = connect(&site, &["--no-udp"])?;
         let address = ours::address_of(&site.user, "lab", IN_TIME)?;
@@ -404,10 +387,7 @@ fn a_stock_server_that_has_forgotten_the_session_gives_the_same_address_again() 
         client.daemon().line_with("the session is over", IN_TIME)?;
         cable(&site, true)?;
         is_back(&site, client.daemon(), Instant::now())?;
-        ensure!(
-            ours::address_of(&site.user, "lab", IN_TIME)? == address,
-            "another address"
-        );
+        has_still(&site, address)?;
         client.stop()
     });
 }

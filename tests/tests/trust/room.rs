@@ -23,9 +23,7 @@ impl AnyServer {
     }
 
     pub(crate) fn stock(lab: &Lab, stock: &Stock) -> Result<(Site, Self)> {
-        let site = Site::new(lab)?;
-        let daemon = stock.server(&site.nat)?;
-        stock.set_up(&site.nat)?;
+        let (site, daemon) = Site::with_stock_server(lab, stock)?;
         Ok((site, Self::Stock(stock.clone(), daemon)))
     }
 
