@@ -1,11 +1,12 @@
 //! The Hubward VPN client.
 //!
-//! [`connection::run`] is the whole of `vpnclient connect`. It makes a session ([`attempt`], [`meeting`], [`login`] with a
-//! [`secret`] or a [`certificate`], asked of a [`person`] perhaps; what stands between has a [`reason`]), keeps it
-//! ([`session`], [`retry`]) until it is to end ([`stop`]), and gets an address ([`dhcp`]); what its frames are for is an
-//! [`attachment`], which sets up this machine ([`network`])
-//! or opens doors without privileges ([`rootless`], [`control`]). What was left behind goes by [`cleanup`]. [`report`] tells about it. What decides is free of sockets and
-//! clocks, and tested so.
+//! A [`profile`] is all that one connection needs to know: `vpnclient connect` has it from its options ([`cli`]), the [`service`]
+//! from an account. It makes a session ([`attempt`], [`meeting`], [`login`] with a [`secret`] or a [`certificate`], asked of a
+//! [`person`] perhaps; what stands between has a [`reason`]), keeps it ([`connection`], [`session`], [`retry`]; [`vigil`] hears of
+//! the network and the clock) until it is to end ([`stop`]), and gets an address ([`dhcp`], [`dhcp6`]). What its frames are for is
+//! an [`attachment`], which sets up this machine ([`network`]) or opens doors without privileges ([`rootless`], [`control`]).
+//! [`report`] and [`status`] tell about it. What was left behind goes by [`cleanup`]. What decides is free of sockets and clocks,
+//! and tested so.
 
 mod ages;
 pub mod attachment;
