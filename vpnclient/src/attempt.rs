@@ -244,7 +244,9 @@ async fn meet(wish: &Wish, before: Option<&Place>, reporter: &Reporter) -> Resul
     let watch = &mut |stage| reporter.show(&stage_event(wish, stage));
     Ok(match (meeting.meet(reporter, watch).await, before) {
         (Err(MeetingError::Distrusted(shown)), Some(place))
-            if shown.why != Distrust::NotThePin && place.fingerprint != shown.fingerprint() =>
+            if place.target == wish.target
+                && shown.why != Distrust::NotThePin
+                && place.fingerprint != shown.fingerprint() =>
         {
             let change = Change::since_the_session(&shown, place.fingerprint);
             Err(MeetingError::Changed(Box::new(change)))
