@@ -22,8 +22,10 @@ pub use socket::{ControlSocket, Folder, SERVICE};
 use crate::failure::Failure;
 use crate::rootless::Destination;
 
-/// The longest line.
-const LINE_BYTES: u64 = 16 * 1024;
+/// The longest line of a program.
+const REQUEST_BYTES: u64 = 16 * 1024;
+/// The longest line of a client: the service tells of up to 1,024 accounts in one.
+const ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a program wants of a running client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +119,7 @@ impl Request {
     /// What happened to the socket.
     pub async fn put(&self, stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin)) -> io::Result<Value> {
         write_line(stream, &self.to_json()).await?;
-        read_line(stream).await
+        read_answer(stream).await
     }
 
     /// Reads what a program wants.
@@ -125,7 +127,7 @@ impl Request {
     /// # Errors
     /// `InvalidData` for what is no request, which the program was told.
     pub async fn receive(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin)) -> io::Result<Self> {
-        let read = read_line(stream).await;
+        let read = read_line(stream, REQUEST_BYTES).await;
         let request = read.and_then(|line| {
             Self::from_json(&line).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))
         });
@@ -177,17 +179,27 @@ pub(crate) async fn write_line(stream: &mut (impl AsyncWrite + Unpin), value: &V
     stream.write_all(format!("{value}\n").as_bytes()).await
 }
 
-/// Reads one line of the talk.
+/// Reads one line of what a client says.
 ///
 /// # Errors
 /// `UnexpectedEof` at the end, `InvalidData` for what is no JSON.
-pub(crate) async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Value> {
+pub(crate) async fn read_answer(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Value> {
+    read_line(stream, ANSWER_BYTES).await
+}
+
+async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), longest: u64) -> io::Result<Value> {
     let mut line = String::new();
-    let read = stream.take(LINE_BYTES).read_line(&mut line).await?;
+    let read = stream.take(longest).read_line(&mut line).await?;
     if read == 0 {
         return Err(ErrorKind::UnexpectedEof.into());
     }
     let line = Zeroizing::new(line);
+    if !line.ends_with('\n') {
+        return Err(io::Error::new(
+            ErrorKind::InvalidData,
+            format!("a line that ends within {longest} bytes is wanted"),
+        ));
+    }
     serde_json::from_str(&line).map_err(|e| io::Error::new(ErrorKind::InvalidData, e.to_string()))
 }
 
@@ -243,8 +255,39 @@ mod tests {
             let mut far = BufReader::new(far);
             assert!(Request::receive(&mut far).await.is_err());
             far.flush().await.unwrap();
-            let answer = read_line(&mut BufReader::new(near)).await.unwrap();
+            let answer = read_answer(&mut BufReader::new(near)).await.unwrap();
             assert!(answer["error"].is_string(), "{answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_be_long_and_a_request_may_not() {
+        let status = crate::status::Status {
+            routes: (0..50).map(|n| format!("10.{n}.0.0/16")).collect(),
+            ..Default::default()
+        };
+        let (mut near, far) = duplex(4096);
+        let mut far = BufReader::new(far);
+        let told = vec![status; 1024];
+        let telling = tokio::spawn(async move {
+            answer_with(&mut near, json!({ "clients": told })).await.unwrap();
+            let long = Request::Down("x".repeat(20_000));
+            write_line(&mut near, &long.to_json()).await.unwrap();
+            read_answer(&mut BufReader::new(near)).await.unwrap()
+        });
+        let heard = read_answer(&mut far).await.unwrap();
+        assert_eq!(heard["clients"].as_array().map(Vec::len), Some(1024));
+        let refused = Request::receive(&mut far).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidData);
+        // What is left of it, so that the other side can go on to read.
+        let mut rest = String::new();
+        far.read_line(&mut rest).await.unwrap();
+        let answer = telling.await.unwrap();
+        assert!(
+            answer["error"]
+                .as_str()
+                .is_some_and(|error| error.contains("16384")),
+            "{answer}"
+        );
     }
 }

@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use transport::client_service::{ServiceClient, ServiceError};
 
 use crate::cli;
-use crate::control::{Folder, Request, SERVICE, read_line};
+use crate::control::{Folder, Request, SERVICE, read_answer};
 use crate::failure::Failure;
 use crate::password;
 use crate::report::{Event, Reporter};
@@ -75,7 +75,7 @@ pub async fn up(folder: &Folder, wanted: &cli::Up, reporter: &Reporter) -> Resul
         password = Some(given.text);
     };
     loop {
-        let line = read_line(&mut stream).await.map_err(|e| gone(&e))?;
+        let line = read_answer(&mut stream).await.map_err(|e| gone(&e))?;
         let text = line["text"].as_str().unwrap_or_default();
         let failed = line["event"]["event"] == "failed";
         if failed {
