@@ -18,6 +18,7 @@ pub(super) const ONLY: [&str; 7] = [
 ];
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "With a device")]
 pub(super) struct DeviceArgs {
     /// The name of the TAP device.
     #[arg(long, value_name = "NAME", default_value = "hubward0")]
@@ -65,7 +66,7 @@ impl DeviceArgs {
         }
     }
 
-    /// The device and what is set up on it.
+    /// With a device on it.
     pub(super) fn settings(&self) -> DeviceSettings {
         DeviceSettings {
             tap: self.tap.clone(),

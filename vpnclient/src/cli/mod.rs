@@ -32,7 +32,7 @@ use proof::ProofArgs;
 use proxy::ProxyArgs;
 use rootless::RootlessArgs;
 pub use service::{Accounts, Down, Import, LogFormat, Options, Run, StatusArgs, Up};
-use session::SessionArgs;
+use session::{SessionArgs, WHEN_IT_BREAKS};
 use trust::TrustArgs;
 
 /// Connects this machine to a Layer-2 VPN (Hubward or SoftEther).
@@ -166,16 +166,16 @@ pub struct Connect {
     #[command(flatten)]
     session: SessionArgs,
     /// End when the connection is lost, instead of connecting again.
-    #[arg(long, conflicts_with = "keep_trying")]
+    #[arg(long, conflicts_with = "keep_trying", help_heading = WHEN_IT_BREAKS)]
     once: bool,
     /// Try again also when the first connection fails (unless the server refuses the user).
-    #[arg(long)]
+    #[arg(long, help_heading = WHEN_IT_BREAKS)]
     keep_trying: bool,
     /// Write events as JSON objects to standard output, one per line.
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub json: bool,
     /// Log details to standard error (twice for more); RUST_LOG can say it more exactly.
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = None)]
     pub verbose: u8,
 }
 
@@ -340,6 +340,29 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_has_every_option_under_the_heading_that_it_belongs_to() {
+        let mut cli = Cli::command();
+        let connect = cli.find_subcommand_mut("connect").unwrap();
+        for (option, heading) in [
+            ("hub", None),
+            ("json", None),
+            ("verbose", None),
+            ("name", None),
+            ("otp", Some("How the user proves who they are")),
+            ("ca", Some("Whom to believe")),
+            ("proxy", Some("Through a proxy")),
+            ("tap", Some("With a device")),
+            ("socks5", Some("Without privileges (no device; any of these)")),
+            ("bridge", Some("The session")),
+            ("once", Some(WHEN_IT_BREAKS)),
+            ("retries", Some(WHEN_IT_BREAKS)),
+        ] {
+            let arg = connect.get_arguments().find(|arg| arg.get_id() == option);
+            assert_eq!(arg.unwrap().get_help_heading(), heading, "{option}");
+        }
     }
 
     #[test]

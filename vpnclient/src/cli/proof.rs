@@ -15,6 +15,7 @@ use crate::report::{Event, Reporter};
 use crate::secret::{CodeSource, Password};
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "How the user proves who they are")]
 #[group(multiple = true)]
 pub(super) struct ProofArgs {
     /// Read the password from this file, or from standard input for `-`; without it a service credential

@@ -40,7 +40,7 @@ pub(super) struct RootlessArgs {
     #[arg(long, value_name = "PORT=HOST:PORT")]
     reverse: Vec<Reverse>,
     /// How `vpnclient nc --via` and `vpnclient status` call this client [default: the hub's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = None)]
     pub(super) name: Option<String>,
 }
 

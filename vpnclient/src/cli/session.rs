@@ -8,7 +8,11 @@ use protocol::handshake::{SessionOptions, UdpUse};
 use super::device;
 use crate::retry::Patience;
 
+/// What the options are about that say when to try again.
+pub(super) const WHEN_IT_BREAKS: &str = "When the connection breaks";
+
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The session")]
 pub(super) struct SessionArgs {
     /// The number of TCP connections.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32))]
@@ -42,10 +46,10 @@ pub(super) struct SessionArgs {
     #[arg(long, conflicts_with = "udp")]
     no_udp: bool,
     /// Give up after so many tries without success [default: never]
-    #[arg(long, value_name = "N", conflicts_with = "once")]
+    #[arg(long, value_name = "N", conflicts_with = "once", help_heading = WHEN_IT_BREAKS)]
     retries: Option<u32>,
     /// The longest pause between two tries; they grow from a second [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = WHEN_IT_BREAKS)]
     retry_interval: Option<u64>,
 }
 

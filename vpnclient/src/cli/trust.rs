@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::meeting::{Stranger, known_servers};
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Whom to believe")]
 #[group(multiple = false)]
 pub(super) struct TrustArgs {
     /// Trust the certificate authorities of this file (PEM) instead of the system's.
