@@ -19,7 +19,6 @@ use crate::cli::{Cli, Command, Connect, Saved};
 use crate::failure::Failure;
 use crate::login::{Hash, Proof};
 use crate::profile::{Presence, Profile};
-use crate::retry::Patience;
 use crate::secret::Password;
 
 /// Why an account is no connection.
@@ -58,6 +57,7 @@ impl From<Failure> for Unusable {
 const NOT_OPTIONS: &[&str] = &[
     "--hub",
     "--user",
+    "--tap",
     "--json",
     "--once",
     "--keep-trying",
@@ -146,16 +146,21 @@ fn words(entry: &Entry) -> Vec<String> {
     ];
     let named = |word: &str| {
         let name = word.split('=').next().unwrap_or_default();
-        let same = |option: &String| {
-            option.split('=').next() == Some(name)
-                || name == "--no-routes" && option.starts_with("--routes")
-                || name == "--no-udp" && option == "--udp"
-        };
-        entry.options.iter().any(same)
+        is_named(entry, name)
+            || name == "--no-routes" && is_named(entry, "--routes")
+            || name == "--no-udp" && is_named(entry, "--udp")
     };
     let wanted = flags.into_iter().filter(|(set, word)| *set && !named(word));
     words.extend(wanted.map(|(_, word)| word));
     words
+}
+
+/// Whether an account's own options name this one.
+fn is_named(entry: &Entry, name: &str) -> bool {
+    entry
+        .options
+        .iter()
+        .any(|option| option.split('=').next() == Some(name))
 }
 
 /// The connection of an account; `password` is for one that keeps none.
@@ -180,11 +185,14 @@ pub fn profile(book: &Book, entry: &Entry, password: Option<Zeroizing<String>>) 
     profile.settings.growth.interval = seconds(option.additional_connection_interval);
     profile.settings.growth.lifetime =
         Some(seconds(option.connection_disconnect_span)).filter(|span| !span.is_zero());
-    profile.settings.keep_trying = option.num_retry > 0;
-    profile.settings.patience = Patience {
-        tries: (option.num_retry != RETRY_FOR_EVER).then_some(option.num_retry),
-        longest: seconds(option.retry_interval.max(1)),
-    };
+    let patience = &mut profile.settings.patience;
+    if !is_named(entry, "--retries") {
+        patience.tries = (option.num_retry != RETRY_FOR_EVER).then_some(option.num_retry);
+    }
+    if !is_named(entry, "--retry-interval") {
+        patience.longest = seconds(option.retry_interval.max(1));
+    }
+    profile.settings.keep_trying = patience.tries != Some(0);
     profile.wish.options.qos = !option.disable_qos;
     profile.wish.options.monitor = option.require_monitor_mode;
     if let Presence::Device(device) = &mut profile.presence {
@@ -359,11 +367,16 @@ mod tests {
     fn own_options_count_before_the_fields() {
         let mut entry = entry();
         entry.account.option.no_routing_tracking = true;
-        entry.options = options("--routes pushed --no-dns --connections 4");
+        entry.options = options("--routes split --no-dns --connections 4 --retries 2 --retry-interval=7");
         let profile = profile(&Book::default(), &entry, None).unwrap();
         assert_eq!(device(&profile).routes, RouteMode::Pushed);
         assert!(!device(&profile).dns);
         assert_eq!(profile.settings.growth.connections, 4);
+        let patience = profile.settings.patience;
+        assert_eq!(
+            (patience.tries, patience.longest),
+            (Some(2), Duration::from_secs(7))
+        );
         entry.options = options("--socks5 1080");
         assert!(!wants_device(&entry));
     }
@@ -402,13 +415,15 @@ mod tests {
 
     #[test]
     fn options_that_are_none_of_an_account_are_refused_in_one_line() {
-        assert!(check_options(&options("--no-dns --tap x --routes pushed --insecure")).is_ok());
+        assert!(check_options(&options("--no-dns --routes split --insecure")).is_ok());
         for wrong in [
             "--hub other",
             "--hub=other",
             "--nonsense",
             "--password-file x",
+            "--key-password-file x",
             "--anonymous",
+            "--tap x",
             "--json",
             "--routes nowhere",
             "--ca /nonexistent/ca.pem",
