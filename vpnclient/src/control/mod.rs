@@ -16,6 +16,7 @@ use transport::tls::Fingerprint;
 use zeroize::Zeroizing;
 
 pub use nc::nc;
+pub(crate) use serve::serve_programs;
 pub use serve::{serve, serve_other};
 pub use socket::{ControlSocket, Folder, SERVICE};
 

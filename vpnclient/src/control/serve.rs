@@ -1,10 +1,11 @@
-//! The socket of a client that has a device: programs need no way through it, and may ask how it stands.
+//! Serving the local socket: what programs want, and the answers of a client that has a device, which is only asked how it stands.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncWrite, BufReader};
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -13,33 +14,50 @@ use crate::status::{Board, State};
 
 /// How long a program may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Programs at one time.
+/// Programs at one time, of a client that has a device.
 const PROGRAMS: usize = 64;
-/// The pause after a failure to accept anybody.
+/// The pause after a failure to accept anybody, for instance for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves programs of this user until it is dropped.
-pub async fn serve(control: ControlSocket) {
-    let control = std::sync::Arc::new(control);
+/// Has whatever programs want answered by `answer`, for up to `programs` of them at one time, until it is dropped.
+pub(crate) async fn serve_programs<F, A>(control: &ControlSocket, programs: usize, answer: F)
+where
+    F: Fn(BufReader<UnixStream>, Request) -> A + Clone + Send + 'static,
+    A: Future<Output = io::Result<()>> + Send,
+{
     let mut served = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = control.accept(), if served.len() < PROGRAMS => accepted,
+            accepted = control.accept(), if served.len() < programs => accepted,
             Some(_) = served.join_next() => continue,
         };
         let Ok(stream) = accepted else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let control = control.clone();
+        let answer = answer.clone();
         served.spawn(async move {
             let mut stream = BufReader::new(stream);
             let request = timeout(PATIENCE, Request::receive(&mut stream)).await;
-            if let Ok(Ok(request)) = request {
-                let _ = serve_other(&mut stream, &request, control.board()).await;
+            let done = match request.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+                Ok(request) => answer(stream, request).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                tracing::debug!(%error, "a program has gone");
             }
         });
     }
+}
+
+/// Serves programs of this user until it is dropped.
+pub async fn serve(control: ControlSocket) {
+    let board = control.board().clone();
+    serve_programs(&control, PROGRAMS, move |mut stream, request| {
+        let board = board.clone();
+        async move { serve_other(&mut stream, &request, &board).await }
+    })
+    .await;
 }
 
 /// Answers what is no wish for a connection through the tunnel.

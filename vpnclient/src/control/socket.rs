@@ -130,7 +130,7 @@ impl ControlSocket {
     }
 
     /// Where the connection notes how it stands.
-    pub fn board(&self) -> &Board {
+    pub fn board(&self) -> &Arc<Board> {
         &self.board
     }
 

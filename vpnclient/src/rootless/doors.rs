@@ -328,35 +328,26 @@ async fn serve_reverse(request: Request, to: &Destination) -> io::Result<()> {
 
 /// Serves programs of this user, also while there is no session yet: they may ask how it stands.
 pub(super) async fn tend_control(control: ControlSocket, way: Arc<Way>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut served = JoinSet::new();
-    let control = Arc::new(control);
-    loop {
-        let Ok(permit) = room.clone().acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            accepted = control.accept() => accepted,
-            Some(_) = served.join_next() => continue,
-        };
-        let Ok(stream) = accepted else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (way, control) = (way.clone(), control.clone());
-        served.spawn(async move {
-            let _permit = permit;
-            if let Err(error) = serve_program(stream, &way, control.board()).await {
+    let board = control.board().clone();
+    control::serve_programs(&control, CONNECTIONS, move |stream, request| {
+        let (way, board) = (way.clone(), board.clone());
+        async move {
+            if let Err(error) = serve_program(stream, request, &way, &board).await {
                 tracing::info!(%error, "a program's request failed");
             }
-        });
-    }
+            Ok(())
+        }
+    })
+    .await;
 }
 
-async fn serve_program(stream: UnixStream, way: &Way, board: &Board) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let request = timeout(PATIENCE, control::Request::receive(&mut stream)).await;
-    let to = match request.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))? {
+async fn serve_program(
+    mut stream: BufReader<UnixStream>,
+    request: control::Request,
+    way: &Way,
+    board: &Board,
+) -> io::Result<()> {
+    let to = match request {
         control::Request::Connect(to) => to,
         other => return control::serve_other(&mut stream, &other, board).await,
     };

@@ -2,55 +2,38 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
 use transport::tls::Fingerprint;
 use zeroize::Zeroizing;
 
 use super::{Shared, account, door};
-use crate::control::{ControlSocket, Request, answer, answer_with, refuse, write_line};
+use crate::control::{ControlSocket, Request, answer, answer_with, refuse, serve_programs, write_line};
 use crate::failure::Failure;
 use crate::report::Event;
 use crate::status::{Board, State};
 
-/// How long a program may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Programs at one time.
 const PROGRAMS: usize = 128;
-/// The pause after a failure to accept anybody.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves who comes.
 pub(super) async fn serve(shared: Arc<Shared>, socket: ControlSocket) {
-    let mut served = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = socket.accept(), if served.len() < PROGRAMS => accepted,
-            Some(_) = served.join_next() => continue,
-        };
-        let Ok(stream) = accepted else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    serve_programs(&socket, PROGRAMS, move |stream, request| {
         let shared = shared.clone();
-        served.spawn(async move {
-            if let Err(error) = receive(&shared, stream).await {
-                tracing::debug!(%error, "a program has gone");
-            }
-        });
-    }
+        async move { serve_program(&shared, stream, request).await }
+    })
+    .await;
 }
 
-async fn receive(shared: &Arc<Shared>, stream: UnixStream) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let request = timeout(PATIENCE, Request::receive(&mut stream)).await;
-    match request.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))? {
+async fn serve_program(
+    shared: &Arc<Shared>,
+    mut stream: BufReader<UnixStream>,
+    request: Request,
+) -> io::Result<()> {
+    match request {
         Request::Status => {
             let clients = shared.statuses();
             answer_with(&mut stream, json!({ "clients": clients })).await
