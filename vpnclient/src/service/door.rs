@@ -13,6 +13,7 @@ use protocol::rpc::method::FUNCTION_NAME;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use transport::records::Records;
 
@@ -98,6 +99,8 @@ pub(super) async fn serve(shared: Arc<Shared>, first: TcpListener) {
     let mut config = shared.config();
     let mut remote = config.borrow_and_update().allow_remote;
     let mut listener = Some(first);
+    // They end with the service: nobody connects anything while it takes everything back.
+    let mut callers = JoinSet::new();
     loop {
         let Some(open) = &listener else {
             listener = match listen(remote, &PORTS).await {
@@ -115,9 +118,10 @@ pub(super) async fn serve(shared: Arc<Shared>, first: TcpListener) {
         };
         let wanted = tokio::select! {
             accepted = open.accept() => {
-                greet(&shared, accepted).await;
+                greet(&shared, accepted, &mut callers).await;
                 remote
             }
+            Some(_) = callers.join_next() => remote,
             changed = config.changed() => {
                 if changed.is_err() {
                     return;
@@ -138,7 +142,11 @@ pub(super) fn announce(listener: &TcpListener) {
     }
 }
 
-async fn greet(shared: &Arc<Shared>, accepted: io::Result<(TcpStream, SocketAddr)>) {
+async fn greet(
+    shared: &Arc<Shared>,
+    accepted: io::Result<(TcpStream, SocketAddr)>,
+    callers: &mut JoinSet<()>,
+) {
     let Ok((stream, peer)) = accepted else {
         return sleep(PAUSE).await;
     };
@@ -147,7 +155,7 @@ async fn greet(shared: &Arc<Shared>, accepted: io::Result<(TcpStream, SocketAddr
         return;
     };
     let shared = shared.clone();
-    tokio::spawn(async move {
+    callers.spawn(async move {
         if let Err(error) = receive(&shared, stream, peer, seat).await {
             tracing::debug!(%peer, %error, "a caller has gone");
         }
