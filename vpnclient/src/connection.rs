@@ -458,7 +458,7 @@ async fn leased(
             "the address {address} from the DHCP server is in use by {} already; asking for another one",
             netdev::mac::text(station)
         ))),
-        dhcp::Event::NoAnswer => reporter.show(&Event::Note(
+        dhcp::Event::NoAnswer => reporter.show(&Event::NoAddress(
             "no DHCP server answers on this hub yet; with addresses set by hand use --no-dhcp".to_owned(),
         )),
     }

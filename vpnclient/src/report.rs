@@ -78,6 +78,8 @@ pub enum Event {
         /// Whether everything goes through the VPN.
         full: bool,
     },
+    /// There is a session and no address, for this reason; one may come yet.
+    NoAddress(String),
     /// The address must not be used any more.
     AddressLost(String),
     /// All connections broke; the session may live on.
@@ -289,6 +291,7 @@ impl Event {
                 "event": "routes", "device": device, "table": table, "before": before, "through": through, "local": local,
                 "everything": full,
             }),
+            Self::NoAddress(text) => json!({"event": "no_address", "text": text}),
             Self::AddressLost(reason) => json!({"event": "address_lost", "reason": reason}),
             Self::Interrupted => json!({"event": "interrupted"}),
             Self::Resumed => json!({"event": "resumed"}),
@@ -402,7 +405,7 @@ impl std::fmt::Display for Event {
             Self::PasswordForgotten => f.write_str(
                 "note: the policy of this hub has clients forget the password after each login; another login asks for it again",
             ),
-            Self::Note(text) => write!(f, "note: {text}"),
+            Self::NoAddress(text) | Self::Note(text) => write!(f, "note: {text}"),
             Self::Failed(failure) => write!(f, "vpnclient: {failure}"),
             Self::Closed {
                 received,

@@ -322,7 +322,7 @@ impl Attachment for Device {
         let plan = match plan(lease, &self.shared.wishes, &around) {
             Ok(plan) => plan,
             Err(refused) => {
-                reporter.show(&Event::Note(refused.to_string()));
+                reporter.show(&Event::NoAddress(refused.to_string()));
                 return Ok(());
             }
         };

@@ -95,21 +95,27 @@ async fn up(
     };
     let mut events = board.events();
     answer(stream, Ok(())).await?;
-    // What happened before we listened.
-    if let Some(over) = ended(&board, wants_address) {
-        return write_line(stream, &over).await;
-    }
+    let mut missed = true;
     loop {
+        // What happened before we listened, or while the program did not.
+        if std::mem::take(&mut missed)
+            && let Some(over) = ended(&board, wants_address)
+        {
+            return write_line(stream, &over).await;
+        }
         let event = match events.recv().await {
             Ok(event) => event,
-            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Lagged(_)) => {
+                missed = true;
+                continue;
+            }
             Err(RecvError::Closed) => return Ok(()),
         };
         let line = json!({
             "event": event.to_json(),
             "text": event.to_string(),
             "passing": event.is_passing(),
-            "done": is_done(&event, &board, wants_address),
+            "done": is_done(&event, wants_address),
         });
         write_line(stream, &line).await?;
         if line["done"] == true {
@@ -119,12 +125,11 @@ async fn up(
 }
 
 /// Whether there is nothing more to wait for.
-fn is_done(event: &Event, board: &Board, wants_address: bool) -> bool {
+fn is_done(event: &Event, wants_address: bool) -> bool {
     match event {
-        Event::Address { .. } | Event::Failed(_) | Event::Closed { .. } => true,
+        // Where nobody gives an address, the session is all there will be.
+        Event::Address { .. } | Event::NoAddress(_) | Event::Failed(_) | Event::Closed { .. } => true,
         Event::Connected { .. } => !wants_address,
-        // Nobody gives addresses: the session is all there will be.
-        Event::Note(_) => board.status().state == State::Connected,
         _ => false,
     }
 }
@@ -143,4 +148,21 @@ fn ended(board: &Board, wants_address: bool) -> Option<Value> {
         "event": { "event": name, "state": status.state, "reason": status.reason, "message": status.error },
         "text": text, "passing": false, "done": true,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_waits_for_the_address_and_not_for_whatever_is_said_before() {
+        let connected = Event::Connected {
+            session: "SID-1".into(),
+            server: "a server".into(),
+            took: std::time::Duration::ZERO,
+        };
+        assert!(is_done(&connected, false) && !is_done(&connected, true));
+        assert!(!is_done(&Event::Note("IPv6 through vpn_office".into()), true));
+        assert!(is_done(&Event::NoAddress("no DHCP server answers".into()), true));
+    }
 }
