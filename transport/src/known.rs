@@ -30,18 +30,6 @@ pub struct Known {
     pub since: Option<Date>,
 }
 
-/// The folder of this user's settings: `hubward` in `$XDG_CONFIG_HOME`, else in `~/.config`. `None` when the user has no home.
-#[must_use]
-pub fn settings_folder() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let config = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")))?;
-    Some(config.join("hubward"))
-}
-
 impl KnownServers {
     /// The file at a path.
     #[must_use]

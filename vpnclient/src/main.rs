@@ -9,8 +9,9 @@ use vpnclient::cleanup;
 use vpnclient::cli::{Cli, Command, Connect, LogFormat, Run, StatusArgs};
 use vpnclient::control::{self, ControlSocket, Folder};
 use vpnclient::failure::Failure;
+use vpnclient::meeting;
 use vpnclient::report::{Event, Reporter, Style};
-use vpnclient::service::{self, store};
+use vpnclient::service;
 use vpnclient::status;
 use vpnclient::stop::Stop;
 
@@ -46,7 +47,9 @@ fn main() -> ExitCode {
 fn serve(args: &Run) -> ExitCode {
     log_to_stderr(args.verbose, "info", args.log_format);
     let done = run(async {
-        let folder = args.config_dir.clone().map_or_else(store::usual_folder, Ok)?;
+        let folder = args.config_dir.clone().or_else(meeting::folder).ok_or_else(|| {
+            Failure::Local("there is no folder for accounts; set HOME, or give --config-dir DIR".to_owned())
+        })?;
         let mut stop = Stop::on_signals()?;
         service::run(&folder, &Folder::of_user()?, !args.no_tcp, &mut stop).await
     });

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use time::Date;
 use transport::dial::{DialError, Dialed, Stage, Target, Untrusted, Way};
-use transport::known::{Known, KnownServers, settings_folder};
+use transport::folders;
+use transport::known::{Known, KnownServers};
 use transport::tls::{Description, Distrust, Fingerprint, Trust};
 
 use crate::failure::Failure;
@@ -155,7 +156,7 @@ pub fn folder() -> Option<PathBuf> {
     if nix::unistd::geteuid().is_root() {
         return Some(PathBuf::from("/etc/hubward/client"));
     }
-    Some(settings_folder()?.join("client"))
+    Some(folders::settings()?.join("client"))
 }
 
 /// The servers that this user has said yes to.

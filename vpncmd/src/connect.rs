@@ -18,7 +18,8 @@ use tokio::runtime::{Builder, Runtime};
 use transport::{
     admin::{AdminClient, AdminError},
     dial::{self, DialError, Dialed, Target},
-    known::{KnownServers, settings_folder},
+    folders,
+    known::KnownServers,
     tls::Trust,
 };
 use zeroize::Zeroizing;
@@ -162,7 +163,7 @@ async fn believed(options: &Options, target: &Target) -> Outcome<Dialed> {
                 .await
                 .map_err(|error| unreached(&error));
         }
-        None => settings_folder().map(|folder| KnownServers::at(folder.join("known_servers"))),
+        None => folders::settings().map(|folder| KnownServers::at(folder.join("known_servers"))),
     };
     let Some(known) = known else {
         eprintln!(

@@ -4,7 +4,10 @@ use std::{os::unix::net::UnixStream, path::PathBuf};
 
 use protocol::{error::ErrorCode, pack::Pack, password};
 use tokio::runtime::{Builder, Runtime};
-use transport::client_service::{ServiceClient, ServiceError};
+use transport::{
+    client_service::{ServiceClient, ServiceError},
+    folders,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -125,24 +128,9 @@ fn socket(options: &Options, host: &str) -> Option<PathBuf> {
     if !is_loopback(host) || password || options.password_file.is_some() {
         return None;
     }
-    let path = sockets()?.join("hubward-client/service.sock");
+    let path = folders::client_sockets()?.join(folders::SERVICE_SOCKET);
     // That of a service that was killed is left behind.
     UnixStream::connect(&path).is_ok().then_some(path)
-}
-
-/// Where this user's programs have their sockets, as `vpnclient` looks for it.
-fn sockets() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    if nix::unistd::geteuid().is_root() {
-        return Some(PathBuf::from("/run"));
-    }
-    folder("XDG_RUNTIME_DIR")
-        .or_else(|| folder("XDG_STATE_HOME"))
-        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
 }
 
 /// The host of the start-up line. A port behind it is for servers: stock scripts may have one, and it means nothing.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nix::unistd::geteuid;
 use tokio::net::{UnixListener, UnixStream};
+use transport::folders;
 
 use crate::failure::Failure;
 use crate::status::Board;
@@ -20,22 +21,9 @@ pub const SERVICE: &str = "service";
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The folder of this user: `/run/hubward-client` for root, else `hubward-client` in `$XDG_RUNTIME_DIR`, else in
-    /// `$XDG_STATE_HOME` or `~/.local/state`.
+    /// The folder of this user, [`folders::client_sockets`].
     pub fn of_user() -> Result<Self, Failure> {
-        let folder = |name: &str| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        let base = if geteuid().is_root() {
-            Some(PathBuf::from("/run"))
-        } else {
-            folder("XDG_RUNTIME_DIR")
-                .or_else(|| folder("XDG_STATE_HOME"))
-                .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
-        };
-        base.map(|base| Self(base.join("hubward-client"))).ok_or_else(|| {
+        folders::client_sockets().map(Self).ok_or_else(|| {
             Failure::Local("there is no folder for the local socket; set XDG_RUNTIME_DIR or HOME".to_owned())
         })
     }
@@ -282,6 +270,12 @@ mod tests {
         assert_eq!(bind("service").name(), "service-hub");
         assert_eq!(bind("研究室").name(), "___");
         assert_eq!(bind("").name(), "hub");
+    }
+
+    #[test]
+    fn vpncmd_finds_the_socket_of_the_service() {
+        let path = Folder::at(Path::new("/run/hubward-client")).path(SERVICE);
+        assert!(path.ends_with(folders::SERVICE_SOCKET), "{}", path.display());
     }
 
     #[test]

@@ -38,25 +38,6 @@ pub struct Store {
     _lock: Flock<File>,
 }
 
-/// The usual folder of this user: `/etc/hubward/client` for root, else `hubward/client` in `$XDG_CONFIG_HOME` or `~/.config`.
-///
-/// # Errors
-/// Nothing says where it is.
-pub fn usual_folder() -> Result<PathBuf, Failure> {
-    let folder = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    if geteuid().is_root() {
-        return Ok(PathBuf::from("/etc/hubward/client"));
-    }
-    let base = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")));
-    base.map(|base| base.join("hubward/client")).ok_or_else(|| {
-        Failure::Local("there is no folder for accounts; set HOME, or give --config-dir DIR".to_owned())
-    })
-}
-
 impl Store {
     /// Opens the folder, which is made where it is missing, and reads what is kept there.
     ///
