@@ -54,9 +54,44 @@ pub fn text(mac: [u8; 6]) -> String {
     format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }
 
+/// An address in any of the usual notations: twelve hexadecimal digits, mostly in pairs with `:` or `-` in between.
+pub fn parse(text: &str) -> Option<[u8; 6]> {
+    let digits: Vec<_> = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-'))
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<_> = digits
+        .chunks_exact(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect();
+    bytes.try_into().ok().filter(|_| digits.len() == 12)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_read_in_every_notation_and_written_in_one() {
+        let mac = [2, 0, 0x5e, 0x10, 0, 0x0a];
+        for notation in ["02:00:5e:10:00:0a", "02-00-5E-10-00-0A", "02005E10000a"] {
+            assert_eq!(parse(notation), Some(mac), "{notation}");
+        }
+        assert_eq!(parse(&text(mac)), Some(mac));
+        for wrong in [
+            "",
+            "02:00:5e:10:00",
+            "02:00:5e:10:00:0a:0b",
+            "02:00:5e:10:00:0a:0",
+            "2:0:5e:10:0:a",
+            "0x:00:5e:10:00:0a",
+            "+2:00:5e:10:00:0a",
+            "é2:00:5e:10:00:0",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_local_unicast_address() {

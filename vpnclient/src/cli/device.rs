@@ -87,36 +87,6 @@ impl DeviceArgs {
 }
 
 fn parse_mac(text: &str) -> Result<[u8; 6], String> {
-    let wrong = || "a hardware address is six pairs of hexadecimal digits, 02:00:5e:10:00:01".to_owned();
-    let mut mac = [0; 6];
-    let mut parts = text.split([':', '-']);
-    for byte in &mut mac {
-        let part = parts.next().filter(|part| part.len() == 2).ok_or_else(wrong)?;
-        *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
-    }
-    if parts.next().is_some() {
-        Err(wrong())
-    } else {
-        Ok(mac)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hardware_address_is_read_in_both_notations() {
-        assert_eq!(parse_mac("02:00:5e:10:00:0a"), Ok([2, 0, 0x5e, 0x10, 0, 0x0a]));
-        assert_eq!(parse_mac("02-00-5E-10-00-0A"), Ok([2, 0, 0x5e, 0x10, 0, 0x0a]));
-        for text in [
-            "",
-            "02:00:5e:10:00",
-            "02:00:5e:10:00:0a:0b",
-            "2:0:5e:10:0:a",
-            "0x:00:5e:10:00:0a",
-        ] {
-            assert!(parse_mac(text).is_err(), "{text}");
-        }
-    }
+    netdev::mac::parse(text)
+        .ok_or_else(|| "a hardware address is six pairs of hexadecimal digits, 02:00:5e:10:00:01".to_owned())
 }

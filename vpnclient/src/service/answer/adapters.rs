@@ -42,7 +42,10 @@ impl<W: World> Service<W> {
     }
 
     pub(super) fn set_adapter(&mut self, request: AdapterAddress) -> Reply<Nothing> {
-        let mac = mac(&request.mac_address).ok_or(ErrorCode::InvalidParameter)?;
+        // Neither nobody's nor a group's.
+        let mac = netdev::mac::parse(&request.mac_address)
+            .filter(|mac| *mac != [0; 6] && mac[0] & 1 == 0)
+            .ok_or(ErrorCode::InvalidParameter)?;
         self.change(|book| {
             book.adapter_mut(&request.device_name)?.mac = mac;
             Ok(Nothing {})
@@ -103,18 +106,4 @@ impl<W: World> Service<W> {
                 && self.is_active(&entry.key())
         })
     }
-}
-
-/// A hardware address in any of the notations of managers.
-fn mac(text: &str) -> Option<[u8; 6]> {
-    let digits: String = text.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    if digits.len() != 12 || !digits.is_ascii() {
-        return None;
-    }
-    let mut mac = [0; 6];
-    for (i, byte) in mac.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()?;
-    }
-    // Neither nobody's nor a group's.
-    (mac != [0; 6] && mac[0] & 1 == 0).then_some(mac)
 }

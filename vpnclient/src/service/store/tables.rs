@@ -389,24 +389,17 @@ fn filled(secret: &Secret<String>) -> Option<String> {
 }
 
 fn adapter_table(adapter: &Adapter) -> AdapterTable {
-    let pairs: Vec<_> = adapter.mac.iter().map(|byte| format!("{byte:02x}")).collect();
     AdapterTable {
         name: adapter.name.clone(),
-        mac: pairs.join(":"),
+        mac: netdev::mac::text(adapter.mac),
         enabled: adapter.enabled,
     }
 }
 
 fn adapter(table: AdapterTable) -> Result<Adapter, String> {
-    let wrong = || format!("{} is no hardware address", table.mac);
-    let bytes: Result<Vec<u8>, _> = table
-        .mac
-        .split([':', '-'])
-        .map(|pair| u8::from_str_radix(pair, 16))
-        .collect();
-    let mac = bytes.ok().and_then(|bytes| bytes.try_into().ok());
+    let mac = netdev::mac::parse(&table.mac);
     Ok(Adapter {
-        mac: mac.ok_or_else(wrong)?,
+        mac: mac.ok_or_else(|| format!("{} is no hardware address", table.mac))?,
         name: table.name,
         enabled: table.enabled,
     })
