@@ -197,26 +197,6 @@ impl Tool<'_> {
     }
 }
 
-/// Makes the certificates that the lines load, in `folder`.
-pub fn make_certificates(host: &Host, folder: &Path) -> Result<()> {
-    for name in ["user", "ca", "srv"] {
-        let mut command = Tool::Ours.command(host, folder)?;
-        command.args(["/TOOLS", "/CMD", "MakeCert2048", &format!("/CN:{name}")]);
-        command.args([
-            "/O:o",
-            "/OU:ou",
-            "/C:JP",
-            "/ST:st",
-            "/L:l",
-            "/SERIAL:0A0B0C",
-            "/EXPIRES:3650",
-        ]);
-        command.args([format!("/SAVECERT:{name}.crt"), format!("/SAVEKEY:{name}.key")]);
-        process::run(&mut command)?;
-    }
-    Ok(())
-}
-
 /// What scripts parse of an output: the lines after the prompt, without the words for an error.
 pub fn said(line: &str, output: &str) -> Vec<String> {
     let at = output.find("\nVPN Client>").unwrap_or_default();

@@ -131,6 +131,19 @@ pub fn administer(host: &Host, hub: &str, commands: &[&str]) -> Result<String> {
     Ok(said)
 }
 
+/// Makes the certificates that the compared command lines load, each with its key beside it, in `folder`.
+pub fn make_certificates(host: &Host, folder: &Path) -> Result<()> {
+    for name in ["user", "ca", "srv"] {
+        let mut command = host.command("env");
+        command.arg("-C").arg(folder).arg(program("vpncmd")?);
+        command.args(["/TOOLS", "/CMD", "MakeCert2048", &format!("/CN:{name}")]);
+        command.args(["/O:o", "/OU:ou", "/C:JP", "/ST:st", "/L:l", "/SERIAL:0A0B0C"]);
+        command.args(["/EXPIRES:3650".to_owned(), format!("/SAVECERT:{name}.crt")]);
+        process::run(command.arg(format!("/SAVEKEY:{name}.key")))?;
+    }
+    Ok(())
+}
+
 /// The user of the stories, and the password they log in with.
 pub const USER: &str = "tsumura";
 /// See [`USER`].

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use hubward_tests::client_lines::{Tool, make_certificates};
+use hubward_tests::client_lines::Tool;
 use hubward_tests::desk::Desk;
 use hubward_tests::host::Host;
 use hubward_tests::lab;
@@ -104,7 +104,7 @@ fn an_account_goes_by_its_own_proxy_and_proves_itself_by_its_certificate() {
     lab::run(|lab| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         let desk = Desk::new(lab, &site.user, "desk")?;
-        make_certificates(&site.user, &desk.folder)?;
+        ours::make_certificates(&site.user, &desk.folder)?;
         let certificate = desk.folder.join("user.crt");
         administer(
             &site.nat,

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use hubward_tests::client_lines::{LINES, Tool, all_said, make_certificates, said};
+use hubward_tests::client_lines::{LINES, Tool, all_said, said};
 use hubward_tests::host::Host;
 use hubward_tests::lab::{self, Lab};
-use hubward_tests::ours::{HUB, PASSWORD, USER};
+use hubward_tests::ours::{self, HUB, PASSWORD, USER};
 use hubward_tests::process::{self, IN_TIME, eventually};
 use hubward_tests::site::{OUTSIDE, Site};
 use hubward_tests::stock::{Stock, item};
@@ -37,7 +37,7 @@ fn both_tools_say_the_same_to_the_stock_client_service() {
     lab::run_with_stock(|lab, stock| {
         let theirs = Desk::new(lab, stock, "theirs")?;
         let ours = Desk::new(lab, stock, "ours")?;
-        make_certificates(&theirs.host, &theirs.folder)?;
+        ours::make_certificates(&theirs.host, &theirs.folder)?;
         for file in std::fs::read_dir(&theirs.folder)? {
             let file = file?;
             std::fs::copy(file.path(), ours.folder.join(file.file_name()))?;

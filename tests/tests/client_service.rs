@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use hubward_tests::client_lines::{LINES, Tool, all_said, make_certificates, said};
+use hubward_tests::client_lines::{LINES, Tool, all_said, said};
 use hubward_tests::desk::Desk;
 use hubward_tests::host::Host;
 use hubward_tests::lab;
@@ -34,7 +34,7 @@ fn both_tools_say_the_same_to_our_service_as_the_stock_tool_to_the_stock_service
         std::fs::create_dir_all(&stock_folder)?;
         let _stock_service = stock.client(&theirs)?;
         let (by_stock, by_us) = (Desk::new(lab, &ours, "ours")?, Desk::new(lab, &own, "own")?);
-        make_certificates(&theirs, &stock_folder)?;
+        ours::make_certificates(&theirs, &stock_folder)?;
         for file in std::fs::read_dir(&stock_folder)? {
             let file = file?;
             for desk in [&by_stock, &by_us] {

@@ -4,7 +4,6 @@
 //! (`tests/src/conformance/normal.rs`): of either tool at both servers, and of both tools at the stock server.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use hubward_tests::conformance::exceptions::{
@@ -22,9 +21,6 @@ use hubward_tests::stock::Stock;
 
 /// The administrator's password that the servers start with.
 const FIRST_PASSWORD: &str = "ServerPasswordSet first";
-
-/// Certificates that commands load, each with its key beside it.
-const CERTIFICATES: [&str; 3] = ["user", "ca", "srv"];
 
 type Outcomes = BTreeMap<u32, Outcome>;
 
@@ -73,7 +69,7 @@ fn exceptions_name_lines_and_commands_of_the_scenario() {
 fn drive(lab: &Lab, stock: &Stock, steps: &[Step]) -> Result<Runs> {
     let certificates = lab.folder().join("certificates");
     std::fs::create_dir_all(&certificates)?;
-    make_certificates(&lab.host("maker")?, &certificates)?;
+    ours::make_certificates(&lab.host("maker")?, &certificates)?;
     let run = |name: &str,
                tool,
                server: fn(&Host, &Stock) -> Result<Running>,
@@ -128,26 +124,6 @@ fn start_ours(host: &Host, _: &Stock) -> Result<Running> {
     let server = Server::start(host, &[])?;
     ours::administer(host, "", &[FIRST_PASSWORD])?;
     Ok(Running::Ours { _server: server })
-}
-
-fn make_certificates(host: &Host, folder: &Path) -> Result<()> {
-    for name in CERTIFICATES {
-        let mut command = host.command("env");
-        command.arg("-C").arg(folder).arg(ours::program("vpncmd")?);
-        command.args(["/TOOLS", "/CMD", "MakeCert2048", &format!("/CN:{name}")]);
-        command.args([
-            "/O:o",
-            "/OU:ou",
-            "/C:JP",
-            "/ST:st",
-            "/L:l",
-            "/SERIAL:0A0B0C",
-            "/EXPIRES:3650",
-        ]);
-        command.args([format!("/SAVECERT:{name}.crt"), format!("/SAVEKEY:{name}.key")]);
-        process::run(&mut command)?;
-    }
-    Ok(())
 }
 
 /// What is wrong with a line: different where it should be the same, or listed as not there yet and the same after all.
