@@ -116,7 +116,7 @@ fn a_laptop() {
             client
                 .line_with("address 192.168.30.", IN_TIME)
                 .with_context(|| client.log())?;
-            if !line.contains("pushed") {
+            if !line.contains("split") {
                 sees_the_page(&place, &client)?;
             }
             stop(client)?;
