@@ -1,5 +1,6 @@
 //! The command lines for client services, and what tools say to them.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -195,6 +196,16 @@ impl Tool<'_> {
         command.args(["localhost", "/CLIENT"]).args(switches).arg("/CMD");
         process::answer(command.args(line.split_whitespace()))
     }
+}
+
+/// Runs a tool that asks for a password when the one it has is wrong: it is told by `^D` that nobody is there, since the stock tool
+/// asks in circles at the end of its input.
+pub fn unattended(command: &mut Command) -> Result<Answer> {
+    const CTRL_D: u8 = 4;
+    let (input, mut keys) = std::io::pipe()?;
+    keys.write_all(&[CTRL_D; 4])?;
+    drop(keys);
+    process::answer_fed(command.stdin(input))
 }
 
 /// What scripts parse of an output: the lines after the prompt, without the words for an error.
