@@ -507,43 +507,16 @@ fn a_device_that_was_deleted_is_no_obstacle_to_taking_back_the_rest() {
     });
 }
 
-/// What the next test kills: sets everything up and takes it back, for ever.
-#[test]
-#[ignore = "started by another test, which kills it"]
-fn driver() {
-    let Some(etc) = std::env::var_os("HUBWARD_TEST_ETC").map(PathBuf::from) else {
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let links = Links::new().unwrap();
-        let (_vpn, mut network) = device(&links, &etc);
-        network.prepare().await;
-        network.up(true).await.unwrap();
-        let around = network.surroundings(SERVER).await.unwrap();
-        let lease = Lease {
-            routes: vec![pushed([10, 9, 0, 0], 16), pushed([192, 168, 0, 0], 16)],
-            ..lease()
-        };
-        let plan = plan(&lease, &wishes(RouteMode::Default), &around).unwrap();
-        let said = advertisement::parse(&advertisement_frame(1800)).unwrap();
-        let plan6 = advertisement::plan(&said, &wishes(RouteMode::Default), &around);
-        loop {
-            network.apply(&plan, SERVER).await.unwrap();
-            // A device without IPv6 has no routes of it.
-            let _ = network.advertised(&plan6).await;
-            network.clear().await;
-        }
-    });
-}
+/// Set for the program that is killed: where the resolver's file is.
+const DRIVEN: &str = "HUBWARD_TEST_ETC";
 
 #[test]
 fn two_hundred_kills_at_any_moment_leave_nothing_behind() {
     const KILLS: usize = 200;
     in_namespace(|| async {
+        if let Some(etc) = std::env::var_os(DRIVEN) {
+            return drive(Path::new(&etc)).await;
+        }
         let links = Links::new().unwrap();
         links.set_up("lo").await.unwrap();
         let eth0 = lan(&links, "eth0", [192, 168, 1, 10]).await;
@@ -557,9 +530,10 @@ fn two_hundred_kills_at_any_moment_leave_nothing_behind() {
         // It takes as long as it takes: nothing below gives the hand to the clock of the test.
         let (mut found, mut dirty) = (0, 0);
         for kill in 0..KILLS {
+            // This very test once more.
             let mut driver = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "driver", "--ignored", "--nocapture"])
-                .env("HUBWARD_TEST_ETC", &etc)
+                .args(std::env::args_os().skip(1))
+                .env(DRIVEN, &etc)
                 .stdout(std::process::Stdio::null())
                 .spawn()
                 .unwrap();
@@ -581,6 +555,28 @@ fn two_hundred_kills_at_any_moment_leave_nothing_behind() {
             "only {dirty} kills left anything to be taken away"
         );
     });
+}
+
+/// What is killed: sets everything up and takes it back, for ever.
+async fn drive(etc: &Path) {
+    let links = Links::new().unwrap();
+    let (_vpn, mut network) = device(&links, etc);
+    network.prepare().await;
+    network.up(true).await.unwrap();
+    let around = network.surroundings(SERVER).await.unwrap();
+    let lease = Lease {
+        routes: vec![pushed([10, 9, 0, 0], 16), pushed([192, 168, 0, 0], 16)],
+        ..lease()
+    };
+    let plan = plan(&lease, &wishes(RouteMode::Default), &around).unwrap();
+    let said = advertisement::parse(&advertisement_frame(1800)).unwrap();
+    let plan6 = advertisement::plan(&said, &wishes(RouteMode::Default), &around);
+    loop {
+        network.apply(&plan, SERVER).await.unwrap();
+        // A device without IPv6 has no routes of it.
+        let _ = network.advertised(&plan6).await;
+        network.clear().await;
+    }
 }
 
 /// Takes away what was left behind, and returns how much it was.
