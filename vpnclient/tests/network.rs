@@ -42,11 +42,7 @@ impl Machine {
     async fn new(test: &str) -> Self {
         let links = Links::new().unwrap();
         links.set_up("lo").await.unwrap();
-        let lan = lan(&links, "eth0", [192, 168, 1, 10]).await;
-        links
-            .add_route(&default_by(&lan, [192, 168, 1, 1]))
-            .await
-            .unwrap();
+        let lan = way_out(&links, "eth0", [192, 168, 1, 10], [192, 168, 1, 1]).await;
         let etc = etc(test);
         let (vpn, network) = device(&links, &etc);
         network.up(true).await.unwrap();
@@ -65,8 +61,16 @@ impl Machine {
         self.network.apply(&plan, SERVER).await.unwrap()
     }
 
-    async fn device_to(&self, destination: IpAddr) -> u32 {
-        self.links.route_to(destination).await.unwrap().device.unwrap()
+    /// Checks by which device packets go there.
+    async fn goes_by(&self, destination: impl Into<IpAddr>, device: &Tap) {
+        let destination = destination.into();
+        let way = self.links.route_to(destination).await.unwrap();
+        assert_eq!(
+            way.device,
+            Some(device.index()),
+            "to {destination}, not by {}",
+            device.name()
+        );
     }
 
     async fn device_of_the_tunnel_to(&self, destination: IpAddr) -> u32 {
@@ -110,20 +114,19 @@ fn state(etc: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn lan(links: &Links, name: &str, address: [u8; 4]) -> Tap {
+/// A network of the machine, with a router that leads everywhere.
+async fn way_out(links: &Links, name: &str, address: [u8; 4], router: [u8; 4]) -> Tap {
     let tap = Tap::create(&TapOptions::new(name)).unwrap();
     links
         .add_address(name, Ipv4Addr::from(address).into(), 24)
         .await
         .unwrap();
     links.set_up(name).await.unwrap();
-    tap
-}
-
-fn default_by(device: &Tap, router: [u8; 4]) -> Route {
-    Route::to(Ipv4Addr::UNSPECIFIED.into(), 0)
+    let everywhere = Route::to(Ipv4Addr::UNSPECIFIED.into(), 0)
         .via(Ipv4Addr::from(router).into())
-        .dev(device.index())
+        .dev(tap.index());
+    links.add_route(&everywhere).await.unwrap();
+    tap
 }
 
 fn lease() -> Lease {
@@ -140,6 +143,15 @@ fn lease() -> Lease {
         term: None,
         renew: Duration::ZERO,
         rebind: Duration::ZERO,
+    }
+}
+
+/// Of a server that takes these networks alone.
+fn split(routes: Vec<ClasslessRoute>) -> Lease {
+    Lease {
+        router: None,
+        routes,
+        ..lease()
     }
 }
 
@@ -164,15 +176,11 @@ fn everything_goes_through_the_vpn_but_the_tunnel_itself_and_nothing_is_left_beh
         let notes = machine.apply(&lease(), RouteMode::Dhcp).await;
 
         assert_eq!(notes, [""; 0]);
-        let (lan, vpn) = (machine.lan.index(), machine.vpn.index());
-        assert_eq!(machine.device_to(ELSEWHERE).await, vpn);
-        assert_eq!(machine.device_of_the_tunnel_to(SERVER).await, lan);
-        assert_eq!(
-            machine.device_to(SERVER).await,
-            vpn,
-            "what is no tunnel goes through it"
-        );
-        assert_eq!(machine.device_to(NEIGHBOUR).await, lan);
+        machine.goes_by(ELSEWHERE, &machine.vpn).await;
+        assert_eq!(machine.device_of_the_tunnel_to(SERVER).await, machine.lan.index());
+        // What is no tunnel goes through it.
+        machine.goes_by(SERVER, &machine.vpn).await;
+        machine.goes_by(NEIGHBOUR, &machine.lan).await;
         let source = machine.links.route_to(ELSEWHERE).await.unwrap().source;
         assert_eq!(source, Some([192, 168, 30, 10].into()));
         assert_eq!(machine.links.link("vpn0").await.unwrap().mtu, 1400);
@@ -207,21 +215,14 @@ fn no_route_learned_from_the_local_network_pulls_traffic_out_of_the_tunnel() {
             [192, 168, 30, 77].into(),
             SERVER,
         ] {
-            assert_eq!(machine.device_to(target).await, machine.vpn.index(), "{target}");
+            machine.goes_by(target, &machine.vpn).await;
         }
         // In a split tunnel, neither.
         machine.network.clear().await;
-        let lease = Lease {
-            router: None,
-            routes: vec![pushed([10, 9, 0, 0], 16)],
-            ..lease()
-        };
+        let lease = split(vec![pushed([10, 9, 0, 0], 16)]);
         machine.apply(&lease, RouteMode::Dhcp).await;
-        assert_eq!(machine.device_to(ELSEWHERE).await, machine.vpn.index());
-        assert_eq!(
-            machine.device_to([203, 0, 113, 5].into()).await,
-            machine.lan.index()
-        );
+        machine.goes_by(ELSEWHERE, &machine.vpn).await;
+        machine.goes_by([203, 0, 113, 5], &machine.lan).await;
     });
 }
 
@@ -233,19 +234,14 @@ fn a_pushed_network_goes_through_the_vpn_and_the_rest_its_old_way() {
             router: Some(Ipv4Addr::new(172, 16, 0, 1)),
             ..pushed([10, 8, 0, 0], 16)
         };
-        let lease = Lease {
-            router: None,
-            routes: vec![pushed([10, 9, 0, 0], 16), far],
-            ..lease()
-        };
+        let lease = split(vec![pushed([10, 9, 0, 0], 16), far]);
 
         machine.apply(&lease, RouteMode::Dhcp).await;
 
-        let (lan, vpn) = (machine.lan.index(), machine.vpn.index());
-        assert_eq!(machine.device_to(ELSEWHERE).await, vpn);
-        assert_eq!(machine.device_to([10, 8, 1, 1].into()).await, vpn);
-        assert_eq!(machine.device_to([192, 168, 30, 77].into()).await, vpn);
-        assert_eq!(machine.device_to([192, 0, 2, 1].into()).await, lan);
+        machine.goes_by(ELSEWHERE, &machine.vpn).await;
+        machine.goes_by([10, 8, 1, 1], &machine.vpn).await;
+        machine.goes_by([192, 168, 30, 77], &machine.vpn).await;
+        machine.goes_by([192, 0, 2, 1], &machine.lan).await;
     });
 }
 
@@ -264,12 +260,9 @@ fn a_lying_dhcp_server_takes_nothing_local_away() {
         let notes = machine.apply(&lease, RouteMode::Dhcp).await;
         assert_eq!(notes.len(), 2, "{notes:?}");
         for local in [NEIGHBOUR, [192, 168, 1, 1].into()] {
-            assert_eq!(machine.device_to(local).await, machine.lan.index());
+            machine.goes_by(local, &machine.lan).await;
         }
-        assert_eq!(
-            machine.device_to([192, 168, 77, 1].into()).await,
-            machine.vpn.index()
-        );
+        machine.goes_by([192, 168, 77, 1], &machine.vpn).await;
     });
 }
 
@@ -279,13 +272,8 @@ fn a_machine_that_moves_keeps_the_tunnel_outside_and_its_new_network_local() {
         let mut machine = Machine::new("moves").await;
         machine.apply(&lease(), RouteMode::Default).await;
 
-        let wifi = lan(&machine.links, "wlan0", [10, 44, 0, 5]).await;
         machine.links.set_down("eth0").await.unwrap();
-        machine
-            .links
-            .add_route(&default_by(&wifi, [10, 44, 0, 1]))
-            .await
-            .unwrap();
+        let wifi = way_out(&machine.links, "wlan0", [10, 44, 0, 5], [10, 44, 0, 1]).await;
         assert_eq!(
             machine.device_of_the_tunnel_to(SERVER).await,
             wifi.index(),
@@ -296,13 +284,10 @@ fn a_machine_that_moves_keeps_the_tunnel_outside_and_its_new_network_local() {
         let moved = plan(&lease(), &wishes(RouteMode::Default), &around).unwrap();
         machine.network.spare(&moved).await.unwrap();
 
-        assert_eq!(machine.device_to([10, 44, 0, 9].into()).await, wifi.index());
-        assert_eq!(
-            machine.device_to(NEIGHBOUR).await,
-            machine.vpn.index(),
-            "not local any more"
-        );
-        assert_eq!(machine.device_to(ELSEWHERE).await, machine.vpn.index());
+        machine.goes_by([10, 44, 0, 9], &wifi).await;
+        // Not local any more.
+        machine.goes_by(NEIGHBOUR, &machine.vpn).await;
+        machine.goes_by(ELSEWHERE, &machine.vpn).await;
         machine.network.clear().await;
         assert!(!machine.state().contains(" proto 72"));
     });
@@ -321,7 +306,7 @@ fn answers_of_the_server_pass_where_the_kernel_is_strict_about_the_way_back() {
             .unwrap();
         let way = String::from_utf8_lossy(&way.stdout).into_owned();
         assert!(way.contains("dev eth0"), "{way}");
-        assert_eq!(machine.device_to(SERVER).await, machine.vpn.index());
+        machine.goes_by(SERVER, &machine.vpn).await;
         machine.network.clear().await;
         assert!(!machine.state().contains("198.51.100.7"));
     });
@@ -347,21 +332,12 @@ fn two_vpns_share_a_machine() {
         let plan = plan(&lease, &wishes(RouteMode::Dhcp), &around).unwrap();
         second.apply(&plan, SERVER).await.unwrap();
 
-        assert_eq!(
-            machine.device_to(ELSEWHERE).await,
-            split.index(),
-            "the one that names it"
-        );
-        assert_eq!(
-            machine.device_to([203, 0, 113, 5].into()).await,
-            machine.vpn.index()
-        );
+        // The one that names it.
+        machine.goes_by(ELSEWHERE, &split).await;
+        machine.goes_by([203, 0, 113, 5], &machine.vpn).await;
         machine.network.clear().await;
-        assert_eq!(machine.device_to(ELSEWHERE).await, split.index());
-        assert_eq!(
-            machine.device_to([203, 0, 113, 5].into()).await,
-            machine.lan.index()
-        );
+        machine.goes_by(ELSEWHERE, &split).await;
+        machine.goes_by([203, 0, 113, 5], &machine.lan).await;
         second.clear().await;
         assert_eq!(machine.state(), before);
     });
@@ -391,7 +367,7 @@ fn advertised_routes_and_names_come_and_go() {
         // A rogue route of the local network is not asked.
         let rogue = Route::to(target, 128).dev(machine.lan.index());
         machine.links.add_route(&rogue).await.unwrap();
-        assert_eq!(machine.device_to(target).await, machine.vpn.index());
+        machine.goes_by(target, &machine.vpn).await;
         machine.links.delete_route(&rogue).await.unwrap();
 
         let said = advertisement::parse(&advertisement_frame(0)).unwrap();
@@ -438,7 +414,7 @@ fn without_ipv6_everything_else_works() {
             "no advertisement is to be heard"
         );
         machine.apply(&lease(), RouteMode::Dhcp).await;
-        assert_eq!(machine.device_to(ELSEWHERE).await, machine.vpn.index());
+        machine.goes_by(ELSEWHERE, &machine.vpn).await;
         machine.network.clear().await;
         assert_eq!(machine.state(), before);
     });
@@ -483,7 +459,7 @@ fn a_resolvers_file_that_cannot_be_changed_is_told_in_one_note_and_breaks_nothin
             notes[0].contains("192.168.30.1 are not set") && notes[0].contains("--no-dns"),
             "{notes:?}"
         );
-        assert_eq!(machine.device_to(ELSEWHERE).await, machine.vpn.index());
+        machine.goes_by(ELSEWHERE, &machine.vpn).await;
         machine.network.clear().await;
         assert_eq!(machine.state(), before);
     });
@@ -519,11 +495,7 @@ fn two_hundred_kills_at_any_moment_leave_nothing_behind() {
         }
         let links = Links::new().unwrap();
         links.set_up("lo").await.unwrap();
-        let eth0 = lan(&links, "eth0", [192, 168, 1, 10]).await;
-        links
-            .add_route(&default_by(&eth0, [192, 168, 1, 1]))
-            .await
-            .unwrap();
+        let _eth0 = way_out(&links, "eth0", [192, 168, 1, 10], [192, 168, 1, 1]).await;
         sysctl::write("net.ipv4.conf.eth0.rp_filter", "1").unwrap();
         let etc = etc("kills");
         let before = state(&etc);
