@@ -1,7 +1,8 @@
 //! The Internet checksum (RFC 1071).
 
-/// The checksum over `parts`, which stand one after the other; all but the last have even lengths.
-pub(crate) fn checksum(parts: &[&[u8]]) -> u16 {
+/// The Internet checksum (RFC 1071) over `parts`, which stand one after the other; all but the last have even lengths. 0 if they hold
+/// their right one already.
+pub fn checksum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let sum: u64 = words
         .map(|pair| match *pair {

@@ -9,7 +9,8 @@ mod view;
 
 use bytes::Bytes;
 
-pub(crate) use checksum::{checksum, corrected};
+pub use checksum::checksum;
+pub(crate) use checksum::corrected;
 pub use dhcp::{DhcpAck, DhcpSide};
 pub use offload::{Checksum, Offload, SegmentKind, Segmentation, VIRTIO_HEADER};
 pub use transport::{TcpFlags, Transport};

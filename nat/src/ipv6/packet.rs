@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use hub_core::MacAddr;
-use hub_core::frame::{Checksum, Frame, FrameView, Network};
+use hub_core::frame::{self, Checksum, Frame, FrameView, Network};
 
 const ETHERTYPE: [u8; 2] = [0x86, 0xdd];
 /// Bytes of an Ethernet header, of an IPv6 header, and of a fragment's (RFC 8200 §4.5).
@@ -207,21 +207,14 @@ pub fn link_local(mac: MacAddr) -> Ipv6Addr {
 
 /// The checksum over pseudo-header and payload (RFC 8200 §8.1); 0 if the payload holds the right one already.
 fn checksum(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload: &[u8]) -> u16 {
-    let (source, destination) = (source.octets(), destination.octets());
-    let words = |bytes: &[u8]| -> u64 {
-        let word = |pair: &[u8]| match *pair {
-            [high, low] => u64::from(u16::from_be_bytes([high, low])),
-            [high] => u64::from(high) << 8,
-            _ => 0,
-        };
-        bytes.chunks(2).map(word).sum()
-    };
-    let mut sum = words(&source) + words(&destination) + words(payload);
-    sum += payload.len() as u64 + u64::from(protocol);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
+    let length = (payload.len() as u32).to_be_bytes();
+    frame::checksum(&[
+        &source.octets(),
+        &destination.octets(),
+        &length,
+        &[0, 0, 0, protocol],
+        payload,
+    ])
 }
 
 #[cfg(test)]

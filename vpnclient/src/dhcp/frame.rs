@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use hub_core::frame::checksum;
 
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const UDP: u8 = 17;
@@ -38,7 +39,7 @@ pub(super) fn parse(frame: &[u8], mac: [u8; 6]) -> Option<Received<'_>> {
     let total = usize::from(u16_at(ip, 2)?);
     let is_ipv4 = ip.first()? >> 4 == 4 && header_len >= IP && total >= header_len && total <= ip.len();
     let is_fragment = u16_at(ip, 6)? & 0x3fff != 0;
-    if !is_ipv4 || is_fragment || *ip.get(9)? != UDP || checksum(0, &ip[..header_len]) != 0 {
+    if !is_ipv4 || is_fragment || *ip.get(9)? != UDP || checksum(&[&ip[..header_len]]) != 0 {
         return None;
     }
     let udp = &ip[header_len..total];
@@ -70,15 +71,15 @@ pub(super) fn build(
     frame.put_slice(&[0, 0, 0, 0, 64, UDP, 0, 0]);
     frame.put_slice(&from.octets());
     frame.put_slice(&to.octets());
-    let sum = checksum(0, &frame[ETHERNET..]);
+    let sum = checksum(&[&frame[ETHERNET..]]);
     frame[ETHERNET + 10..][..2].copy_from_slice(&sum.to_be_bytes());
     frame.put_u16(CLIENT_PORT);
     frame.put_u16(SERVER_PORT);
     frame.put_u16(udp_len as u16);
     frame.put_u16(0);
     frame.put_slice(message);
-    let pseudo = u32::from(UDP) + udp_len as u32;
-    let sum = match checksum(pseudo, &frame[ETHERNET + 12..]) {
+    let [high, low] = (udp_len as u16).to_be_bytes();
+    let sum = match checksum(&[&[0, UDP, high, low], &frame[ETHERNET + 12..]]) {
         0 => 0xffff, // zero would mean "no checksum" (RFC 768)
         sum => sum,
     };
@@ -88,18 +89,6 @@ pub(super) fn build(
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
-}
-
-/// The Internet checksum (RFC 1071) over `bytes`, begun with `sum`.
-fn checksum(sum: u32, bytes: &[u8]) -> u16 {
-    let mut sum = sum;
-    for pair in bytes.chunks(2) {
-        sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
-    }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
 }
 
 /// For tests: the frame that a server would send.
@@ -166,7 +155,7 @@ mod tests {
             (BROADCAST, Ipv4Addr::BROADCAST),
             b"odd",
         );
-        assert_eq!(checksum(0, &frame[14..34]), 0);
-        assert_eq!(checksum(17 + 11, &frame[26..]), 0);
+        assert_eq!(checksum(&[&frame[14..34]]), 0);
+        assert_eq!(checksum(&[&[0, 17, 0, 11], &frame[26..]]), 0);
     }
 }

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use hub_core::frame::checksum;
 
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const UDP: u8 = 17;
@@ -54,25 +55,13 @@ pub(super) fn build(from_mac: [u8; 6], from: Ipv6Addr, message: &[u8]) -> Bytes 
     frame.put_u16(len as u16);
     frame.put_u16(0);
     frame.put_slice(message);
-    let pseudo = u32::from(UDP) + len as u32;
-    let sum = match checksum(pseudo, &frame[ETHERNET + 8..]) {
+    let [high, low] = (len as u16).to_be_bytes();
+    let sum = match checksum(&[&[0, UDP, high, low], &frame[ETHERNET + 8..]]) {
         0 => 0xffff, // zero would mean "no checksum"
         sum => sum,
     };
     frame[ETHERNET + IP + 6..][..2].copy_from_slice(&sum.to_be_bytes());
     frame.freeze()
-}
-
-/// The Internet checksum (RFC 1071) over `bytes`, begun with `sum`.
-fn checksum(sum: u32, bytes: &[u8]) -> u16 {
-    let mut sum = sum;
-    for pair in bytes.chunks(2) {
-        sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
-    }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
 }
 
 /// For tests: the frame that a server would send.
@@ -105,7 +94,7 @@ mod tests {
     #[test]
     fn checksums_of_what_we_send_are_right() {
         let frame = build([2, 0, 0, 0, 0, 1], "fe80::1".parse().unwrap(), b"odd");
-        assert_eq!(checksum(17 + 11, &frame[ETHERNET + 8..]), 0);
+        assert_eq!(checksum(&[&[0, 17, 0, 11], &frame[ETHERNET + 8..]]), 0);
         assert_eq!(message(&frame), None, "it is for servers");
     }
 }
