@@ -28,6 +28,7 @@ pub mod instance;
 pub mod ipv6;
 pub mod leftovers;
 pub mod net;
+pub mod program;
 pub mod routes;
 pub mod segment;
 pub mod station;

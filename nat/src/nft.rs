@@ -1,11 +1,11 @@
-//! nftables through `nft -f -`: the words our rulesets are made of, and the one place that runs the program.
+//! nftables through `nft -f -`: the words our rulesets are made of, and the one place here that runs the program.
 //!
 //! A ruleset of ours is one table of family `ip` or `ip6`, replaced as a whole in one transaction. No other table is read
 //! for writing or written.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use nftables::batch::Batch;
@@ -13,11 +13,10 @@ use nftables::expr::{CT, Expression, Meta, MetaKey, NamedExpression, Payload, Pa
 use nftables::schema::{Chain, NfListObject, NfObject, Nftables, Rule, Table};
 use nftables::stmt::{Accept, AnonymousCounter, Counter, Drop, Match, Operator, Reject, Statement};
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use crate::ipv6::Ipv6Net;
 use crate::net::Ipv4Net;
+use crate::program;
 use crate::tag::Tag;
 
 /// A healthy `nft` answers within milliseconds, or seconds when it lists ten thousand elements on a busy machine; one that
@@ -292,31 +291,11 @@ pub(crate) async fn dropping_forward_chains() -> Result<Vec<String>, NftError> {
 }
 
 async fn run(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, NftError> {
-    let mut child = Command::new("nft")
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| {
-            if e.kind() == std::io::ErrorKind::NotFound {
-                NftError::Missing
-            } else {
-                e.into()
-            }
-        })?;
-    let talk = async {
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program that ends early closes the pipe; its exit status says why, so that is what we report.
-            let _ = stdin.write_all(input).await;
-        }
-        child.wait_with_output().await
-    };
-    let output = tokio::time::timeout(PATIENCE, talk)
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    let output = program::run("nft", arguments, input, PATIENCE).await;
+    let output = output.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => NftError::Missing,
+        _ => error.into(),
+    })?;
     if output.status.success() {
         return Ok(output.stdout);
     }

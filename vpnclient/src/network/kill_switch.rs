@@ -93,7 +93,7 @@ impl KillSwitch {
             self.present = Presence::announce(&presence(&self.device));
         }
         let rules = rules(&self.device, &self.exceptions);
-        run(&nft()?, &["-f", "-"], Some(&rules)).await?;
+        run(&nft()?, &["-f", "-"], &rules).await?;
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl KillSwitch {
     pub async fn lift(&mut self) -> Result<(), SwitchError> {
         let table = table(&self.device);
         let script = format!("table inet {table} {{}}\ndelete table inet {table}\n");
-        run(&nft()?, &["-f", "-"], Some(&script)).await?;
+        run(&nft()?, &["-f", "-"], &script).await?;
         self.present = None;
         Ok(())
     }
@@ -112,7 +112,7 @@ impl KillSwitch {
     /// Whether it is on, and what it remembers of servers' names: for a client that takes it over.
     pub async fn recall(&self) -> Option<Vec<(String, Vec<IpAddr>)>> {
         let nft = nft().ok()?;
-        let listing = run(&nft, &["-j", "list", "table", "inet", &table(&self.device)], None)
+        let listing = run(&nft, &["-j", "list", "table", "inet", &table(&self.device)], "")
             .await
             .ok()?;
         let document: serde_json::Value = serde_json::from_str(&listing).ok()?;
@@ -127,7 +127,7 @@ impl KillSwitch {
 /// The devices whose kill switch is on although their client is gone.
 pub(super) async fn left_behind() -> Vec<String> {
     let Ok(nft) = nft() else { return Vec::new() };
-    let Ok(listing) = run(&nft, &["-j", "list", "tables"], None).await else {
+    let Ok(listing) = run(&nft, &["-j", "list", "tables"], "").await else {
         return Vec::new();
     };
     let document: serde_json::Value = serde_json::from_str(&listing).unwrap_or_default();

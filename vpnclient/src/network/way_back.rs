@@ -34,7 +34,7 @@ pub(super) async fn firewall_is_strict() -> bool {
     let Some(nft) = find_program("nft") else {
         return false;
     };
-    let ruleset = run(&nft, &["--terse", "list", "ruleset"], None).await;
+    let ruleset = run(&nft, &["--terse", "list", "ruleset"], "").await;
     ruleset.is_ok_and(|ruleset| asks_for_the_way_back(&ruleset))
 }
 

@@ -44,7 +44,7 @@ impl Manager {
             Self::Resolved(program) => {
                 let mut arguments = vec!["dns", device];
                 arguments.extend(servers.iter().map(String::as_str));
-                run(program, &arguments, None).await?;
+                run(program, &arguments, "").await?;
                 let mut domains = vec!["domain", device];
                 domains.extend(dns.search.iter().map(String::as_str));
                 // "~." sends all names here, not only those of the domains.
@@ -52,14 +52,14 @@ impl Manager {
                 if domains.len() == 2 {
                     domains.push("");
                 }
-                run(program, &domains, None).await?;
+                run(program, &domains, "").await?;
                 // With domains of its own, a part of the names is ours; without, nobody would ask us if not by default.
                 let default = if dns.everything || dns.search.is_empty() {
                     "yes"
                 } else {
                     "no"
                 };
-                run(program, &["default-route", device, default], None).await?;
+                run(program, &["default-route", device, default], "").await?;
             }
             Self::Resolvconf(program) => {
                 let mut file: String = servers
@@ -69,7 +69,7 @@ impl Manager {
                 if !dns.search.is_empty() {
                     file += &format!("search {}\n", dns.search.join(" "));
                 }
-                run(program, &["-a", &record(device)], Some(&file)).await?;
+                run(program, &["-a", &record(device)], &file).await?;
             }
         }
         Ok(())
@@ -78,8 +78,8 @@ impl Manager {
     /// Takes them back.
     pub(super) async fn revert(&self, device: &str) -> Result<(), ProgramError> {
         match self {
-            Self::Resolved(program) => run(program, &["revert", device], None).await,
-            Self::Resolvconf(program) => run(program, &["-d", &record(device)], None).await,
+            Self::Resolved(program) => run(program, &["revert", device], "").await,
+            Self::Resolvconf(program) => run(program, &["-d", &record(device)], "").await,
         }
         .map(drop)
     }
