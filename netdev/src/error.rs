@@ -106,14 +106,14 @@ impl Error {
         matches!(self, Self::Exists { .. })
     }
 
-    /// Whether the device, address or route to be changed is not (or no longer) there.
+    /// Whether the device, address, route, rule or setting to be changed is not (or no longer) there.
     pub fn is_absent(&self) -> bool {
         match self {
             Self::NoDevice { .. } => true,
             Self::Io { source, .. } => {
                 matches!(
                     source.raw_os_error(),
-                    Some(libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL)
+                    Some(libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENOENT)
                 )
             }
             _ => false,

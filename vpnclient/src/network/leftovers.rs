@@ -78,15 +78,11 @@ pub async fn released(table: u32) {
 
 /// Takes away everything that was left behind but kill switches; what resists is told in the log.
 pub async fn clear(links: &Links, resolv_conf: &Path) {
-    clear_all(links, resolv_conf, None).await;
+    clear_before(links, resolv_conf, None).await;
 }
 
 /// The same for a client that has set nothing yet in its table `own`.
 pub(super) async fn clear_before(links: &Links, resolv_conf: &Path, own: Option<u32>) {
-    clear_all(links, resolv_conf, own).await;
-}
-
-async fn clear_all(links: &Links, resolv_conf: &Path, own: Option<u32>) {
     let found = match find_beside(links, resolv_conf, false, own).await {
         Ok(found) => found,
         Err(error) => {
@@ -110,7 +106,8 @@ impl Leftover {
     /// One line that says what stays, and why.
     pub async fn remove(self, links: &Links) -> Result<(), String> {
         let absent_is_well = |done: netdev::Result<()>| match done {
-            Err(error) if !error.is_absent() && !is_missing(&error) => Err(error.to_string()),
+            // Another client may have been faster.
+            Err(error) if !error.is_absent() => Err(error.to_string()),
             _ => Ok(()),
         };
         match &self.0 {
@@ -121,11 +118,6 @@ impl Leftover {
             What::Switch(device) => KillSwitch::of(device).lift().await.map_err(|e| e.to_string()),
         }
     }
-}
-
-/// Another client may have been faster.
-fn is_missing(error: &netdev::Error) -> bool {
-    matches!(error, netdev::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl fmt::Display for Leftover {

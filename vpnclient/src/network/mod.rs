@@ -494,10 +494,9 @@ fn unless_exists(error: netdev::Error) -> netdev::Result<()> {
 
 /// What is gone already needs no taking back; other failures are told, and do not stop the rest.
 fn forget_if_gone(done: netdev::Result<()>) {
-    if let Err(error) = done {
-        let is_missing = matches!(&error, netdev::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
-        if !error.is_absent() && !is_missing {
-            tracing::warn!(%error, "a setting could not be taken back");
-        }
+    if let Err(error) = done
+        && !error.is_absent()
+    {
+        tracing::warn!(%error, "a setting could not be taken back; `vpnclient cleanup` does it after the end");
     }
 }
