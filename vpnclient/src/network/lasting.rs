@@ -7,17 +7,10 @@ use std::net::IpAddr;
 
 use netdev::{Link, Links, sysctl};
 
+use super::{ADVERTISED, WITHOUT_IPV6, setting};
+
 /// How the alias begins while the settings are not the device's own.
 const HEAD: &str = "hubward-client";
-/// The settings for IPv6 that a client changes.
-const SETTINGS: [&str; 6] = [
-    "disable_ipv6",
-    "accept_ra_defrtr",
-    "accept_ra_rt_info_max_plen",
-    "autoconf",
-    "accept_ra_pinfo",
-    "accept_ra",
-];
 /// The longest alias that the kernel takes.
 const LONGEST: usize = 255;
 
@@ -41,14 +34,19 @@ impl Lasting {
     /// Notes the device's settings at it, for the client with this table.
     pub(super) async fn note(links: &Links, device: &str, table: u32) -> netdev::Result<Self> {
         let link = links.link(device).await?;
-        let value = |name: &&str| Some(((*name).to_owned(), sysctl::read(&key(device, name)).ok()?));
+        let value = |name: &str| {
+            Some((
+                name.to_owned(),
+                sysctl::read(&setting("ipv6", device, name)).ok()?,
+            ))
+        };
         let noted = Self {
             table,
             device: device.to_owned(),
             up: link.up,
             mtu: link.mtu,
             added: None,
-            settings: SETTINGS.iter().filter_map(value).collect(),
+            settings: changed().filter_map(value).collect(),
             alias: link.alias,
         };
         links.set_alias(device, &noted.to_text()).await?;
@@ -84,7 +82,7 @@ impl Lasting {
                     let (ip, prefix) = value.split_once('/')?;
                     noted.added = Some((ip.parse().ok()?, prefix.parse().ok()?));
                 }
-                name if SETTINGS.contains(&name) => {
+                name if changed().any(|known| known == name) => {
                     noted.settings.push((name.to_owned(), value.to_owned()));
                 }
                 _ => return None,
@@ -134,8 +132,7 @@ impl Lasting {
         }
         keep(links.set_mtu(device, self.mtu).await);
         for (name, value) in &self.settings {
-            let key = key(device, name);
-            keep(sysctl::swap(&key, value).map(drop));
+            keep(sysctl::swap(&setting("ipv6", device, name), value).map(drop));
         }
         if !self.up {
             keep(links.set_down(device).await);
@@ -145,8 +142,9 @@ impl Lasting {
     }
 }
 
-fn key(device: &str, name: &str) -> String {
-    format!("net.ipv6.conf.{}.{name}", device.replace('.', "/"))
+/// The settings for IPv6 that a client changes.
+fn changed() -> impl Iterator<Item = &'static str> {
+    std::iter::once(WITHOUT_IPV6).chain(ADVERTISED.iter().map(|(name, _, _)| *name))
 }
 
 #[cfg(test)]
@@ -169,14 +167,14 @@ mod tests {
     }
 
     fn noted(alias: &str) -> Lasting {
-        let setting = |name: &&str| ((*name).to_owned(), "1".to_owned());
+        let setting = |name: &str| (name.to_owned(), "1".to_owned());
         Lasting {
             table: 729_999,
             device: "tap0".to_owned(),
             up: false,
             mtu: 1500,
             added: Some(("192.168.130.110".parse().unwrap(), 24)),
-            settings: SETTINGS.iter().map(setting).collect(),
+            settings: changed().map(setting).collect(),
             alias: alias.to_owned(),
         }
     }

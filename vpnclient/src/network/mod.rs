@@ -32,6 +32,8 @@ use lasting::Lasting;
 
 use advertisement::{Plan6, Planned6};
 
+/// Whether a device is without IPv6.
+const WITHOUT_IPV6: &str = "disable_ipv6";
 /// What a new device needs so that the kernel takes addresses from advertisements, but neither routes nor orders: setting,
 /// value, and whether every kernel with IPv6 has it.
 const ADVERTISED: [(&str, &str, bool); 5] = [
@@ -144,8 +146,8 @@ impl Network {
     }
 
     fn prepare_ipv6(&self, wanted: bool) -> bool {
-        let key = |name: &str| format!("net.ipv6.conf.{}.{name}", self.device.replace('.', "/"));
-        let off = key("disable_ipv6");
+        let key = |name: &str| setting("ipv6", &self.device, name);
+        let off = key(WITHOUT_IPV6);
         match sysctl::read(&off).as_deref() {
             Ok("0") if wanted => {}
             Ok("0") => {
@@ -486,6 +488,11 @@ impl Names {
         });
         Some(dns)
     }
+}
+
+/// The kernel's name of a device's setting.
+fn setting(family: &str, device: &str, name: &str) -> String {
+    format!("net.{family}.conf.{}.{name}", device.replace('.', "/"))
 }
 
 fn unless_exists(error: netdev::Error) -> netdev::Result<()> {

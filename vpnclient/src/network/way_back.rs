@@ -6,6 +6,7 @@ use netdev::capability::find_program;
 use netdev::sysctl;
 
 use super::program::run;
+use super::setting;
 
 /// The value of `rp_filter` by which the kernel is.
 const STRICT: u8 = 1;
@@ -15,8 +16,7 @@ const MATCHES: [&str; 2] = ["/proc/net/ip_tables_matches", "/proc/net/ip6_tables
 /// Whether the kernel is, of packets that come in at this device. With IPv6 it never is.
 pub(super) fn kernel_is_strict(device: &str) -> bool {
     let of = |name: &str| {
-        let key = format!("net.ipv4.conf.{}.rp_filter", name.replace('.', "/"));
-        sysctl::read(&key)
+        sysctl::read(&setting("ipv4", name, "rp_filter"))
             .ok()
             .and_then(|value| value.parse::<u8>().ok())
             .unwrap_or(0)
