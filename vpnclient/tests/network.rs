@@ -103,15 +103,18 @@ fn wishes(routes: RouteMode) -> Wishes {
     }
 }
 
+fn sh(script: &str) -> String {
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Everything that a client could change here, but what is on its own device.
 fn state(etc: &Path) -> String {
-    let script = format!(
+    sh(&format!(
         "ip rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all | grep -v -e vpn -e fe80: -e ff00:; ip -4 -brief address; \
          nft list ruleset; ls -A {0}; cat {0}/resolv.conf",
         etc.display()
-    );
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    ))
 }
 
 /// A network of the machine, with a router that leads everywhere.
@@ -300,11 +303,7 @@ fn answers_of_the_server_pass_where_the_kernel_is_strict_about_the_way_back() {
         sysctl::write("net.ipv4.conf.eth0.rp_filter", "1").unwrap();
         machine.apply(&lease(), RouteMode::Dhcp).await;
         // The kernel looks for the way back like this: from our address to the server, without the mark.
-        let way = Command::new("ip")
-            .args(["route", "get", "198.51.100.7", "from", "192.168.1.10"])
-            .output()
-            .unwrap();
-        let way = String::from_utf8_lossy(&way.stdout).into_owned();
+        let way = sh("ip route get 198.51.100.7 from 192.168.1.10");
         assert!(way.contains("dev eth0"), "{way}");
         machine.goes_by(SERVER, &machine.vpn).await;
         machine.network.clear().await;
@@ -480,6 +479,42 @@ fn a_device_that_was_deleted_is_no_obstacle_to_taking_back_the_rest() {
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(without_device(&machine.state()), without_device(&before));
+    });
+}
+
+#[test]
+fn a_device_that_stays_keeps_the_addresses_it_had_and_none_of_ours() {
+    in_namespace(|| async {
+        let links = Links::new().unwrap();
+        sh("ip tuntap add vpn0 mode tap; ip link set vpn0 up; ip address add 192.168.30.10/24 dev vpn0");
+        let addresses = || sh("ip -oneline address show dev vpn0 scope global");
+        let before = addresses();
+        assert!(before.contains("192.168.30.10/24"), "{before}");
+        for is_killed in [false, true] {
+            let etc = etc("stays");
+            let (vpn, mut network) = device(&links, &etc);
+            assert!(vpn.was_there());
+            network.keep_settings().await.unwrap();
+            let has_ipv6 = network.up(true).await.unwrap();
+            let around = network.surroundings(SERVER).await.unwrap();
+            // It is given what it has, and an address of IPv6 for ever.
+            let plan = plan(&lease(), &wishes(RouteMode::Dhcp), &around).unwrap();
+            network.apply(&plan, SERVER).await.unwrap();
+            if has_ipv6 {
+                let given = "2001:db8::7".parse().unwrap();
+                assert!(network.lease6(given, (u32::MAX, u32::MAX)).await.unwrap());
+                assert!(addresses().contains("2001:db8::7/128"));
+            }
+            if is_killed {
+                drop((vpn, network));
+                clean(&etc);
+            } else {
+                network.clear().await;
+                network.leave().await;
+            }
+            assert_eq!(addresses(), before, "killed: {is_killed}");
+            let _ = std::fs::remove_dir_all(&etc);
+        }
     });
 }
 

@@ -45,6 +45,9 @@ const ADVERTISED: [(&str, &str, bool); 5] = [
     ("accept_ra", "2", true),
 ];
 
+/// The most seconds after which the kernel still ends something.
+const AGES: u32 = u32::MAX - 1;
+
 /// The settings of this machine that the client has changed.
 #[derive(Debug)]
 pub struct Network {
@@ -271,6 +274,8 @@ impl Network {
     /// Sets an address that a DHCPv6 server gave, or prolongs it: seconds for which it is preferred and for which it holds. Whether it
     /// is a new one.
     pub async fn lease6(&mut self, ip: Ipv6Addr, times: (u32, u32)) -> netdev::Result<bool> {
+        // One for ever would look like the device's own, where that stays.
+        let times = (times.0.min(AGES), times.1.min(AGES));
         self.links
             .set_address_for(&self.device, ip.into(), 128, times)
             .await?;
@@ -405,15 +410,16 @@ impl Network {
     }
 
     async fn add_address(&mut self, ip: IpAddr, prefix: u8) -> netdev::Result<()> {
+        let there = self.links.addresses(&self.device).await?;
+        if there.iter().any(|own| (own.ip, own.prefix) == (ip, prefix)) {
+            // A device that was there before may have the address already, and keeps it.
+            return Ok(());
+        }
         if let Some(lasting) = &mut self.lasting {
             lasting.adds(&self.links, ip, prefix).await?;
         }
-        match self.links.add_address_alone(&self.device, ip, prefix).await {
-            // A device that was there before may have the address already.
-            Err(error) if error.is_exists() => {}
-            Err(error) => return Err(error),
-            Ok(()) => self.journal.push(Undo::Address(ip, prefix)),
-        }
+        self.links.add_address_alone(&self.device, ip, prefix).await?;
+        self.journal.push(Undo::Address(ip, prefix));
         Ok(())
     }
 
