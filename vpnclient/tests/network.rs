@@ -352,7 +352,7 @@ fn advertised_routes_and_names_come_and_go() {
         let before = machine.state();
         let target: IpAddr = "2001:db8:99::1".parse().unwrap();
         assert!(machine.links.route_to(target).await.is_err());
-        let said = advertisement::parse(&advertisement_frame(1800)).unwrap();
+        let said = advertisement::parse(&advertisement_frame(1800, &[])).unwrap();
         let around = machine.network.surroundings(SERVER).await.unwrap();
         let plan = advertisement::plan(&said, &wishes(RouteMode::Dhcp), &around);
         assert_eq!(machine.network.advertised(&plan).await.unwrap(), [""; 0]);
@@ -369,7 +369,7 @@ fn advertised_routes_and_names_come_and_go() {
         machine.goes_by(target, &machine.vpn).await;
         machine.links.delete_route(&rogue).await.unwrap();
 
-        let said = advertisement::parse(&advertisement_frame(0)).unwrap();
+        let said = advertisement::parse(&advertisement_frame(0, &[])).unwrap();
         let plan = advertisement::plan(&said, &wishes(RouteMode::Dhcp), &around);
         machine.network.advertised(&plan).await.unwrap();
         assert!(
@@ -381,14 +381,71 @@ fn advertised_routes_and_names_come_and_go() {
     });
 }
 
+#[test]
+fn what_is_local_by_ipv6_is_what_this_machine_is_on_now() {
+    in_namespace(|| async {
+        let mut machine = Machine::new("local-six").await;
+        let (home, neighbour): (IpAddr, IpAddr) =
+            ("fd00:1::10".parse().unwrap(), "fd00:1::7".parse().unwrap());
+        if machine.links.add_address_unasked("eth0", home, 64).await.is_err() {
+            return; // a kernel without IPv6
+        }
+        let said = advertisement::parse(&advertisement_frame(1800, &[])).unwrap();
+        let around = machine.network.surroundings(SERVER).await.unwrap();
+        let wishes = wishes(RouteMode::Dhcp);
+        let plan = advertisement::plan(&said, &wishes, &around);
+        machine.network.advertised(&plan).await.unwrap();
+        machine.goes_by(neighbour, &machine.lan).await;
+
+        machine.links.remove_address("eth0", home, 64).await.unwrap();
+        let around = machine.network.surroundings(SERVER).await.unwrap();
+        let local = advertisement::local(&wishes, &around);
+        machine.network.spare6(&local).await.unwrap();
+        machine.goes_by(neighbour, &machine.vpn).await;
+    });
+}
+
+#[test]
+fn a_flood_of_advertised_routes_takes_its_own_place() {
+    in_namespace(|| async {
+        let mut machine = Machine::new("flood").await;
+        if !Path::new("/proc/sys/net/ipv6/conf/vpn0").exists() {
+            return; // a kernel without IPv6
+        }
+        let before = machine.state();
+        let around = machine.network.surroundings(SERVER).await.unwrap();
+        for flood in 0..10 {
+            let behind = |n: u8| {
+                let mut option = vec![24, 3, 64, 0, 0, 0, 0x0e, 0x10, 0x20, 0x01, 0x0d, 0xb8, flood, n];
+                option.resize(24, 0);
+                option
+            };
+            let options: Vec<u8> = (0..32).flat_map(behind).collect();
+            let said = advertisement::parse(&advertisement_frame(1800, &options)).unwrap();
+            let plan = advertisement::plan(&said, &wishes(RouteMode::Dhcp), &around);
+            machine.network.advertised(&plan).await.unwrap();
+        }
+        let routes = machine.links.our_routes().await.unwrap();
+        assert_eq!(routes.len(), 256 + 1);
+        let (latest, elsewhere): (IpAddr, IpAddr) =
+            ("2001:db8:91f::1".parse().unwrap(), "2001:db9::1".parse().unwrap());
+        for to in [latest, elsewhere] {
+            machine.goes_by(to, &machine.vpn).await;
+        }
+        machine.network.clear().await;
+        assert_eq!(machine.state(), before);
+    });
+}
+
 /// An advertisement of fe80::1 with a name server.
-fn advertisement_frame(lifetime: u16) -> Vec<u8> {
+fn advertisement_frame(lifetime: u16, more: &[u8]) -> Vec<u8> {
     let ip = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
     let mut message = vec![134, 0, 0, 0, 64, 0];
     message.extend(lifetime.to_be_bytes());
     message.extend([0; 8]);
     message.extend([25, 3, 0, 0, 0, 0, 0x0e, 0x10]);
     message.extend(ip("2001:db8:1::53"));
+    message.extend(more);
     let mut frame = vec![
         0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x86, 0xdd, 0x60, 0, 0, 0,
     ];
@@ -576,7 +633,7 @@ async fn drive(etc: &Path) {
         ..lease()
     };
     let plan = plan(&lease, &wishes(RouteMode::Default), &around).unwrap();
-    let said = advertisement::parse(&advertisement_frame(1800)).unwrap();
+    let said = advertisement::parse(&advertisement_frame(1800, &[])).unwrap();
     let plan6 = advertisement::plan(&said, &wishes(RouteMode::Default), &around);
     loop {
         network.apply(&plan, SERVER).await.unwrap();

@@ -22,7 +22,9 @@ use crate::connection::{self, Settings};
 use crate::dhcp::Lease;
 use crate::failure::Failure;
 use crate::network::kill_switch::KillSwitch;
-use crate::network::{self, Lan, Network, Plan, PlannedRoute, RouteMode, Surroundings, Wishes, plan};
+use crate::network::{
+    self, Lan, Network, Plan, PlannedRoute, RouteMode, Surroundings, Wishes, advertisement, plan,
+};
 use crate::report::{Event, Reporter};
 use crate::stop::Stop;
 
@@ -372,6 +374,8 @@ impl Attachment for Device {
         {
             network.spare(&plan).await?;
         }
+        let local = advertisement::local(&self.shared.wishes, &around);
+        network.spare6(&local).await?;
         Ok(())
     }
 

@@ -215,37 +215,38 @@ pub fn plan(said: &Advertisement, wishes: &Wishes, around: &Surroundings) -> Pla
         ));
     }
     let is_nowhere = |ip: Ipv6Addr| ip.is_multicast() || ip.is_loopback() || ip.is_unicast_link_local();
-    let private = || {
-        let locals = around
-            .networks
-            .iter()
-            .filter(|local| wishes.lan == Lan::Private && local.is_private());
-        locals.filter_map(|local| match local.network() {
-            IpAddr::V6(network) if !network.is_unicast_link_local() => Some((network, local.prefix)),
-            _ => None,
-        })
-    };
+    let spared = local(wishes, around);
     let holds = |(outer, prefix): (Ipv6Addr, u8), (inner, longer): (Ipv6Addr, u8)| {
         prefix <= longer && Route::to(inner.into(), prefix).destination == IpAddr::V6(outer)
     };
     routes.retain(|route| {
-        let is_local = private().any(|local| holds(local, (route.network, route.prefix)));
+        let mut local = spared.iter();
+        let is_local = local.any(|local| holds(*local, (route.network, route.prefix)));
         route.prefix == 0 || (!is_nowhere(route.network) && !is_local)
     });
-    let mut spared: Vec<_> = private()
-        .filter(|local| {
-            routes
-                .iter()
-                .any(|route| holds((route.network, route.prefix), *local))
-        })
-        .collect();
-    spared.dedup();
     let dns = (wishes.dns && !said.servers.is_empty()).then(|| Dns {
         servers: said.servers.iter().copied().map(IpAddr::V6).collect(),
         search: said.search.clone(),
         everything: takes_everything && said.lifetime > 0,
     });
     Plan6 { routes, spared, dns }
+}
+
+/// The networks of IPv6 that stay local, whatever is advertised.
+pub fn local(wishes: &Wishes, around: &Surroundings) -> Vec<(Ipv6Addr, u8)> {
+    let private = around
+        .networks
+        .iter()
+        .filter(|local| wishes.lan == Lan::Private && local.is_private());
+    let mut local: Vec<_> = private
+        .filter_map(|local| match local.network() {
+            IpAddr::V6(network) if !network.is_unicast_link_local() => Some((network, local.prefix)),
+            _ => None,
+        })
+        .collect();
+    local.sort();
+    local.dedup();
+    local
 }
 
 /// Whether an address that a DHCPv6 server gives can be used here; as with IPv4, not one that belongs to somebody local.

@@ -24,6 +24,7 @@ use transport::underlay::{self, MARK};
 
 pub use dns::RESOLV_CONF;
 use dns::Resolver;
+use plan::MAX_ROUTES;
 pub use plan::{Dns, Lan, Plan, PlannedRoute, Refused, RouteMode, Wishes, plan};
 pub use surroundings::{LocalNetwork, Surroundings};
 use table::Table;
@@ -216,18 +217,8 @@ impl Network {
 
     /// Sets which networks stay local as `plan` says it now; the rest stays as it is. For when this machine has moved.
     pub async fn spare(&mut self, plan: &Plan) -> netdev::Result<()> {
-        let table = self.table();
-        let to_route = |(net, prefix): &(std::net::Ipv4Addr, u8)| {
-            Route::to((*net).into(), *prefix).throw().in_table(table)
-        };
-        let wanted: Vec<_> = plan.spared.iter().map(to_route).collect();
-        let is_over =
-            |undo: &Undo| matches!(undo, Undo::Route(route) if route.throw && !wanted.contains(route));
-        for over in self
-            .journal
-            .extract_if(.., |undo| is_over(undo))
-            .collect::<Vec<_>>()
-        {
+        let wanted = self.spared(&plan.spared);
+        for over in spared_before(&mut self.journal, &wanted) {
             self.undo(&over).await;
         }
         for route in wanted {
@@ -242,13 +233,7 @@ impl Network {
 
     /// Sets up what a router of the hub advertises; returns notes as [`Network::apply`] does.
     pub async fn advertised(&mut self, plan: &Plan6) -> netdev::Result<Vec<String>> {
-        let throw = plan
-            .spared
-            .iter()
-            .map(|(net, prefix)| Route::to((*net).into(), *prefix).throw());
-        for route in throw.collect::<Vec<_>>() {
-            self.set_route6(route, None).await?;
-        }
+        self.set_spared6(&plan.spared).await?;
         for route in &plan.routes {
             self.set_route6(self.to_route6(route), route.lifetime).await?;
         }
@@ -260,6 +245,25 @@ impl Network {
         }
         self.names.advertised.clone_from(&plan.dns);
         Ok(self.tell_names().await.into_iter().collect())
+    }
+
+    /// As [`Network::spare`], for the networks of IPv6, where a router of the hub has been heard.
+    pub async fn spare6(&mut self, local: &[(Ipv6Addr, u8)]) -> netdev::Result<()> {
+        if self.journal6.is_empty() {
+            return Ok(());
+        }
+        self.set_spared6(local).await
+    }
+
+    async fn set_spared6(&mut self, local: &[(Ipv6Addr, u8)]) -> netdev::Result<()> {
+        let wanted = self.spared(local);
+        for over in spared_before(&mut self.journal6, &wanted) {
+            self.undo(&over).await;
+        }
+        for route in wanted {
+            self.set_route6(route, None).await?;
+        }
+        Ok(())
     }
 
     /// An address of the device on its link, which is there as long as it has IPv6.
@@ -444,6 +448,9 @@ impl Network {
             }
             return Ok(());
         }
+        if known.is_none() {
+            self.make_room6().await;
+        }
         let timed = Route {
             expires: lifetime,
             ..route
@@ -453,6 +460,28 @@ impl Network {
             self.journal6.insert(0, Undo::Route(route));
         }
         Ok(())
+    }
+
+    /// Where there are as many routes as nobody means, the oldest makes room: a flood of advertisements takes nothing but its own place.
+    /// The way to everything stays.
+    async fn make_room6(&mut self) {
+        let leads_in = |undo: &Undo| matches!(undo, Undo::Route(route) if !route.throw && route.prefix > 0);
+        let oldest = self.journal6.iter().rposition(leads_in);
+        if let Some(oldest) = oldest
+            && self.journal6.iter().filter(|undo| leads_in(undo)).count() >= MAX_ROUTES
+        {
+            let gone = self.journal6.remove(oldest);
+            self.undo(&gone).await;
+        }
+    }
+
+    /// The routes by which these networks stay local.
+    fn spared(&self, networks: &[(impl Into<IpAddr> + Copy, u8)]) -> Vec<Route> {
+        let table = self.table();
+        let networks = networks.iter();
+        networks
+            .map(|(net, prefix)| Route::to((*net).into(), *prefix).throw().in_table(table))
+            .collect()
     }
 
     fn to_route(&self, route: &PlannedRoute) -> Route {
@@ -499,6 +528,12 @@ impl Names {
 /// The kernel's name of a device's setting.
 fn setting(family: &str, device: &str, name: &str) -> String {
     format!("net.{family}.conf.{}.{name}", device.replace('.', "/"))
+}
+
+/// Takes out of a journal what keeps other networks local than are wanted.
+fn spared_before(journal: &mut Vec<Undo>, wanted: &[Route]) -> Vec<Undo> {
+    let is_over = |undo: &Undo| matches!(undo, Undo::Route(route) if route.throw && !wanted.contains(route));
+    journal.extract_if(.., |undo| is_over(undo)).collect()
 }
 
 fn unless_exists(error: netdev::Error) -> netdev::Result<()> {

@@ -105,7 +105,7 @@ impl fmt::Display for Refused {
 /// and IPv4 works from 68 on but nothing else does below 576.
 const MTU: std::ops::RangeInclusive<u16> = 576..=1500;
 /// More routes than this nobody means: as many as our own server can push, and some.
-const MAX_ROUTES: usize = 256;
+pub(super) const MAX_ROUTES: usize = 256;
 /// A network of an address that is larger than the largest private one is no network.
 const LARGEST: u8 = 8;
 /// What is taken instead.
