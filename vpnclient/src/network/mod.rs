@@ -391,7 +391,7 @@ impl Network {
             if let Some((resolver, _)) = before
                 && let Err(error) = resolver.revert(&self.device, table).await
             {
-                tracing::warn!(%error, "the name servers could not be taken back");
+                tracing::warn!(%error, "the name servers could not be taken back; `vpnclient cleanup` does it after the end");
             }
             return None;
         };
@@ -400,8 +400,12 @@ impl Network {
         let servers: Vec<_> = dns.servers.iter().map(ToString::to_string).collect();
         // A manager may have done half of it before it failed.
         self.names.set = Some((resolver, dns));
-        told.err()
-            .map(|error| format!("the name servers {} are not set: {error}", servers.join(", ")))
+        told.err().map(|error| {
+            format!(
+                "the name servers {} are not set: {error}; ask them yourself, or use --no-dns",
+                servers.join(", ")
+            )
+        })
     }
 
     async fn undo(&self, undo: &Undo) {

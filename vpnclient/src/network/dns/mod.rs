@@ -31,7 +31,7 @@ pub(super) enum Resolver {
 pub(super) enum DnsError {
     #[error(transparent)]
     Program(#[from] ProgramError),
-    #[error("{path} cannot be changed ({source}); ask them yourself, or use --no-dns", path = path.display())]
+    #[error("{path} cannot be changed ({source})", path = path.display())]
     File { path: PathBuf, source: io::Error },
 }
 
