@@ -129,3 +129,36 @@ fn a_device_that_stays_has_its_own_settings_again_after_an_end_and_after_a_kill(
         server.stop()
     });
 }
+
+#[test]
+fn systemd_resolved_is_told_of_a_device_that_stays_and_told_to_forget_also_after_a_kill() {
+    // It is not here: what it would hear is written down.
+    const RESOLVED: &str = "mkdir -p /run/systemd/resolve
+         mount -t tmpfs tmpfs /usr/local/sbin
+         printf '#!/bin/sh\\necho \"$@\" >>/run/lab/heard\\n' >/usr/local/sbin/resolvectl
+         chmod +x /usr/local/sbin/resolvectl
+         ip tuntap add lab mode tap";
+    lab::run(|lab| {
+        let (site, server) = site(lab)?;
+        let user = &site.user;
+        user.sh(RESOLVED)?;
+        let heard = || user.sh("cat /run/lab/heard; rm /run/lab/heard");
+        for is_killed in [false, true] {
+            let client = connect(user, &[])?;
+            has_address(&client)?;
+            let said = heard()?;
+            let sets = ["dns lab 192.168.30.1\ndomain lab ", "~.\ndefault-route lab yes\n"];
+            ensure!(said.starts_with(sets[0]) && said.ends_with(sets[1]), "{said}");
+            if is_killed {
+                client.kill();
+                let said = clean_up(user)?;
+                ensure!(said.contains("name servers of lab in systemd-resolved"), "{said}");
+            } else {
+                client.stop()?;
+            }
+            let said = heard()?;
+            ensure!(said == "revert lab\n", "killed: {is_killed}, {said}");
+        }
+        server.stop()
+    });
+}

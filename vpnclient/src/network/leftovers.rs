@@ -52,11 +52,13 @@ async fn find_beside(
         .into_iter()
         .filter(|route| route.table.is_some_and(is_dead));
     found.extend(dead.map(What::Route));
-    found.extend(dns::leftovers(resolv_conf, own).into_iter().map(What::Dns));
-    let lasting = links.list().await?;
-    let noted = lasting.iter().filter_map(Lasting::at);
-    let dead = noted.filter(|lasting| is_dead(lasting.table));
-    found.extend(dead.map(|lasting| What::Device(Box::new(lasting))));
+    let devices = links.list().await?;
+    let noted = devices.iter().filter_map(Lasting::at);
+    let dead: Vec<_> = noted.filter(|lasting| is_dead(lasting.table)).collect();
+    let names: Vec<_> = dead.iter().map(|lasting| lasting.device.clone()).collect();
+    let dns = dns::leftovers(resolv_conf, own, &names);
+    found.extend(dns.into_iter().map(What::Dns));
+    found.extend(dead.into_iter().map(|lasting| What::Device(Box::new(lasting))));
     if switches {
         let devices = kill_switch::left_behind().await;
         found.extend(devices.into_iter().map(What::Switch));

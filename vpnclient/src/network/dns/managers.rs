@@ -37,6 +37,14 @@ impl Manager {
         find_program("resolvconf").map(Self::Resolvconf)
     }
 
+    /// As people call it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Resolved(_) => "systemd-resolved",
+            Self::Resolvconf(_) => "resolvconf",
+        }
+    }
+
     /// Sets the name servers of `device`.
     pub(super) async fn set(&self, device: &str, dns: &Dns) -> Result<(), ProgramError> {
         let servers: Vec<_> = dns.servers.iter().map(ToString::to_string).collect();

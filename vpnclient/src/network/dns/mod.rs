@@ -72,17 +72,18 @@ fn failed(file: &ResolvConf, source: io::Error) -> DnsError {
     DnsError::File { path, source }
 }
 
-/// What killed clients left in the resolver's file and with resolvconf.
+/// What killed clients left in the resolver's file and with its manager.
 #[derive(Debug)]
 pub(super) enum Leftover {
     /// In the file, by these devices; besides those that are dead, the client with this table left it.
     File(PathBuf, Vec<String>, Option<u32>),
-    /// A record of resolvconf for this device.
-    Record(String),
+    /// What the manager was told of this device.
+    Told(Manager, String),
 }
 
-/// Looks for it; changes nothing. For a client that has set nothing yet, what carries the number of its table `own` is another's.
-pub(super) fn leftovers(file: &Path, own: Option<u32>) -> Vec<Leftover> {
+/// Looks for it; changes nothing. The devices `lasting` have stayed although their clients are gone. For a client that has set nothing
+/// yet, what carries the number of its table `own` is another's.
+pub(super) fn leftovers(file: &Path, own: Option<u32>, lasting: &[String]) -> Vec<Leftover> {
     let mut found = Vec::new();
     let content = std::fs::read(file).ok();
     let dead: Vec<_> = layers::owners(content.as_deref())
@@ -93,14 +94,17 @@ pub(super) fn leftovers(file: &Path, own: Option<u32>) -> Vec<Leftover> {
     if !dead.is_empty() || ResolvConf::at(file).has_strays() {
         found.push(Leftover::File(file.to_owned(), dead, own));
     }
-    // A record has no room for a table; a device that is gone took its client with it.
-    let is_gone = |device: &String| netdev::index_of(device).is_err();
-    found.extend(
-        managers::recorded()
-            .into_iter()
-            .filter(is_gone)
-            .map(Leftover::Record),
-    );
+    if let Resolver::Manager(manager) = Resolver::detect(file) {
+        // What is kept has no room for a table; a device that is gone took its client with it.
+        let is_left = |device: &String| lasting.contains(device) || netdev::index_of(device).is_err();
+        let devices = match &manager {
+            Manager::Resolvconf(_) => managers::recorded().into_iter().filter(is_left).collect(),
+            // It forgets devices that go by itself.
+            Manager::Resolved(_) => lasting.to_vec(),
+        };
+        let told = |device| Leftover::Told(manager.clone(), device);
+        found.extend(devices.into_iter().map(told));
+    }
     found
 }
 
@@ -126,10 +130,7 @@ impl Leftover {
                     .await;
                 cleaned.map_err(|source| failed(&file, source))
             }
-            Self::Record(device) => match Manager::detect() {
-                Some(manager @ Manager::Resolvconf(_)) => Ok(manager.revert(device).await?),
-                _ => Ok(()),
-            },
+            Self::Told(manager, device) => Ok(manager.revert(device).await?),
         }
     }
 }
@@ -143,7 +144,7 @@ impl std::fmt::Display for Leftover {
             Self::File(path, devices, _) => {
                 write!(f, "name servers of {} in {}", devices.join(", "), path.display())
             }
-            Self::Record(device) => write!(f, "name servers of {device} in resolvconf"),
+            Self::Told(manager, device) => write!(f, "name servers of {device} in {}", manager.name()),
         }
     }
 }
