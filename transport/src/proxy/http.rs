@@ -13,22 +13,20 @@ use crate::dial::Target;
 /// What is shown of a proxy's own words.
 const SHOWN: usize = 80;
 
-/// The request.
+/// The request. What holds the password is made in one piece each: a text that grows leaves copies of itself behind.
 pub(super) fn connect(target: &Target, login: Option<&Login>, headers: &[Header]) -> Zeroizing<Vec<u8>> {
-    let mut request = Zeroizing::new(String::with_capacity(1024));
-    request.push_str(&format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
-    if let Some(login) = login {
-        let pair = Zeroizing::new(format!("{}:{}", login.user, *login.password));
+    let start = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+    let login = login.map(|login| {
+        let pair = Zeroizing::new([&login.user, ":", &login.password].concat());
         let encoded = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
-        request.push_str("Proxy-Authorization: Basic ");
-        request.push_str(&encoded);
-        request.push_str("\r\n");
-    }
-    for header in headers {
-        request.push_str(&format!("{}: {}\r\n", header.name(), header.value()));
-    }
-    request.push_str("\r\n");
-    Zeroizing::new(request.as_bytes().to_vec())
+        Zeroizing::new(["Proxy-Authorization: Basic ", &encoded, "\r\n"].concat())
+    });
+    let login = login.as_ref().map_or("", |login| login.as_str());
+    let beside: String = headers
+        .iter()
+        .map(|header| format!("{}: {}\r\n", header.name(), header.value()))
+        .collect();
+    Zeroizing::new([&start, login, &beside, "\r\n"].concat().into_bytes())
 }
 
 /// The proxy's answer.
