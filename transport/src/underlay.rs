@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -73,38 +73,28 @@ struct Known {
     other_way: Option<Arc<OtherWay>>,
 }
 
-static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
-fn known() -> MutexGuard<'static, Option<Known>> {
+fn known() -> MutexGuard<'static, Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Remembers the addresses of a name for when nobody can be asked.
 pub fn remember(host: &str, addresses: &[IpAddr]) {
     if !addresses.is_empty() {
-        let mut known = known();
-        let addresses = addresses.to_vec();
-        known
-            .get_or_insert_default()
-            .addresses
-            .insert(host.to_owned(), addresses);
+        known().addresses.insert(host.to_owned(), addresses.to_vec());
     }
 }
 
 /// What is remembered of a name.
 #[must_use]
 pub fn remembered(host: &str) -> Vec<IpAddr> {
-    let known = known();
-    known
-        .as_ref()
-        .and_then(|known| known.addresses.get(host))
-        .cloned()
-        .unwrap_or_default()
+    known().addresses.get(host).cloned().unwrap_or_default()
 }
 
 /// Asks this way where the system's resolver finds nothing.
 pub fn ask_also(way: Arc<OtherWay>) {
-    known().get_or_insert_default().other_way = Some(way);
+    known().other_way = Some(way);
 }
 
 /// The addresses of a VPN server. The system's resolver may depend on name servers that only the tunnel reaches; then other
@@ -125,7 +115,7 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         remember(host, &ips);
         return answer;
     }
-    let way = known().as_ref().and_then(|known| known.other_way.clone());
+    let way = known().other_way.clone();
     let mut ips = Vec::new();
     if let Some(way) = way {
         ips = way(host.to_owned()).await;
