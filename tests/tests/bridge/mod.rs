@@ -12,7 +12,7 @@ use hubward_tests::lab;
 use hubward_tests::ours::{Client, HUB, PASSWORD, USER, administer};
 use hubward_tests::process::{IN_TIME, eventually};
 use hubward_tests::site::{OUTSIDE, Site};
-use hubward_tests::stock::{self, Account, Proof};
+use hubward_tests::stock::{self, Account, Proof, Stock};
 use hubward_tests::transfer::equal_at_both_ends;
 
 /// Enough for a few thousand super-frames.
@@ -67,6 +67,18 @@ fn ours(site: &Site, address: Ipv4Addr, options: &[&str]) -> Result<Client> {
     Ok(client)
 }
 
+fn stocks(site: &Site, stock: &Stock, address: Ipv4Addr) -> Result<stock::Client> {
+    let client = stock.client(&site.user)?;
+    let server = format!("{OUTSIDE}:443");
+    client.connect(
+        &site.user,
+        &Account::new(&server, HUB, USER, Proof::Plain(PASSWORD)),
+    )?;
+    client.established(&site.user, IN_TIME)?;
+    set_address(&site.user, stock::Client::DEVICE, address)?;
+    Ok(client)
+}
+
 #[test]
 fn a_tap_device_and_our_client_exchange_bytes_with_and_without_offload() {
     lab::run(|lab| {
@@ -88,14 +100,7 @@ fn a_tap_device_and_a_stock_client_exchange_bytes() {
     lab::run_with_stock(|lab, stock| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         bridge_to_tap(&site)?;
-        let client = stock.client(&site.user)?;
-        let address = format!("{OUTSIDE}:443");
-        client.connect(
-            &site.user,
-            &Account::new(&address, HUB, USER, Proof::Plain(PASSWORD)),
-        )?;
-        client.established(&site.user, IN_TIME)?;
-        set_address(&site.user, stock::Client::DEVICE, STATION)?;
+        let _client = stocks(&site, stock, STATION)?;
         exchange((&site.user, STATION), (&site.nat, SERVER)).with_context(|| server.log())?;
         server.stop()
     });
@@ -119,14 +124,7 @@ fn an_interface_and_a_stock_client_exchange_bytes_through_a_hub() {
     lab::run_with_stock(|lab, stock| {
         let (site, server) = Site::with_our_server(lab, &[])?;
         bridge_to_lan(&site)?;
-        let client = stock.client(&site.user)?;
-        let address = format!("{OUTSIDE}:443");
-        client.connect(
-            &site.user,
-            &Account::new(&address, HUB, USER, Proof::Plain(PASSWORD)),
-        )?;
-        client.established(&site.user, IN_TIME)?;
-        set_address(&site.user, stock::Client::DEVICE, VISITOR)?;
+        let _client = stocks(&site, stock, VISITOR)?;
         exchange((&site.user, VISITOR), (&site.web, WEB)).with_context(|| server.log())?;
         server.stop()
     });

@@ -7,7 +7,7 @@ use hubward_tests::ours::{HUB, Server, administer, program, set_up};
 use hubward_tests::process::{self, Answer};
 use hubward_tests::trap;
 
-use super::{machine, seen_as, site, start};
+use super::{is_as_before, machine, seen_as, site, start};
 
 fn cleanup(host: &Host, options: &[&str]) -> Result<Answer> {
     process::answer(host.command(program("vpnserver")?).arg("cleanup").args(options))
@@ -52,8 +52,7 @@ fn what_killed_servers_left_is_told_and_removed_and_nothing_else() {
         );
         seen_as(&site)?;
         instance.stop()?;
-        let after = machine(&site.nat)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+        is_as_before(&site.nat, &before)?;
         let nothing = cleanup(&site.nat, &[])?.success()?;
         ensure!(nothing.contains("nothing was left behind"), "{nothing}");
         Ok(())
@@ -72,8 +71,7 @@ fn a_killed_instance_and_killed_servers_of_other_folders_are_cleaned_up_too() {
         let done = cleanup(&site.nat, &["--data-dir", "/var/lib/other"])?.success()?;
         ensure!(done.contains("hubward_instance"), "{done}");
         ensure!(lines_with(&done, "removed ") >= 4, "{done}");
-        let after = machine(&site.nat)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+        is_as_before(&site.nat, &before)?;
         Ok(())
     });
 }

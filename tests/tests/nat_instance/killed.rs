@@ -1,14 +1,14 @@
 //! `kill -9` at every moment of a start, and an nft that fails there: the next start works, and its stop leaves the machine as
 //! the first one found it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hubward_tests::host::Host;
 use hubward_tests::lab;
 use hubward_tests::ours::{HUB, Server, administer, program, set_up};
 use hubward_tests::process::{IN_TIME, eventually, run};
 use hubward_tests::trap::{self, Moment};
 
-use super::{machine, seen_as, site, start};
+use super::{is_as_before, machine, seen_as, site, start};
 
 /// Kills `vpnserver` with these arguments while it waits for the call of nft with this number; `false` when it is ready
 /// without such a call.
@@ -40,11 +40,7 @@ fn an_instance_that_is_killed_at_any_call_is_taken_over_and_undone() {
                 let instance = start(&site, &metadata, &[])?;
                 seen_as(&site)?;
                 instance.stop()?;
-                let after = machine(&site.nat)?;
-                ensure!(
-                    before == after,
-                    "{moment:?} call {call}:\n{before}\nafter:\n{after}"
-                );
+                is_as_before(&site.nat, &before).with_context(|| format!("{moment:?} call {call}"))?;
                 if !sprung {
                     ensure!(call >= 3, "only {call} calls were seen");
                     break;
@@ -82,8 +78,7 @@ fn an_instance_whose_nft_fails_at_any_call_ends_with_a_line_and_leaves_nothing()
                     refused += 1;
                 }
             }
-            let after = machine(&site.nat)?;
-            ensure!(before == after, "call {call}:\n{before}\nafter:\n{after}");
+            is_as_before(&site.nat, &before).with_context(|| format!("call {call}"))?;
             if !sprung {
                 break;
             }
@@ -105,8 +100,7 @@ fn a_server_that_is_killed_at_any_call_is_taken_over_and_undone() {
         let publish = "DnatAdd web /PROTO:tcp /DPORT:80 /TO:10.0.1.26:80";
         administer(&site.nat, HUB, &[publish])?;
         server.stop()?;
-        let after = machine(&site.nat)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+        is_as_before(&site.nat, &before)?;
 
         for call in 0.. {
             let moment = if call % 2 == 0 {
@@ -116,11 +110,7 @@ fn a_server_that_is_killed_at_any_call_is_taken_over_and_undone() {
             };
             let sprung = killed_at(&site.nat, call, moment, &["run", "--nat-mode", "kernel"])?;
             Server::start(&site.nat, &["--nat-mode", "kernel"])?.stop()?;
-            let after = machine(&site.nat)?;
-            ensure!(
-                before == after,
-                "{moment:?} call {call}:\n{before}\nafter:\n{after}"
-            );
+            is_as_before(&site.nat, &before).with_context(|| format!("{moment:?} call {call}"))?;
             if !sprung {
                 ensure!(call >= 8, "only {call} calls were seen");
                 break;

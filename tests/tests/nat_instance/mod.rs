@@ -39,6 +39,13 @@ fn machine(host: &Host) -> Result<String> {
     )
 }
 
+/// Compares it with what it was.
+fn is_as_before(host: &Host, before: &str) -> Result<()> {
+    let after = machine(host)?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
 fn start(site: &Site, metadata: &Metadata, options: &[&str]) -> Result<Server> {
     let address = metadata.address();
     let usual = ["--metadata", &address, "--interval", "1"];
@@ -76,8 +83,7 @@ fn private_hosts_reach_the_outside_from_the_start_and_a_stop_leaves_nothing() {
             ensure!(value.trim() == wanted, "{setting} is {value}");
         }
         instance.stop()?;
-        let after = machine(&site.nat)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+        is_as_before(&site.nat, &before)?;
         Ok(())
     });
 }
@@ -102,7 +108,7 @@ fn a_machine_is_an_instance_once_and_what_is_wrong_with_its_surroundings_is_said
         let said = format!("{:#}", second.err().context("a second one started")?);
         ensure!(said.contains("NAT instance already"), "{said}");
         first.stop()?;
-        ensure!(machine(&site.nat)? == before);
+        is_as_before(&site.nat, &before)?;
 
         site.nat.sh("ip route del default")?;
         let lost = start(&site, &metadata, &[]).map(drop);

@@ -8,7 +8,7 @@ use hubward_tests::ours::{HUB, Server, administer, set_up};
 use hubward_tests::process::{IN_TIME, eventually};
 use hubward_tests::site::Site;
 
-use super::{machine, seen_as, site, start};
+use super::{is_as_before, machine, seen_as, site, start};
 
 fn page_is_published(site: &Site) -> Result<()> {
     eventually(IN_TIME, "the published page", || {
@@ -32,8 +32,7 @@ fn whichever_ends_first_the_other_goes_on_and_the_last_one_puts_everything_back(
         instance.stop()?;
         page_is_published(&site)?;
         server.stop()?;
-        let after = machine(&site.nat)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+        is_as_before(&site.nat, &before)?;
 
         let server = Server::start(&site.nat, &["--nat-mode", "kernel"])?;
         let instance = start(&site, &metadata, &[])?;
@@ -41,8 +40,7 @@ fn whichever_ends_first_the_other_goes_on_and_the_last_one_puts_everything_back(
         server.stop()?;
         ensure!(seen_as(&site)? == IpAddr::from([203, 0, 113, 1]));
         instance.stop()?;
-        let after = machine(&site.nat)?;
-        ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+        is_as_before(&site.nat, &before)?;
         Ok(())
     });
 }
