@@ -1,4 +1,4 @@
-//! What is promised, as ratios of medians of one run.
+//! What is promised: as ratios of medians of one run, and a few things as they are.
 
 use super::Contestant;
 use super::idle::Idle;
@@ -97,6 +97,8 @@ const TARGETS: [Target; 10] = [
     },
 ];
 
+/// What a stream through SOCKS5 carries at least, each way, in Mbit/s.
+const SOCKS5_MEGABITS: f64 = 500.0;
 /// What an idle server may take: percent of a core, MiB.
 const IDLE_PERCENT: f64 = 0.3;
 const IDLE_MEBIBYTES: f64 = 30.0;
@@ -133,6 +135,19 @@ fn row(target: &Target, results: &Results) -> Option<Vec<String>> {
     ])
 }
 
+/// The row of the one promise that is not about anybody else's program.
+fn socks5(results: &Results) -> Option<Vec<String>> {
+    let median = |figure: &Figure| results.median(Contestant::Socks5, *figure);
+    let medians: Vec<f64> = BOTH_WAYS.iter().map(median).collect::<Option<_>>()?;
+    let shown: Vec<String> = medians.iter().map(|median| format!("{median:.0}")).collect();
+    Some(vec![
+        "SOCKS5 of vpnclient, one stream up and down".to_owned(),
+        format!("at least {SOCKS5_MEGABITS} Mbit/s"),
+        shown.join(" / "),
+        verdict(medians.iter().all(|median| *median >= SOCKS5_MEGABITS)),
+    ])
+}
+
 fn verdict(met: bool) -> String {
     if met { "met" } else { "MISSED" }.to_owned()
 }
@@ -141,6 +156,7 @@ fn verdict(met: bool) -> String {
 pub fn render(results: &Results, idle: Option<Idle>) -> String {
     let mut rows = vec![["target", "bound", "measured", ""].map(str::to_owned).to_vec()];
     rows.extend(TARGETS.iter().filter_map(|target| row(target, results)));
+    rows.extend(socks5(results));
     if let Some(idle) = idle {
         rows.push(vec![
             "idle server, one hub with SecureNAT".to_owned(),
@@ -178,6 +194,18 @@ mod tests {
         );
         results.add(Contestant::Ours, Figure::Down, 8000.0);
         assert_eq!(row(&TARGETS[0], &results).unwrap()[2..], ["2.53 / 2.59", "met"]);
+    }
+
+    #[test]
+    fn socks5_is_judged_by_what_it_carries_each_way() {
+        let carrying = |up, down| {
+            let mut results = Results::default();
+            results.add(Contestant::Socks5, Figure::Up, up);
+            results.add(Contestant::Socks5, Figure::Down, down);
+            render(&results, None)
+        };
+        assert!(carrying(500.0, 3190.0).contains(" met "));
+        assert!(carrying(2837.0, 499.0).contains("MISSED"));
     }
 
     #[test]
