@@ -127,6 +127,24 @@ async fn a_connection_that_says_that_it_is_alone_takes_the_place_of_all_others_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_alone_and_is_gone_again_leaves_a_session_that_can_be_resumed() {
+    let folder = TempDir::new().unwrap();
+    let (site, _admin) = lab(&folder, &["alice", "bob"]).await;
+    let mut bob = enter(&site, login("bob")).await.unwrap();
+    let alice = enter(&site, login("alice")).await.unwrap();
+    let session = site.server.sessions.with_key(&alice.welcome.session_key).unwrap();
+    let alone = alice.resumed(&site).await;
+    alice.until_no_connection().await;
+    alone.leave().await;
+    let mut state = session.tunnel.watch();
+    state.wait_for(|state| state.connections == 0).await.unwrap();
+    let again = alice.resumed(&site).await;
+    again.send([frame(BROADCAST, station(1), b"back again")]);
+    assert!(bob.receive().await.windows(10).any(|part| part == b"back again"));
+    assert!(!session.tunnel.watch().borrow().over);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_follows_a_client_whose_old_session_has_not_ended_yet() {
     let folder = TempDir::new().unwrap();
     let (site, mut admin) = lab(&folder, &["alice", "bob"]).await;
