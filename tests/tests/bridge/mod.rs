@@ -53,7 +53,7 @@ fn set_address(host: &Host, device: &str, address: Ipv4Addr) -> Result<()> {
         .map(drop)
 }
 
-/// Bytes both ways between two hosts; TCP asks again until the first frames have found their way.
+/// Bytes both ways between two hosts, whose devices are connected: who asks for a neighbour in vain for three seconds gives up.
 fn exchange(a: (&Host, Ipv4Addr), b: (&Host, Ipv4Addr)) -> Result<()> {
     equal_at_both_ends(a.0, b.0, (b.1, 5001).into(), BYTES, 1).context("up")?;
     equal_at_both_ends(b.0, a.0, (a.1, 5002).into(), BYTES, 2).context("down")?;
@@ -63,6 +63,7 @@ fn exchange(a: (&Host, Ipv4Addr), b: (&Host, Ipv4Addr)) -> Result<()> {
 fn ours(site: &Site, address: Ipv4Addr, options: &[&str]) -> Result<Client> {
     let usual = ["--tap", "lab", "--insecure", "--no-dhcp"];
     let client = Client::connect(&site.user, OUTSIDE, &[&usual, options].concat())?;
+    client.daemon().line_with("connected: session", IN_TIME)?;
     set_address(&site.user, "lab", address)?;
     Ok(client)
 }
