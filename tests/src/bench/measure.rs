@@ -102,17 +102,20 @@ pub enum What {
     Integrity,
     /// An idle server with one hub and SecureNAT, ours and the stock one.
     Idle,
+    /// Round-trip times of ours and of the stock software, in turns.
+    Rest,
 }
 
 impl What {
     /// All of it, in the order in which it is measured.
-    pub const ALL: [What; 6] = [
+    pub const ALL: [What; 7] = [
         What::Rtt,
         What::Tcp,
         What::Four,
         What::Frames,
         What::Integrity,
         What::Idle,
+        What::Rest,
     ];
 
     /// Measures `path`, `window` for each figure.
@@ -132,8 +135,8 @@ impl What {
             }
             What::Rtt => round_trips(path, window),
             What::Integrity => integrity(path),
-            // Not of a path: see `idle`.
-            What::Idle => Ok(Vec::new()),
+            // Not of one path: see `idle` and `rest`.
+            What::Idle | What::Rest => Ok(Vec::new()),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod options;
 pub mod path;
 pub mod ping;
 pub mod report;
+pub mod rest;
 pub mod results;
 pub mod streams;
 pub mod table;
@@ -33,6 +34,7 @@ pub use options::Options;
 pub use path::Path;
 
 use idle::Idle;
+use rest::Rest;
 use results::Results;
 
 /// What all of it may take; a round that would end later is not begun.
@@ -56,6 +58,7 @@ struct Outcome {
     rounds: u32,
     /// Ours and the stock server's.
     idle: Option<(Idle, Idle)>,
+    rest: Option<Rest>,
 }
 
 /// Measures what `options` ask for, prints it and saves it.
@@ -86,11 +89,18 @@ pub fn run(options: &Options) -> Result<()> {
     } else {
         None
     };
+    let both = |who: &[Contestant]| who.iter().all(|one| contestants.contains(one));
+    let rest = if options.what().contains(&What::Rest) && both(&[Contestant::Ours, Contestant::Stock]) {
+        Some(rest::measure(&lab, options).context("round trips at rest")?)
+    } else {
+        None
+    };
     let outcome = Outcome {
         machine,
         results,
         rounds,
         idle,
+        rest,
     };
     let text = outcome.text(options, begun.elapsed());
     println!("\n{text}");
@@ -167,7 +177,11 @@ impl Outcome {
                 ours.percent, ours.mebibytes, stock.percent, stock.mebibytes
             );
         }
-        let targets = targets::render(&self.results, self.idle.map(|(ours, _)| ours));
+        if let Some(rest) = &self.rest {
+            text += &format!("{}\n\n", rest.told());
+        }
+        let idle = self.idle.map(|(ours, _)| ours);
+        let targets = targets::render(&self.results, idle, self.rest.as_ref());
         if !targets.is_empty() {
             text += &format!("### Targets\n\n{targets}\n");
         }

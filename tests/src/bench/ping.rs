@@ -38,6 +38,19 @@ pub struct RoundTrips {
 }
 
 impl RoundTrips {
+    /// Those of one measure.
+    pub fn new(mut times: Vec<Duration>, sent: usize) -> Self {
+        times.sort_unstable();
+        Self { times, sent }
+    }
+
+    /// Those of several measures.
+    pub fn together(measures: Vec<Self>) -> Self {
+        let sent = measures.iter().map(|measure| measure.sent).sum();
+        let times = measures.into_iter().flat_map(|measure| measure.times).collect();
+        Self::new(times, sent)
+    }
+
     /// The time that `percent` of all answered echoes did not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         let place = (self.times.len() * percent).div_ceil(100).max(1) - 1;
@@ -73,7 +86,7 @@ pub fn round_trips(from: &Host, to: Ipv4Addr, window: Duration) -> Result<RoundT
     let socket = icmp(from, to)?;
     socket.set_read_timeout(Some(Duration::from_millis(50)))?;
     let done = AtomicBool::new(false);
-    let (sent, mut times) = std::thread::scope(|scope| -> Result<_> {
+    let (sent, times) = std::thread::scope(|scope| -> Result<_> {
         let listener = scope.spawn(|| -> Result<Vec<Duration>> {
             let mut times = Vec::new();
             while !done.load(Ordering::Relaxed) {
@@ -97,8 +110,7 @@ pub fn round_trips(from: &Host, to: Ipv4Addr, window: Duration) -> Result<RoundT
         Ok((usize::from(sent), times))
     })?;
     ensure!(!times.is_empty(), "none of {sent} echoes was answered");
-    times.sort_unstable();
-    Ok(RoundTrips { times, sent })
+    Ok(RoundTrips::new(times, sent))
 }
 
 /// A raw socket, in the clothes of a connected datagram socket. The kernel stamps what arrives, so that a busy machine which lets
@@ -219,14 +231,16 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_the_nearest_rank() {
         let times: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        let trips = RoundTrips { times, sent: 210 };
+        let trips = RoundTrips::new(times, 210);
         assert_eq!(trips.percentile(50), Duration::from_millis(100));
         assert_eq!(trips.percentile(99), Duration::from_millis(198));
         assert_eq!(trips.lost(), 10);
-        let one = RoundTrips {
-            times: vec![Duration::from_millis(3)],
-            sent: 1,
-        };
+        let one = RoundTrips::new(vec![Duration::from_millis(3)], 1);
         assert_eq!(one.percentile(99), Duration::from_millis(3));
+        let both = RoundTrips::together(vec![trips, one]);
+        assert_eq!(
+            (both.percentile(1), both.sent),
+            (Duration::from_millis(3), 210 + 1)
+        );
     }
 }

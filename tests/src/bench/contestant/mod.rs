@@ -111,7 +111,7 @@ impl Contestant {
     /// Whether this is measured of it, and in which rounds: ceilings are for streams, and what costs time and says little is measured once.
     pub fn takes_part_in(self, what: What, round: u32) -> bool {
         match (self, what) {
-            (_, What::Idle) => false,
+            (_, What::Idle | What::Rest) => false,
             (Contestant::OursCompressed, _) => what == What::Integrity && round == 1,
             // Nothing is promised beside these.
             (Contestant::OpenvpnTcp | Contestant::OpenvpnUdp, _) if round > 2 => false,
