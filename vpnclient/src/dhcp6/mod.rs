@@ -20,6 +20,8 @@ use rand::{RngExt, SeedableRng};
 
 /// The longest wait before the first question, so that not all clients of a link ask at once.
 const MAX_DELAY: Duration = Duration::from_secs(1);
+/// The pause before somebody is asked who has promised an address and then refused it: at first, and at most. It doubles each time.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 /// How often an address is asked for before starting over.
 const REQUESTS: u32 = 10;
 /// The preference of a server that need not be compared with others.
@@ -72,6 +74,8 @@ pub struct Client {
     rng: StdRng,
     state: State,
     bound: Option<Bound>,
+    /// How often an address was promised and then refused, since there was one.
+    refusals: u32,
     /// When to ask for information again, where there is no address.
     refresh: Option<Instant>,
     output: VecDeque<Vec<u8>>,
@@ -133,6 +137,7 @@ impl Client {
             rng: StdRng::seed_from_u64(seed),
             state: State::Idle,
             bound: None,
+            refusals: 0,
             refresh: None,
             output: VecDeque::new(),
             events: VecDeque::new(),
@@ -246,7 +251,8 @@ impl Client {
     /// Begins a question. Those to everybody wait for a random while first; the others go out at once.
     fn ask(&mut self, question: Question, now: Instant) {
         let delay = match question {
-            Question::Information | Question::Solicit(_) => MAX_DELAY.mul_f64(self.rng.random::<f64>()),
+            Question::Information => self.at_random(),
+            Question::Solicit(_) => self.at_random() + self.pause_after_refusals(),
             _ => Duration::ZERO,
         };
         let transaction = Transaction {
@@ -259,6 +265,18 @@ impl Client {
         self.state = State::Asking(question, transaction);
         if delay.is_zero() {
             self.handle_timeout(now);
+        }
+    }
+
+    fn at_random(&mut self) -> Duration {
+        MAX_DELAY.mul_f64(self.rng.random::<f64>())
+    }
+
+    fn pause_after_refusals(&self) -> Duration {
+        let (first, most) = REFUSED;
+        match self.refusals {
+            0 => Duration::ZERO,
+            count => first.saturating_mul(1 << (count - 1).min(16)).min(most),
         }
     }
 
@@ -342,6 +360,9 @@ impl Client {
         let Some(grant) = said.grant else {
             // A server that has forgotten the lease, or has nothing to give after all, is asked anew; other troubles pass.
             if said.status == NO_BINDING || said.status == SUCCESS || self.bound.is_none() {
+                if self.bound.is_none() {
+                    self.refusals = self.refusals.saturating_add(1);
+                }
                 self.lose();
                 self.ask(Question::Solicit(None), now);
             }
@@ -364,6 +385,7 @@ impl Client {
             },
         };
         self.events.push_back(Event::Leased(lease.clone()));
+        self.refusals = 0;
         self.bound = Some(Bound::new(now, lease, said.server, &grant));
         self.state = State::Idle;
     }

@@ -199,6 +199,26 @@ fn a_lease_is_renewed_then_rebound_and_lost_when_nobody_answers() {
 }
 
 #[test]
+fn a_server_that_promises_and_refuses_is_asked_less_and_less_often() {
+    let mut now = Instant::now();
+    let mut client = Client::new(MAC, 7);
+    client.advised(now, true, false);
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        let refused = now;
+        pass(&mut client, &mut now);
+        pauses.push((now - refused).as_secs());
+        let (_, xid, _) = sent(&mut client).unwrap();
+        let grant = association([0, 0], &granted(address(), 60, 60));
+        assert!(client.handle_input(now, &says(2, xid, SERVER, &[grant, option(7, &[255])])));
+        let (_, xid, _) = sent(&mut client).unwrap();
+        let nothing_left = option(13, &2_u16.to_be_bytes());
+        assert!(client.handle_input(now, &says(7, xid, SERVER, &[association([0, 0], &nothing_left)])));
+    }
+    assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 320, 600, 600]);
+}
+
+#[test]
 fn an_address_that_the_server_takes_away_is_lost() {
     for answer in [
         association([0, 0], &option(13, &[0, 3])),
