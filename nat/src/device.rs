@@ -47,37 +47,57 @@ impl Source for PacketSocket {
     }
 }
 
-/// Appends the frames that are there to `frames`, up to a batch. None is no error: the device's readiness was a mistake.
+/// Reads a device, a batch of what is there at a time.
 ///
-/// # Errors
-/// What the device says before the first frame. What it says later is said again at the next call, if it lasts.
-pub fn read_batch(device: &impl Source, frames: &mut Vec<Frame>) -> io::Result<()> {
-    let mut bytes = 0;
-    let mut outcome = Ok(());
-    let mut chunk = buffer::take(MAX_SUPER_FRAME);
-    for _ in 0..BATCH_FRAMES {
-        if chunk.capacity() < MAX_SUPER_FRAME {
-            buffer::give(mem::take(&mut chunk));
-            chunk = buffer::take(MAX_SUPER_FRAME);
-        }
-        match device.read(&mut chunk) {
-            Ok((header, len)) => {
-                bytes += len;
-                frames.extend(frame_of(header, chunk.split().freeze()));
+/// The frame that ends a rest goes on alone, before the look at whether there is more: who sends a single frame often waits for the
+/// answer, and after a rest, when nothing is in a cache, even that look takes its time.
+#[derive(Debug)]
+pub struct Reader {
+    has_rested: bool,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { has_rested: true }
+    }
+}
+
+impl Reader {
+    /// Appends the frames that are there to `frames`, up to a batch. None is no error: the device's readiness was a mistake.
+    ///
+    /// # Errors
+    /// What the device says before the first frame. What it says later is said again at the next call, if it lasts.
+    pub fn read(&mut self, device: &impl Source, frames: &mut Vec<Frame>) -> io::Result<()> {
+        let most = if self.has_rested { 1 } else { BATCH_FRAMES };
+        self.has_rested = false;
+        let mut bytes = 0;
+        let mut outcome = Ok(());
+        let mut chunk = buffer::take(MAX_SUPER_FRAME);
+        for _ in 0..most {
+            if chunk.capacity() < MAX_SUPER_FRAME {
+                buffer::give(mem::take(&mut chunk));
+                chunk = buffer::take(MAX_SUPER_FRAME);
             }
-            Err(error) => {
-                if frames.is_empty() && error.kind() != io::ErrorKind::WouldBlock {
-                    outcome = Err(error);
+            match device.read(&mut chunk) {
+                Ok((header, len)) => {
+                    bytes += len;
+                    frames.extend(frame_of(header, chunk.split().freeze()));
                 }
+                Err(error) => {
+                    self.has_rested = error.kind() == io::ErrorKind::WouldBlock;
+                    if frames.is_empty() && !self.has_rested {
+                        outcome = Err(error);
+                    }
+                    break;
+                }
+            }
+            if bytes >= BATCH_BYTES {
                 break;
             }
         }
-        if bytes >= BATCH_BYTES {
-            break;
-        }
+        buffer::give(chunk);
+        outcome
     }
-    buffer::give(chunk);
-    outcome
 }
 
 /// Gives frames to a joiner, whose device they are for.
@@ -194,10 +214,33 @@ mod tests {
                 Ok((VnetHeader::NONE, 60))
             }
         }
-        let (device, mut frames) = (Two(2.into()), Vec::new());
-        read_batch(&device, &mut frames).unwrap();
+        let (device, mut frames, mut reader) = (Two(2.into()), Vec::new(), Reader { has_rested: false });
+        reader.read(&device, &mut frames).unwrap();
         assert_eq!(frames.len(), 2);
         frames.clear();
-        assert!(read_batch(&device, &mut frames).is_err());
+        assert!(reader.read(&device, &mut frames).is_err());
+    }
+
+    #[test]
+    fn the_frame_that_ends_a_rest_goes_on_alone_and_the_others_together() {
+        /// How many frames are there; afterwards there are none.
+        struct Waiting(std::cell::Cell<u8>);
+        impl Source for Waiting {
+            fn read(&self, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)> {
+                let left = self.0.get().checked_sub(1).ok_or(io::ErrorKind::WouldBlock)?;
+                self.0.set(left);
+                buf.extend_from_slice(&[left; 60]);
+                Ok((VnetHeader::NONE, 60))
+            }
+        }
+        let (device, mut reader) = (Waiting(10.into()), Reader::default());
+        let mut read = || {
+            let mut frames = Vec::new();
+            reader.read(&device, &mut frames).unwrap();
+            frames.len()
+        };
+        assert_eq!([read(), read(), read()], [1, 9, 0]);
+        device.0.set(3);
+        assert_eq!([read(), read(), read()], [1, 2, 0]);
     }
 }

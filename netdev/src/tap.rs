@@ -159,6 +159,12 @@ impl Tap {
         sys::try_read(&self.file, |file| self.read(file, buf))
     }
 
+    /// As [`Tap::try_recv`], but asks the device itself and not what was heard of it last: the host may have answered what was
+    /// just sent, and news of it comes later.
+    pub fn recv_now(&self, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)> {
+        self.read(self.file.get_ref(), buf)
+    }
+
     fn read(&self, file: &OwnedFd, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)> {
         if self.features.is_some() {
             let (header, len) = sys::read_with_header(file.as_fd(), buf)?;

@@ -69,6 +69,28 @@ fn the_host_answers_a_frame_sent_through_the_device() {
 }
 
 #[test]
+fn an_answer_of_the_host_is_there_before_the_runtime_hears_of_it() {
+    in_namespace(|| async {
+        sysctl::write("net.ipv6.conf.default.disable_ipv6", "1").unwrap();
+        let links = Links::new().unwrap();
+        let tap = Tap::create(&TapOptions::new("tap0")).unwrap();
+        let (ours, theirs) = (Ipv4Addr::new(10, 1, 0, 1), Ipv4Addr::new(10, 1, 0, 2));
+        links.add_address("tap0", ours.into(), 24).await.unwrap();
+        links.set_up("tap0").await.unwrap();
+        let mut buf = BytesMut::new();
+        let nothing = tap.recv_now(&mut buf).unwrap_err();
+        assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+
+        let request = arp(ARP_REQUEST, (THEIR_MAC, theirs), ([0; 6], ours));
+        tap.try_send(&VnetHeader::NONE, &request).unwrap();
+        // Nothing was awaited meanwhile, so nobody can have heard anything.
+        let (_, len) = tap.recv_now(&mut buf).unwrap();
+        assert_eq!(&buf[..len][..6], &THEIR_MAC);
+        assert!(is_arp(&buf[..len]));
+    });
+}
+
+#[test]
 fn a_batch_is_taken_frame_by_frame_until_nothing_is_left() {
     in_namespace(|| async {
         let links = Links::new().unwrap();

@@ -21,7 +21,7 @@ use nftables::schema::Nftables;
 use tokio::task::JoinSet;
 
 use crate::config::SecureNatConfig;
-use crate::device::{self, read_batch};
+use crate::device::{self, Reader};
 use crate::forwarding::Forwarding;
 use crate::keeper::Keeper;
 use crate::net::Ipv4Net;
@@ -209,11 +209,13 @@ async fn until(due: Option<Instant>) {
 }
 
 async fn device_to_hub(tap: Arc<Tap>, shared: Arc<Shared>) {
-    let mut frames = Vec::new();
+    let (mut reader, mut frames) = (Reader::default(), Vec::new());
     loop {
-        if tap.readable().await.is_err() || read_batch(&*tap, &mut frames).is_err() {
+        if tap.readable().await.is_err() || reader.read(&*tap, &mut frames).is_err() {
             return; // the device is gone
         }
-        shared.port.send(Instant::now(), &mut frames.drain(..));
+        if !frames.is_empty() {
+            shared.port.send(Instant::now(), &mut frames.drain(..));
+        }
     }
 }

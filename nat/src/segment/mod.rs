@@ -9,13 +9,14 @@ mod advice;
 use std::io;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use hub_core::frame::Frame;
-use netdev::{Link, Links, PacketSocket, Tap, TapOptions, sysctl};
+use netdev::{Link, Links, PacketSocket, Tap, TapOptions, VnetHeader, sysctl};
 use nix::libc;
 
 pub use advice::{about, advice};
 
-use crate::device;
+use crate::device::{Reader, Source};
 use crate::tag::Tag;
 
 /// How the names of our ports of the kernel's bridges begin.
@@ -76,17 +77,37 @@ impl Device {
     ///
     /// # Errors
     /// What the device says; [`is_gone`] tells whether it will say anything else.
-    pub async fn recv(&self, frames: &mut Vec<Frame>) -> io::Result<()> {
+    pub async fn recv(&self, reader: &mut Reader, frames: &mut Vec<Frame>) -> io::Result<()> {
         match self {
             Self::Tap(tap) => {
                 tap.readable().await?;
-                device::read_batch(&**tap, frames)
+                reader.read(&**tap, frames)
             }
             Self::Interface(socket) => {
                 socket.readable().await?;
-                device::read_batch(&**socket, frames)
+                reader.read(&**socket, frames)
             }
         }
+    }
+
+    /// Appends the frames with which this machine has already answered what was just sent to a device of ours. None is no error.
+    ///
+    /// # Errors
+    /// As [`Device::recv`].
+    pub fn recv_answers(&self, reader: &mut Reader, frames: &mut Vec<Frame>) -> io::Result<()> {
+        match self {
+            Self::Tap(tap) => reader.read(&Now(tap), frames),
+            Self::Interface(_) => Ok(()),
+        }
+    }
+}
+
+/// A device that is asked without waiting for its news.
+struct Now<'a>(&'a Tap);
+
+impl Source for Now<'_> {
+    fn read(&self, buf: &mut BytesMut) -> io::Result<(VnetHeader, usize)> {
+        self.0.recv_now(buf)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hub_core::Port;
-use nat::device::{join, read_batch};
+use nat::device::{Reader, join};
 use netdev::{Tap, TapOptions};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -40,8 +40,8 @@ impl Guest {
 }
 
 async fn to_hub(tap: Arc<Tap>, port: Arc<Port>) {
-    let mut frames = Vec::new();
-    while tap.readable().await.is_ok() && read_batch(&*tap, &mut frames).is_ok() {
+    let (mut reader, mut frames) = (Reader::default(), Vec::new());
+    while tap.readable().await.is_ok() && reader.read(&*tap, &mut frames).is_ok() {
         port.send(Instant::now(), &mut frames.drain(..));
     }
 }

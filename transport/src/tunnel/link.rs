@@ -134,6 +134,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, mut reader: Reader
         id: link.id,
     };
     let outcome = tokio::select! {
+        biased;
         outcome = live(&shared, &link, &mut reader) => outcome,
         () = link.stop.notified() => Ok(()),
     };
@@ -270,17 +271,18 @@ impl Reader {
         if self.plain.is_empty() {
             buffer::give(std::mem::take(&mut self.plain));
         }
+        // Frames first: somebody waits for them, and for nothing that is noted.
+        let count = frames.len() as u64;
+        if count > 0 {
+            (shared.inbound)(&mut frames);
+            frames.clear();
+            shared.traffic.frames_in.fetch_add(count, Relaxed);
+            shared.traffic.bytes_in.fetch_add(bytes, Relaxed);
+        }
+        FRAMES.set(frames);
         if heard {
             shared.book().heard(Instant::now(), link.id);
         }
-        if !frames.is_empty() {
-            let traffic = &shared.traffic;
-            traffic.frames_in.fetch_add(frames.len() as u64, Relaxed);
-            traffic.bytes_in.fetch_add(bytes, Relaxed);
-            (shared.inbound)(&mut frames);
-            frames.clear();
-        }
-        FRAMES.set(frames);
         outcome
     }
 }

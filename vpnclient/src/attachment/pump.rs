@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use hub_core::frame::Frame;
-use nat::device::{self, Finisher, header_of};
+use nat::device::{self, Finisher, Reader, header_of};
 use netdev::Tap;
 use netdev::segment::{self, Joiner};
 use tokio::sync::mpsc;
@@ -19,15 +19,18 @@ use crate::network::advertisement::is_advertisement;
 
 /// Carries what the host sends into the tunnel, until the device fails.
 pub(super) async fn outbound(tap: Arc<Held<Tap>>, tunnel: Tunnel) -> io::Error {
-    let mut frames = Vec::new();
+    let (mut reader, mut frames) = (Reader::default(), Vec::new());
     let mut finisher = Finisher::default();
     loop {
         let read = match tap.readable().await {
-            Ok(()) => device::read_batch(&**tap, &mut frames),
+            Ok(()) => reader.read(&**tap, &mut frames),
             failed => failed,
         };
         if let Err(error) = read {
             return error;
+        }
+        if frames.is_empty() {
+            continue;
         }
         // A stock server, and a datagram, knows frames of ordinary length only.
         if !tunnel.takes_super_frames() {

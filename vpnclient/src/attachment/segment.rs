@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hub_core::frame::{Frame, FrameView, Network};
 use hub_core::queue::FrameQueue;
-use nat::device::{self, Finisher};
+use nat::device::{self, Finisher, Reader};
 use nat::segment::{self, Device, is_gone};
 use netdev::segment::Joiner;
 use netdev::{Link, Links, News, VnetHeader};
@@ -264,10 +264,10 @@ impl Shared {
 
     /// Segment to hub.
     async fn inward(&self, device: &Device, tunnel: &Tunnel) {
-        let mut frames = Vec::new();
+        let (mut reader, mut frames) = (Reader::default(), Vec::new());
         let mut finisher = Finisher::default();
         loop {
-            match device.recv(&mut frames).await {
+            match device.recv(&mut reader, &mut frames).await {
                 Ok(()) => {}
                 Err(error) if is_gone(&error) => return,
                 Err(_) => sleep(REST).await,
