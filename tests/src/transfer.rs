@@ -1,6 +1,6 @@
 //! Moving a lot of bytes from one host to another, and knowing whether they are the same bytes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use aws_lc_rs::digest::{Context as Hash, SHA256};
 
 use crate::host::Host;
+use crate::process::{IN_TIME, eventually};
 
 /// One gibibyte.
 pub const GIBIBYTE: u64 = 1 << 30;
@@ -49,8 +50,15 @@ fn connect(from: &Host, to: &Host, address: SocketAddr) -> Result<(TcpStream, Tc
     let listener = to
         .within(|| TcpListener::bind(address))?
         .with_context(|| format!("{address}"))?;
-    let stream = from.within(|| TcpStream::connect_timeout(&address, STALL))?;
-    let stream = stream.with_context(|| format!("{} to {address}", from.name()))?;
+    let what = format!("a connection of {} to {address}", from.name());
+    let stream = eventually(IN_TIME, &what, || {
+        match from.within(|| TcpStream::connect_timeout(&address, STALL))? {
+            Ok(stream) => Ok(Some(stream)),
+            // A device has its address a moment before there is a way to others of its network.
+            Err(error) if error.kind() == ErrorKind::NetworkUnreachable => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })?;
     Ok((stream, listener.accept()?.0))
 }
 
