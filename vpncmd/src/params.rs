@@ -1,6 +1,5 @@
 //! The parameters of a command: what it takes, what a command line gave it, and asking for the rest.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -9,6 +8,7 @@ use crate::{
     failure::{Failure, Outcome},
     matching,
     names::Names,
+    text,
 };
 
 /// The word that asks for JSON, behind any command.
@@ -297,18 +297,12 @@ pub(crate) fn classify(word: &str) -> Word<'_> {
         return Word::Bare(rest);
     }
     let (name, value) = rest.split_once([':', '=']).unwrap_or((rest, ""));
-    // A path such as /etc/hubward.pem: the name of a switch has no slash.
-    if name.contains('/') || is_key(word) {
+    // A path such as /etc/hubward.pem: the name of a switch has no slash. And one key of WireGuard in 64 begins with a slash.
+    if name.contains('/') || text::parse_x25519(word).is_some() {
         Word::Bare(word)
     } else {
         Word::Switch { name, value }
     }
-}
-
-/// Whether a word is a key of X25519 in Base64, as WireGuard writes them: one in 64 begins with a slash.
-fn is_key(word: &str) -> bool {
-    let key = STANDARD.decode(word).map(Zeroizing::new);
-    key.is_ok_and(|key| key.len() == 32)
 }
 
 /// The values of a command's parameters, each checked.
@@ -334,13 +328,13 @@ impl Arguments {
     /// The number that a value starts with, 0 when it starts with none.
     #[must_use]
     pub fn number(&self, name: &str) -> u32 {
-        crate::text::leading_number(self.text(name))
+        text::leading_number(self.text(name))
     }
 
     /// Whether a yes/no value says yes.
     #[must_use]
     pub fn yes(&self, name: &str) -> bool {
-        crate::text::parse_yes(self.text(name))
+        text::parse_yes(self.text(name))
     }
 }
 

@@ -338,11 +338,20 @@ pub(crate) fn hide_secrets(words: &[String], commands: &[&'static Command]) -> V
             );
         }
     }
+    let known: Vec<&str> = meant
+        .iter()
+        .flat_map(|&at| commands[at].params)
+        .map(|p| p.name)
+        .collect();
     let hide = |word: &String| match classify(word) {
         Word::Switch { name, value }
             if !value.is_empty() && !matching::candidates(name, &secret_names).is_empty() =>
         {
             format!("{}********", &word[..name.len() + 2])
+        }
+        // A password that begins like a switch.
+        Word::Switch { name, .. } if secret_word && matching::candidates(name, &known).is_empty() => {
+            "********".to_owned()
         }
         Word::Bare(_) if secret_word => "********".to_owned(),
         _ => word.clone(),

@@ -2,6 +2,9 @@
 
 use std::fmt::{Display, Write as _};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
+
 /// `27,708`: thousands separated by commas.
 #[must_use]
 pub fn thousands(number: u64) -> String {
@@ -68,6 +71,13 @@ fn hex_with(data: &[u8], separator: &str) -> String {
         let _ = write!(out, "{byte:02X}");
     }
     out
+}
+
+/// A key of X25519 (32 bytes, RFC 7748 section 5) from Base64, as WireGuard writes them; `None` when it is not that.
+#[must_use]
+pub fn parse_x25519(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let key = STANDARD.decode(text).map(Zeroizing::new).ok();
+    key.filter(|key| key.len() == 32)
 }
 
 /// Bytes from hexadecimal digits with `-`, `:`, blanks or nothing between them; `None` when it is not that.

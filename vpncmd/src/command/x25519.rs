@@ -13,10 +13,8 @@ use crate::{
     params::{Arguments, Param},
     shell::Shell,
     table::Table,
+    text,
 };
-
-/// Bytes of a key, private or public (RFC 7748 §5).
-const KEY_BYTES: usize = 32;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -41,12 +39,10 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-fn is_key(text: &str) -> Result<(), String> {
-    let key = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
-    if key.len() == KEY_BYTES {
-        Ok(())
-    } else {
-        Err("A private key is 32 bytes in Base64.".to_owned())
+fn is_key(word: &str) -> Result<(), String> {
+    match text::parse_x25519(word.trim()) {
+        Some(_) => Ok(()),
+        None => Err("A private key is 32 bytes in Base64.".to_owned()),
     }
 }
 
@@ -69,10 +65,7 @@ fn generate(shell: &mut Shell, _: &Arguments) -> Outcome {
 }
 
 fn show_public(shell: &mut Shell, arguments: &Arguments) -> Outcome {
-    let bytes = STANDARD
-        .decode(arguments.text("private").trim())
-        .map(Zeroizing::new)
-        .map_err(|_| unusable())?;
+    let bytes = text::parse_x25519(arguments.text("private").trim()).ok_or_else(unusable)?;
     let key = PrivateKey::from_private_key(&X25519, &bytes).map_err(|_| unusable())?;
     let public = public(&key)?;
     if shell.console.style.json {
