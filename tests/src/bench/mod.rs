@@ -89,8 +89,10 @@ pub fn run(options: &Options) -> Result<()> {
     } else {
         None
     };
-    let both = |who: &[Contestant]| who.iter().all(|one| contestants.contains(one));
-    let rest = if options.what().contains(&What::Rest) && both(&[Contestant::Ours, Contestant::Stock]) {
+    let take_part = [Contestant::Ours, Contestant::Stock]
+        .iter()
+        .all(|one| contestants.contains(one));
+    let rest = if take_part && options.what().contains(&What::Rest) {
         Some(rest::measure(&lab, options).context("round trips at rest")?)
     } else {
         None
