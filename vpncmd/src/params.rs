@@ -168,6 +168,16 @@ impl Given {
                         let says_yes = params[named[index]].flag && value.is_empty();
                         given.add(named[index], if says_yes { "yes" } else { value });
                     }
+                    // It may be the secret, which nobody is shown.
+                    [] if params
+                        .iter()
+                        .any(|param| param.positional && param.secret.is_some()) =>
+                    {
+                        return Err(Failure::Invalid(format!(
+                            "{command} has no such parameter. A secret that begins with \"/\" or \"-\" is written with that \
+                             character twice; \"{command} /?\" shows the parameters."
+                        )));
+                    }
                     [] => return Err(Failure::Invalid(unknown(command, name, &names))),
                     ref several => {
                         let several: Vec<String> =

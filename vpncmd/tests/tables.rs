@@ -415,6 +415,7 @@ fn a_password_is_never_shown_again() {
         "UserPasswordSet bob /PASSWORD:hunter2",
         "ServerPasswordSet hunter2",
         "ServerPasswordSet //hunter2",
+        "ServerPasswordSet /hunter2",
         "HubCreate X -pass=hunter2",
     ] {
         let (mut shell, screen) = common::answering(Pack::new(), Style::default());
