@@ -231,19 +231,50 @@ pub fn password_file(password: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The first IPv4 address of `device` on `host`, once it has one.
+/// The first IPv4 address of `device` on `host`, once it has one and can be used.
 pub fn address_of(host: &Host, device: &str, within: Duration) -> Result<Ipv4Addr> {
     process::eventually(
         within,
         &format!("an address on {device} of {}", host.name()),
         || {
-            let mut command: Command = host.command("ip");
-            let answer = process::answer(command.args(["-json", "-4", "address", "show", "dev", device]))?;
-            let links: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
-            let found = links[0]["addr_info"]
-                .as_array()
-                .and_then(|addresses| addresses.first().cloned());
-            Ok(found.and_then(|address| address["local"].as_str()?.parse().ok()))
+            let links = told(host, &["address", "show", "dev", device])?;
+            let address = &links[0]["addr_info"][0];
+            // Only our client gives addresses without a route, and rules that lead to its own routes a moment later.
+            let is_ours = address["noprefixroute"] == true;
+            if is_ours && !leads_into(host, device)? {
+                return Ok(None);
+            }
+            Ok(address["local"].as_str().and_then(|text| text.parse().ok()))
         },
     )
+}
+
+/// Whether every rule is there that leads to the routes of our client for `device`. They come last.
+fn leads_into(host: &Host, device: &str) -> Result<bool> {
+    let routes = told(host, &["route", "show", "table", "all", "dev", device])?;
+    let rules = told(host, &["rule", "show"])?;
+    let all = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let Some(table) = all(&rules)
+        .into_iter()
+        .map(|rule| rule["table"].clone())
+        .filter(|table| table != "local")
+        .find(|table| all(&routes).iter().any(|route| route["table"] == *table))
+    else {
+        return Ok(false);
+    };
+    let of_it = |list: &Value| {
+        let mut list = all(list);
+        list.retain(|entry| entry["table"] == table);
+        list
+    };
+    // One for networks, and one more for everything else where that goes into the tunnel, too.
+    let is_full = of_it(&routes).iter().any(|route| route["dst"] == "default");
+    Ok(of_it(&rules).len() == 1 + usize::from(is_full))
+}
+
+/// What `ip` says of this host's IPv4.
+fn told(host: &Host, question: &[&str]) -> Result<Value> {
+    let mut command: Command = host.command("ip");
+    let answer = process::answer(command.args(["-json", "-4"]).args(question))?;
+    Ok(serde_json::from_str(&answer.stdout).unwrap_or_default())
 }
