@@ -86,3 +86,75 @@ async fn inward(port: &Port, device: &Device, asked: &Notify) {
         }
     }
 }
+
+/// What the tests of `netdev` run in.
+#[cfg(test)]
+#[path = "../../../netdev/tests/namespace/mod.rs"]
+mod namespace;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::Ipv4Addr;
+    use std::task::Poll;
+
+    use bytes::Bytes;
+    use hub_core::switch::Switch;
+    use hub_core::{Hub, HubConfig, PortConfig, PortKind};
+    use netdev::{Links, TapOptions, sysctl};
+
+    use super::namespace::in_namespace;
+    use super::*;
+
+    const STATION: [u8; 6] = [2, 0, 0, 0, 0, 9];
+
+    /// Who has 10.1.0.1? Tell 10.1.0.2.
+    fn question() -> Frame {
+        let head = [&[0xff; 6][..], &STATION, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]].concat();
+        let parts = [&head[..], &STATION, &[10, 1, 0, 2], &[0; 6], &[10, 1, 0, 1]];
+        Frame::new(Bytes::from(parts.concat()))
+    }
+
+    /// Looks for an answer whenever it is its turn, `turns` times: the runtime has always something to do meanwhile, and does not ask the
+    /// kernel for news (it does after 61 turns, `event_interval`).
+    async fn answer(station: &Port, turns: usize) -> Option<Frame> {
+        let (mut left, mut frames) = (turns, Vec::new());
+        poll_fn(|context| {
+            station.try_recv(&mut frames, BATCH_BYTES).unwrap();
+            if left == 0 || !frames.is_empty() {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        frames.pop()
+    }
+
+    #[test]
+    fn an_answer_goes_on_before_the_runtime_looks_for_news() {
+        in_namespace(|| async {
+            sysctl::write("net.ipv6.conf.default.disable_ipv6", "1").unwrap();
+            let links = Links::new().unwrap();
+            let tap = Tap::create(&TapOptions::new("tap0")).unwrap();
+            let ours = Ipv4Addr::new(10, 1, 0, 1).into();
+            links.add_address("tap0", ours, 24).await.unwrap();
+            links.set_up("tap0").await.unwrap();
+            let switch = Switch::new(Hub::new(HubConfig::new(7)));
+            let attach = |kind, name| switch.attach(Instant::now(), PortConfig::new(kind, name), BATCH_BYTES);
+            let bridge = attach(PortKind::LocalBridge, "SID-LOCALBRIDGE-1");
+            let station = attach(PortKind::Session, "SID-TEST-1");
+            tokio::spawn(carry(bridge, Device::Tap(Arc::new(tap))));
+            // Until everybody waits, and the count of turns begins anew.
+            tokio::time::sleep(REST).await;
+
+            let asking = tokio::spawn(async move {
+                station.send(Instant::now(), &mut std::iter::once(question()));
+                answer(&station, 20).await
+            });
+            let answer = asking.await.unwrap().expect("nothing was read");
+            assert_eq!(&answer.bytes[..6], &STATION);
+        });
+    }
+}
