@@ -1,6 +1,6 @@
 //! The threads that run Argon2: a few, in the background of everything else, and with turns for everybody.
 //!
-//! A run takes a core for some 25 ms and 19 MiB. There is one thread per core, so a storm of logins costs neither memory nor threads, and
+//! A run takes a core for some 15 to 35 ms and 19 MiB. There is one thread per core, so a storm of logins costs neither memory nor threads, and
 //! each gives way to whoever moves frames. What waits is served source by source, not first come first
 //! served: one source that sends hundreds of logins waits behind itself.
 
@@ -18,6 +18,10 @@ use super::{RecordError, password};
 /// A login that has waited for so long is told to come again: its connection has few seconds left
 /// (`NEGOTIATION_TIMEOUT` in `transport/src/accept.rs`).
 const LONGEST_WAIT: Duration = Duration::from_secs(12);
+
+/// How long a thread keeps the memory of its last run (`password::give_back`). The clients of a storm come with moments between them, and to
+/// touch 19 MiB anew takes half as long as the run itself.
+const KEPT: Duration = Duration::from_millis(500);
 
 /// The weight of a thread that works when nobody else wants the core (setpriority(2); on Linux every thread has its own).
 const BACKGROUND: i32 = 19;
@@ -130,14 +134,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job, if one waits.
-    fn try_next(&self) -> Option<(Source, Job)> {
-        let mut state = self.lock();
-        if state.over { None } else { state.pop() }
-    }
-
-    /// The next job; none when there will be no more.
-    fn next(&self) -> Option<(Source, Job)> {
+    /// The next job; none when there will be no more. Whoever has waited for `kept` needs no memory, and does `rest`.
+    fn next(&self, kept: Duration, rest: impl Fn()) -> Option<(Source, Job)> {
+        let mut patience = Some(kept);
         let mut state = self.lock();
         loop {
             if state.over {
@@ -147,8 +146,35 @@ impl Shared {
                 return Some(next);
             }
             state.idle += 1;
-            state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let in_vain;
+            (state, in_vain) = self.wait(state, patience);
             state.idle -= 1;
+            if in_vain && state.turns.is_empty() {
+                patience = None;
+                // Others need not wait for it.
+                drop(state);
+                rest();
+                state = self.lock();
+            }
+        }
+    }
+
+    /// Waits for news, and says whether they did not come in time.
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        patience: Option<Duration>,
+    ) -> (MutexGuard<'a, State>, bool) {
+        match patience {
+            None => {
+                let waited = self.news.wait(state);
+                (waited.unwrap_or_else(PoisonError::into_inner), false)
+            }
+            Some(patience) => {
+                let waited = self.news.wait_timeout(state, patience);
+                let (state, time) = waited.unwrap_or_else(PoisonError::into_inner);
+                (state, time.timed_out())
+            }
         }
     }
 }
@@ -189,14 +215,7 @@ fn serve(shared: &Shared) {
     if let Err(error) = setpriority_process(None, BACKGROUND) {
         tracing::debug!(%error, "Argon2 runs with the priority of everything else");
     }
-    let next = || {
-        shared.try_next().or_else(|| {
-            // Nobody comes for now: who waits needs no memory.
-            password::give_back();
-            shared.next()
-        })
-    };
-    while let Some((source, job)) = next() {
+    while let Some((source, job)) = shared.next(KEPT, password::give_back) {
         let late = source.is_some() && job.since.elapsed() > LONGEST_WAIT;
         (job.work)(if late { Verdict::TooLate } else { Verdict::Do });
     }
@@ -204,6 +223,8 @@ fn serve(shared: &Shared) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     fn source(number: u8) -> Source {
@@ -250,6 +271,43 @@ mod tests {
             done.push(job.await);
         }
         done
+    }
+
+    #[test]
+    fn memory_is_kept_for_a_moment_and_then_given_back_once() {
+        let shared = Arc::new(Shared::default());
+        let rested = Arc::new(AtomicU32::new(0));
+        let worker = |kept| {
+            let (shared, rested) = (shared.clone(), rested.clone());
+            let rest = move || {
+                rested.fetch_add(1, Ordering::Relaxed);
+            };
+            thread::spawn(move || shared.next(kept, rest).is_some())
+        };
+        let give_a_job = || {
+            waiting(&mut shared.lock(), source(1));
+            shared.news.notify_one();
+        };
+        let waits = || {
+            while shared.lock().idle == 0 {
+                thread::yield_now();
+            }
+        };
+        let patient = worker(Duration::from_secs(600));
+        waits();
+        give_a_job();
+        assert!(patient.join().unwrap());
+        assert_eq!(rested.load(Ordering::Relaxed), 0);
+
+        let hasty = worker(Duration::from_millis(1));
+        while rested.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
+        waits();
+        thread::sleep(Duration::from_millis(5));
+        give_a_job();
+        assert!(hasty.join().unwrap());
+        assert_eq!(rested.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
