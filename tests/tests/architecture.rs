@@ -126,6 +126,17 @@ fn every_crate_follows_the_workspace_lints_and_version() {
 }
 
 #[test]
+fn daemons_are_not_compiled_for_size() {
+    let manifest = std::fs::read_to_string(top().join("Cargo.toml")).unwrap();
+    for daemon in ["vpnserver", "vpnclient"] {
+        assert!(
+            !manifest.contains(&format!("[profile.release.package.{daemon}]")),
+            "the loops of every crate in {daemon} are finished by its own setting: a password took twice the time"
+        );
+    }
+}
+
+#[test]
 fn no_source_file_is_longer_than_eight_hundred_lines() {
     for file in rust_files(&top()).unwrap() {
         let lines = std::fs::read_to_string(&file).unwrap().lines().count();
