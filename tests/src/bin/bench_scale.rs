@@ -61,8 +61,7 @@ fn measure() -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let lab = Lab::open()?;
     let stock = Stock::unpacked()?;
-    let mut report = Report::default();
-    report.add("", "ours", "stock");
+    let mut report = Report::begin();
     for &part in &request.parts {
         let of = |kind| -> Result<Vec<Line>> {
             let server = Server::start(&lab, kind, &stock)?;

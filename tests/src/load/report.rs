@@ -18,11 +18,18 @@ pub struct Report {
 }
 
 impl Report {
+    /// Without a row yet; the head of the table is on the screen.
+    pub fn begin() -> Self {
+        show(["", "ours", "stock"]);
+        Self::default()
+    }
+
     /// Adds a row.
-    pub fn add(&mut self, what: impl Into<String>, ours: impl Into<String>, stock: impl Into<String>) {
-        let row = [what.into(), ours.into(), stock.into()];
-        println!("{:<64}{:>20}{:>20}", row[0], row[1], row[2]);
-        self.rows.push(row);
+    pub fn add(&mut self, what: &str, ours: &str, stock: &str) {
+        show([what, ours, stock]);
+        // A bar would begin a new cell.
+        self.rows
+            .push([what, ours, stock].map(|cell| cell.replace('|', "\\|")));
     }
 
     /// As a table in Markdown.
@@ -48,6 +55,10 @@ impl Report {
     }
 }
 
+fn show([what, ours, stock]: [&str; 3]) {
+    println!("{what:<74} {ours:>32} {stock:>32}");
+}
+
 /// A time as people read it.
 pub fn shown(time: Duration) -> String {
     match time {
@@ -64,4 +75,19 @@ pub fn kibibytes(bytes: f64) -> String {
 /// Many bytes as people read them.
 pub fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_three_columns_whatever_is_in_them() {
+        let mut report = Report::begin();
+        report.add("stations (MAC Tables |60002)", "1", "-");
+        assert_eq!(
+            report.table(),
+            "| what | ours | stock |\n| --- | --- | --- |\n| stations (MAC Tables \\|60002) | 1 | - |\n"
+        );
+    }
 }
