@@ -146,8 +146,9 @@ mod tests {
             let bridge = attach(PortKind::LocalBridge, "SID-LOCALBRIDGE-1");
             let station = attach(PortKind::Session, "SID-TEST-1");
             tokio::spawn(carry(bridge, Device::Tap(Arc::new(tap))));
-            // Until everybody waits, and the count of turns begins anew.
-            tokio::time::sleep(REST).await;
+            // With this answer the runtime has looked for news, so that the count of turns begins anew.
+            station.send(Instant::now(), &mut std::iter::once(question()));
+            station.recv(&mut Vec::new(), BATCH_BYTES).await.unwrap();
 
             let asking = tokio::spawn(async move {
                 station.send(Instant::now(), &mut std::iter::once(question()));

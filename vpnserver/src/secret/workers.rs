@@ -19,8 +19,8 @@ use super::{RecordError, password};
 /// (`NEGOTIATION_TIMEOUT` in `transport/src/accept.rs`).
 const LONGEST_WAIT: Duration = Duration::from_secs(12);
 
-/// How long a thread keeps the memory of its last run (`password::give_back`). The clients of a storm come with moments between them, and to
-/// touch 19 MiB anew takes half as long as the run itself.
+/// How long a thread keeps the memory of its last run (`password::give_back`). Imported passwords come one after the other with
+/// moments between them, and to touch 19 MiB anew takes more than half as long as the run itself.
 const KEPT: Duration = Duration::from_millis(500);
 
 /// The weight of a thread that works when nobody else wants the core (setpriority(2); on Linux every thread has its own).
@@ -136,7 +136,7 @@ impl Shared {
 
     /// The next job; none when there will be no more. Whoever has waited for `kept` needs no memory, and does `rest`.
     fn next(&self, kept: Duration, rest: impl Fn()) -> Option<(Source, Job)> {
-        let mut patience = Some(kept);
+        let mut patience = kept;
         let mut state = self.lock();
         loop {
             if state.over {
@@ -146,34 +146,16 @@ impl Shared {
                 return Some(next);
             }
             state.idle += 1;
-            let in_vain;
-            (state, in_vain) = self.wait(state, patience);
+            let waited = self.news.wait_timeout(state, patience);
+            let (news, time) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = news;
             state.idle -= 1;
-            if in_vain && state.turns.is_empty() {
-                patience = None;
+            if time.timed_out() && state.turns.is_empty() {
+                patience = Duration::MAX;
                 // Others need not wait for it.
                 drop(state);
                 rest();
                 state = self.lock();
-            }
-        }
-    }
-
-    /// Waits for news, and says whether they did not come in time.
-    fn wait<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        patience: Option<Duration>,
-    ) -> (MutexGuard<'a, State>, bool) {
-        match patience {
-            None => {
-                let waited = self.news.wait(state);
-                (waited.unwrap_or_else(PoisonError::into_inner), false)
-            }
-            Some(patience) => {
-                let waited = self.news.wait_timeout(state, patience);
-                let (state, time) = waited.unwrap_or_else(PoisonError::into_inner);
-                (state, time.timed_out())
             }
         }
     }
